@@ -1,0 +1,333 @@
+"""The words of the trade, as frozen values.
+
+Times are aware and in UTC; points are counted in hundredths, as integers (1234 is 12.34 points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal, NamedTuple, NewType
+
+Value = str | int | float | bool | None
+"""What a CRM's field may hold. None, absent and "" all mean: not set."""
+
+Cursor = NewType("Cursor", str)
+"""Where a pull stands. Opaque: only the connector that made it reads it."""
+
+Cause = Literal["baseline", "activity", "profile", "fading", "model", "override", "merge"]
+"""Why a score or a stage moved; `baseline` is the first scoring of a base, which alerts nobody."""
+
+HeldBy = Literal["rules", "person", "protected", "veto"]
+"""Who decides a lead's stage now: the rules, a person's override, another team's stage, or a veto rule."""
+
+NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
+
+
+class RecordKey(NamedTuple):
+    """Names one object in one CRM: connection, object ("contacts"), id as text."""
+
+    connection: str
+    object: str
+    id: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One person as one CRM object shows them."""
+
+    key: RecordKey
+    modified_at: datetime  # the CRM's own clock
+    email: str | None = None
+    fields: Mapping[str, Value] = NO_FIELDS  # by the names the model uses
+    stage: str | None = None  # what our stage field shows: a stage's name, or whatever somebody put there
+    stage_by: str | None = None  # who set it last, where the CRM tells ("marta@acme.es")
+    lifecycle: str | None = None  # what the CRM's own stage field shows, raw
+    lifecycle_stage: str | None = None  # the stage of ours that `lifecycle` stands for, where the config maps one
+    protected: bool = False  # the lead's stage belongs to others (customer, opportunity ...)
+    owner: str | None = None  # the owner's e-mail, or id where no e-mail is known
+    name: str | None = None  # the person's name, for messages
+    url: str | None = None  # the record's page in the CRM, for messages
+    deleted: bool = False
+    merged_into: str | None = None  # id of the record (same object) that absorbed this one
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Something a person did, or that was done with them. The same (connection, id) is the same activity."""
+
+    connection: str
+    id: str  # unique within the connection: "calls/123"
+    kind: str  # "email_open", "meeting", "page_view" ...
+    at: datetime
+    records: tuple[RecordKey, ...]  # everyone it belongs to now; replaces what was known before
+    fields: Mapping[str, Value] = NO_FIELDS
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A counter's value as seen once: "7 opens so far, the last on 3 November"."""
+
+    record: RecordKey
+    kind: str  # the kind of activity it counts
+    value: int
+    last_at: datetime | None  # when the CRM says the last one happened
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that could not be read or written, and why: data, not an exception."""
+
+    id: str  # the record's id as the CRM writes it
+    reason: str
+    retry: bool = False  # True where the same write may succeed later without anybody's help
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a pull. `cursor` is true once the whole page is stored."""
+
+    cursor: Cursor
+    records: tuple[Record, ...] = ()
+    activities: tuple[Activity, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    expected: int | None = None  # how many records and activities the whole pull will bring, where known
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitySignal:
+    """An activity as the rules see it. `observed` says that it was inferred from a counter."""
+
+    kind: str
+    at: datetime
+    fields: Mapping[str, Value] = NO_FIELDS
+    observed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Everything known of one lead that the rules may look at."""
+
+    lead: int
+    fields: Mapping[str, Value] = NO_FIELDS
+    activities: tuple[ActivitySignal, ...] = ()
+    readings: tuple[Reading, ...] = ()  # by record and kind, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One line of the ledger. Caps, maxima and minima that bite are lines of their own."""
+
+    rule: str  # the rule's id; "fit.max" for a dimension's bound
+    name: str  # as a salesperson reads it
+    dimension: str
+    hundredths: int
+    evidence: str
+    where: str  # "models/b2b.yml:34", the line that gave the points
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the rules say of one lead at one time; the contributions add up to each dimension, these to the total."""
+
+    lead: int
+    as_of: datetime
+    model: str  # the model's version: name@hash
+    dimensions: Mapping[str, int]  # hundredths
+    total: int  # hundredths
+    contributions: tuple[Contribution, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """Where a lead stands. `automatic` is where the rules alone would have it."""
+
+    stage: str
+    automatic: str
+    since: datetime
+    episode: int = 0  # how many times the lead has qualified (entered the hand-off stage)
+    held_by: HeldBy = "rules"
+    cause: Cause = "baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person's word on a lead's stage; it stands over the rules until it ends."""
+
+    stage: str
+    author: str
+    reason: str
+    source: str  # "crm", "command"
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a CRM shows, or shall show, of a lead. None: not shown."""
+
+    score: int | None = None  # hundredths
+    stage: str | None = None
+    reasons: str | None = None
+    lifecycle: str | None = None  # the CRM's own stage field, raw; only ever filled with what the CRM showed
+
+
+@dataclass(frozen=True, slots=True)
+class WriteState:
+    """What we know of one record's write-back: what the CRM confirmed last, and what is still to be written."""
+
+    confirmed: Standing  # an all-None Standing: never written, nothing adopted
+    pending: Standing | None = None  # decided, not yet confirmed (it may have landed: a crash can hide the answer)
+    confirmed_modified_at: datetime | None = None  # the record's modified_at in the CRM's answer
+    seen: bool = False  # the lead was decided with this record before, so a new stage in the CRM is somebody's edit
+
+
+@dataclass(frozen=True, slots=True)
+class LeadState:
+    """What was decided of a lead last, and what touched it since."""
+
+    stage: StageState | None = None  # None: never decided
+    total: int | None = None  # hundredths
+    dimensions: Mapping[str, int] = field(default_factory=dict)  # hundredths
+    model: str | None = None
+    scored_at: datetime | None = None
+    next_look: datetime | None = None
+    touched: frozenset[Cause] = frozenset()  # of profile, activity, merge, override, since the last decision
+    override: Override | None = None  # the one in force (may have ended: look at `until`)
+    veto: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """One person: the records that show them, the newest first, what the rules may see, and what stands so far."""
+
+    id: int
+    revision: int  # grows whenever anything known of the lead changes
+    records: tuple[Record, ...]
+    signals: Signals
+    state: LeadState
+    writes: Mapping[RecordKey, WriteState]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules and the people say of a lead now, beside what stood before."""
+
+    lead: int
+    revision: int  # of the lead when it was decided; another one now means: stale
+    score: Score
+    before: StageState | None  # None: never decided before
+    after: StageState
+    previous_total: int | None
+    next_look: datetime | None  # the earliest time at which fading may matter; None: never
+    override: Override | None = None  # in force; a new one (found in the CRM) is kept with the decision
+    veto: str | None = None  # the veto rule that holds the lead, by its name
+
+    @property
+    def moved(self) -> bool:
+        return self.before is not None and self.before.stage != self.after.stage
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One intended write to one record; absolute values, so doing it twice does no harm."""
+
+    record: RecordKey
+    before: Standing
+    after: Standing
+    cause: Cause
+
+    @property
+    def moves_stage(self) -> bool:
+        return self.after.stage is not None and self.after.stage != self.before.stage
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The CRM's answer to one change: what it shows now. `refused` says why it did not take the stage."""
+
+    record: RecordKey
+    modified_at: datetime
+    standing: Standing
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One qualification of one lead: sales is told of it once. `key` is the same in every replay."""
+
+    key: str
+    lead: int
+    record: RecordKey
+    episode: int
+    stage: str
+    total: int  # hundredths
+    at: datetime
+    email: str | None
+    name: str | None
+    owner: str | None
+    url: str | None
+    fields: Mapping[str, Value] = NO_FIELDS  # for routing
+    reasons: tuple[str, ...] = ()  # the strongest first, readable
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPlan:
+    """The plan for one lead: what is decided, what will be written, who hears of it."""
+
+    decision: Decision
+    changes: tuple[Change, ...] = ()
+    handoff: Handoff | None = None
+
+
+NoticeState = Literal["waiting", "ready", "sending", "uncertain", "sent", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message about one hand-off to one recipient over one channel. `key` is deterministic."""
+
+    key: str
+    handoff: Handoff
+    channel: str  # the notifier's name in the project file
+    recipient: str
+    state: NoticeState = "waiting"  # waiting: for the CRM to confirm the stage, at most until `not_before`
+    attempts: int = 0
+    not_before: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One move of one lead, as it happened; never changed afterwards."""
+
+    lead: int
+    at: datetime
+    before: str | None
+    after: str
+    cause: Cause
+    total: int  # hundredths
+    model: str
+    episode: int
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one connection: what happened, counted."""
+
+    id: int
+    connection: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = "running"  # ok | partial | failed | waiting | stopped | running
+    counts: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
