@@ -44,7 +44,7 @@ class Record:
     key: RecordKey
     modified_at: datetime  # the CRM's own clock
     email: str | None = None
-    fields: Mapping[str, Value] = NO_FIELDS  # by the names the model uses
+    fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)  # by the names the model uses
     stage: str | None = None  # what our stage field shows: a stage's name, or whatever somebody put there
     stage_by: str | None = None  # who set it last, where the CRM tells ("marta@acme.es")
     lifecycle: str | None = None  # what the CRM's own stage field shows, raw
@@ -66,7 +66,7 @@ class Activity:
     kind: str  # "email_open", "meeting", "page_view" ...
     at: datetime
     records: tuple[RecordKey, ...]  # everyone it belongs to now; replaces what was known before
-    fields: Mapping[str, Value] = NO_FIELDS
+    fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)
     deleted: bool = False
 
 
@@ -108,7 +108,7 @@ class ActivitySignal:
 
     kind: str
     at: datetime
-    fields: Mapping[str, Value] = NO_FIELDS
+    fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)
     observed: bool = False
 
 
@@ -117,7 +117,7 @@ class Signals:
     """Everything known of one lead that the rules may look at."""
 
     lead: int
-    fields: Mapping[str, Value] = NO_FIELDS
+    fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)
     activities: tuple[ActivitySignal, ...] = ()
     readings: tuple[Reading, ...] = ()  # by record and kind, oldest first
 
@@ -275,7 +275,7 @@ class Handoff:
     name: str | None
     owner: str | None
     url: str | None
-    fields: Mapping[str, Value] = NO_FIELDS  # for routing
+    fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)  # for routing
     reasons: tuple[str, ...] = ()  # the strongest first, readable
 
 

@@ -20,9 +20,7 @@ def wait(seconds: float, stop: threading.Event) -> None:
         raise Stopped("asked to stop while waiting")
 
 
-def once_more(
-    request: Callable[[], T], *, stop: threading.Event, attempts: int = 6, patience_s: float = 120.0
-) -> T:
+def once_more(request: Callable[[], T], *, stop: threading.Event, attempts: int = 6, patience_s: float = 120.0) -> T:
     """The answer of one request, asked up to `attempts` times while it raises `TemporaryError`.
 
     Waits what the other side asked for (`retry_after_s`), else from half a second doubling to 20 seconds with jitter.

@@ -1,0 +1,266 @@
+"""(decided, written, what the CRM shows) -> changes; the fuse. Pure.
+
+One `LeadPlan` holds what is decided of a lead, what will be written to its records and who will hear of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from syncer.errors import UnsafePlanError
+from syncer.model import (
+    Cause,
+    Change,
+    Decision,
+    Handoff,
+    Lead,
+    LeadPlan,
+    Override,
+    Record,
+    Score,
+    StageState,
+    Standing,
+    WriteState,
+)
+from syncer.rules import Model
+from syncer.scoring import Evaluation, dimensions_of
+from syncer.stages import Hands, Marks, Occasion, next_state
+
+_LONGEST_REASONS = 2_000  # a text a person reads in a CRM's side bar
+_MOST_REASONS = 8
+_UNSEEN = WriteState(Standing())
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The parts of the project file that planning obeys."""
+
+    connection: str
+    installation: str  # names this database; keys of hand-offs begin with it
+    min_step: int  # hundredths
+    respect_edits: bool = True
+    respect_for: timedelta | None = None  # None: until somebody takes it back
+    handoff_stage: str | None = None
+    baseline: bool = False  # the first scoring of a base alerts nobody
+    notify_model_changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """More than this in one run is stopped by the fuse."""
+
+    stage_changes: int
+    handoffs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a lead has found."""
+
+    as_of: datetime
+    score: Score
+    marks: Marks
+    next_look: datetime | None
+    had_qualified: bool = False  # today's rules on what was known at the last decision already gave this stage
+
+
+def plan_lead(lead: Lead, look: Look, model: Model, policy: Policy) -> LeadPlan:
+    """What is decided of one lead, what is to be written, and the hand-off if it qualifies now."""
+    hands = hands_on(lead, model, policy, look.as_of)
+    previous = lead.state.stage or _adopted(lead, model, policy, look.as_of)
+    occasion = Occasion(look.as_of, cause_of(lead, model, policy, look), policy.handoff_stage)
+    after = next_state(previous, look.marks, model, hands, occasion)
+    decision = Decision(
+        lead=lead.id,
+        revision=lead.revision,
+        score=look.score,
+        before=lead.state.stage,
+        after=after,
+        previous_total=lead.state.total,
+        next_look=_next_look(look, after, model),
+        override=hands.override,
+        veto=look.marks.vetoes[0].name if look.marks.vetoes else None,
+    )
+    changes = tuple(
+        change for record in _live(lead, policy) if (change := _change(record, lead, decision, policy)) is not None
+    )
+    return LeadPlan(decision, changes, _handoff(lead, decision, policy))
+
+
+def marks_of(model: Model, evaluation: Evaluation, row: int) -> Marks:
+    """What the stage machine needs to know of the lead in one row of an evaluation."""
+    return Marks(
+        dimensions=dimensions_of(model, evaluation, row),
+        total=int(evaluation.total[row]),
+        shortcuts=frozenset(stage.name for i, stage in enumerate(model.stages) if evaluation.shortcuts[row, i]),
+        vetoes=tuple(veto for i, veto in enumerate(model.vetoes) if evaluation.vetoes[row, i]),
+    )
+
+
+def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands:
+    """What people say of the lead's stage now: an override kept, a new edit seen in the CRM, a protected stage."""
+    live = _live(lead, policy)
+    if any(record.protected or not _ours(record.stage, model) for record in live):
+        return Hands(override=None, protected=True)
+    kept = lead.state.override
+    if kept is not None and ((kept.until is not None and kept.until <= as_of) or not _ours(kept.stage, model)):
+        kept = None
+    edit = edited_stage(lead, policy)
+    if edit is None or not policy.respect_edits:
+        return Hands(kept)
+    record, stage = edit
+    automatic = lead.state.stage.automatic if lead.state.stage else None
+    if stage == automatic:
+        return Hands(None)  # the person has put it back to where the rules have it: the rules hold it again
+    until = as_of + policy.respect_for if policy.respect_for else None
+    author = record.stage_by or f"somebody in {record.key.connection}"
+    seen = f"stage set to {stage} in {record.key.connection}"
+    return Hands(Override(stage, author, seen, "crm", since=record.modified_at, until=until))
+
+
+def edited_stage(lead: Lead, policy: Policy) -> tuple[Record, str] | None:
+    """The record whose stage somebody else changed since the last decision, and the stage they gave it."""
+    for record in _live(lead, policy):
+        write = lead.writes.get(record.key, _UNSEEN)
+        stage = stage_set_by_others(record, write)
+        if stage is not None:
+            return record, stage
+    return None
+
+
+def stage_set_by_others(record: Record, write: WriteState) -> str | None:
+    """The stage that the CRM shows and that neither we wrote nor it showed when we decided last; else None.
+
+    A write on its way counts as ours: a crash may have hidden the CRM's answer to it.
+    """
+    if not write.seen:
+        return None
+    pending = write.pending or Standing()
+    if record.stage is not None and record.stage not in (write.confirmed.stage, pending.stage):
+        return record.stage
+    moved = record.lifecycle != write.confirmed.lifecycle
+    ours = (write.confirmed.stage, pending.stage, record.stage)
+    if moved and record.lifecycle_stage is not None and record.lifecycle_stage not in ours:
+        return record.lifecycle_stage
+    return None
+
+
+def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
+    """Why the lead may have moved since the last decision; the stage machine says `override` where a person did it."""
+    state = lead.state
+    if state.stage is None:
+        return "baseline" if policy.baseline else _newest_cause(lead)
+    if "merge" in state.touched:
+        return "merge"
+    if state.stage.held_by == "person":
+        return "override"  # what happens next is that the person let go
+    if state.model != model.version and (look.had_qualified or not state.touched & {"activity", "profile"}):
+        return "model"
+    return "fading" if not state.touched else _newest_cause(lead)
+
+
+def check_fuse(moves: int, alerts: int, limits: Limits) -> None:
+    """Raise `UnsafePlanError` where the plan moves or alerts more than a person has allowed."""
+    if moves > limits.stage_changes:
+        raise UnsafePlanError(
+            f"the plan moves {moves} leads to another stage, more than sync.max_stage_changes: {limits.stage_changes}; "
+            f"nothing was written. Look at it with `syncer plan`, then run `syncer run --yes-really {moves}`",
+            code="SY061",
+        )
+    if alerts > limits.handoffs:
+        raise UnsafePlanError(
+            f"the plan hands {alerts} leads to sales, more than sync.max_handoffs: {limits.handoffs}; nothing was "
+            f"written. Look at it with `syncer plan`, then run `syncer run --yes-really {alerts}`",
+            code="SY062",
+        )
+
+
+def reasons_of(score: Score, stage: str) -> str:
+    """Why this score, in one text for the CRM: the sums first, then the strongest lines."""
+    sums = ", ".join(f"{name} {shown(points)}" for name, points in score.dimensions.items())
+    lines = "\n".join(strongest(score, _MOST_REASONS))
+    return f"{stage.upper()} · {shown(score.total)} points: {sums}\n{lines}"[:_LONGEST_REASONS].rstrip()
+
+
+def strongest(score: Score, most: int) -> tuple[str, ...]:
+    """The lines that weigh most, as people read them: "+12 Decision maker (jobtitle = Directora)"."""
+    ordered = sorted(score.contributions, key=lambda line: (-abs(line.hundredths), line.rule))
+    return tuple(f"{line.hundredths / 100:+g} {line.name} ({line.evidence})" for line in ordered[:most])
+
+
+def shown(hundredths: int) -> str:
+    """Whole points, rounded down, so that nobody crosses a threshold by rounding."""
+    return str(hundredths // 100)
+
+
+def _newest_cause(lead: Lead) -> Cause:
+    return "activity" if "activity" in lead.state.touched else "profile"
+
+
+def _live(lead: Lead, policy: Policy) -> list[Record]:
+    return [record for record in lead.records if not record.deleted and record.key.connection == policy.connection]
+
+
+def _ours(stage: str | None, model: Model) -> bool:
+    return stage is None or any(stage == each.name for each in model.stages)
+
+
+def _adopted(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> StageState | None:
+    """At the first look at a base, the stage that the CRM already shows is where the rules go on from."""
+    shown_stage = next((record.stage for record in _live(lead, policy) if record.stage), None)
+    if shown_stage is None or not policy.baseline or not _ours(shown_stage, model):
+        return None
+    return StageState(shown_stage, shown_stage, since=as_of)
+
+
+def _next_look(look: Look, after: StageState, model: Model) -> datetime | None:
+    """Also when the time a lead must stay in its stage ends."""
+    dwell_ms = next((stage.dwell_ms for stage in model.stages if stage.name == after.stage), 0)
+    ends = after.since + timedelta(milliseconds=dwell_ms)
+    looks = [at for at in (look.next_look, ends if dwell_ms and ends > look.as_of else None) if at is not None]
+    return min(looks, default=None)
+
+
+def _change(record: Record, lead: Lead, decision: Decision, policy: Policy) -> Change | None:
+    """What must be written to one record, or None: no change, no call."""
+    write = lead.writes.get(record.key, _UNSEEN)
+    expected = write.pending or write.confirmed
+    score = decision.score.total // 100 * 100
+    stage = None if decision.after.held_by == "protected" else decision.after.stage
+    shows = write.pending.stage if write.pending and write.pending.stage else record.stage
+    moves = stage is not None and stage != shows
+    if not moves and expected.score is not None and abs(score - expected.score) < max(policy.min_step, 1):
+        return None
+    return Change(
+        record=record.key,
+        before=Standing(write.confirmed.score, record.stage, None, record.lifecycle),
+        after=Standing(score, stage, reasons_of(decision.score, decision.after.stage)),
+        cause=decision.after.cause,
+    )
+
+
+def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
+    """The one alert of this qualification, if the lead has just entered the stage that is handed over."""
+    after, before = decision.after, decision.before
+    entered = after.stage == policy.handoff_stage and (before is None or before.stage != after.stage)
+    silent = (before is None and policy.baseline) or (after.cause == "model" and not policy.notify_model_changes)
+    live = _live(lead, policy)
+    if not entered or silent or after.held_by == "protected" or not live:
+        return None
+    record = live[0]
+    return Handoff(
+        key=f"{policy.installation}/{record.key}#{after.episode}",
+        lead=lead.id,
+        record=record.key,
+        episode=after.episode,
+        stage=after.stage,
+        total=decision.score.total,
+        at=decision.score.as_of,
+        email=record.email,
+        name=record.name,
+        owner=record.owner,
+        url=record.url,
+        fields=lead.signals.fields,
+        reasons=strongest(decision.score, 3),
+    )

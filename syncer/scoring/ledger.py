@@ -1,0 +1,121 @@
+"""The ledger of one lead: every line that gave or took points, with its evidence, adding up exactly.
+
+The points come from the kernel; here they only get their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from syncer.model import ActivitySignal, Contribution, Score, Signals
+from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, Model, NoneOf, Rule, leaves
+from syncer.scoring.evaluate import Evaluation, evaluate
+from syncer.scoring.match import activities_of, match, meets
+from syncer.scoring.predicates import RELATIVE
+from syncer.scoring.values import epoch_ms, is_set, text
+
+_MOST_DATES = 5  # evidence names so many days of a repeated activity; the count is always given
+_LONGEST_VALUE = 80
+
+
+def score(signals: Signals, model: Model, as_of: datetime) -> Score:
+    """One lead's score with every contribution; the same hundredths as in a chunk of a million."""
+    return score_of(signals, model, as_of, evaluate(match([signals], model), model, as_of), 0)
+
+
+def score_of(signals: Signals, model: Model, as_of: datetime, evaluation: Evaluation, row: int) -> Score:
+    """The score of the lead in one row of an evaluation, with its ledger written out."""
+    return Score(
+        lead=signals.lead,
+        as_of=as_of,
+        model=model.version,
+        dimensions=dimensions_of(model, evaluation, row),
+        total=int(evaluation.total[row]),
+        contributions=tuple(_lines(signals, model, as_of, evaluation, row)),
+    )
+
+
+def dimensions_of(model: Model, evaluation: Evaluation, row: int) -> dict[str, int]:
+    """Dimension -> hundredths of the lead in one row."""
+    return {each.name: int(evaluation.dimensions[row, i]) for i, each in enumerate(model.dimensions)}
+
+
+def _lines(signals: Signals, model: Model, as_of: datetime, evaluation: Evaluation, row: int) -> Iterator[Contribution]:
+    for index, (dimension, rule) in enumerate(model.rules):
+        points, capped = int(evaluation.rules[row, index]), int(evaluation.caps[row, index])
+        if points or evaluation.matches[row, index]:
+            evidence = evidence_of(rule, signals, model, as_of)
+            yield Contribution(rule.id, rule.name, dimension.name, points, evidence, rule.where)
+        if capped and rule.cap is not None:
+            bound = f"cap: {rule.cap / 100:g} at most"
+            yield Contribution(f"{rule.id}.cap", rule.name, dimension.name, capped, bound, rule.where)
+    for index, dimension in enumerate(model.dimensions):
+        change = int(evaluation.bounds[row, index])
+        bound, limit = ("max", dimension.max) if change < 0 else ("min", dimension.min)
+        if change and limit is not None:
+            words = f"{bound}: {limit / 100:g} at {'most' if bound == 'max' else 'least'}"
+            yield Contribution(
+                f"{dimension.name}.{bound}", dimension.name, dimension.name, change, words, dimension.where
+            )
+
+
+def evidence_of(rule: Rule, signals: Signals, model: Model, as_of: datetime) -> str:
+    """The facts that made the rule pay: "country = ES", "3 × page_view (8 Nov, 15 Nov, 20 Nov)"."""
+    parts = list(dict.fromkeys(_facts(rule.when, signals)))
+    for test in (leaf for leaf in leaves(rule.when) if isinstance(leaf, ActivityTest)):
+        found = _activities(test, signals, model, as_of)
+        if found:
+            parts.append(_named(test, found, model))
+    return ", ".join(parts) or "holds for every lead"
+
+
+def _facts(condition: Condition, signals: Signals) -> Iterator[str]:
+    """The lead's fields that a condition looks at, as they stand."""
+    if isinstance(condition, FieldTest):
+        value = signals.fields.get(condition.field)
+        shown = _short(text(value)) if is_set(value) else "(empty)"
+        yield f"{condition.field} = {shown}" if _plain(condition, value) else f"{condition.field} {shown}"
+    elif isinstance(condition, All | AnyOf | NoneOf):
+        for part in condition.conditions:
+            facts = list(_facts(part, signals))
+            # Of alternatives, the ones that are empty say nothing.
+            yield from (fact for fact in facts if isinstance(condition, All) or not fact.endswith("(empty)"))
+
+
+def _plain(test: FieldTest, value: object) -> bool:
+    return test.operator not in RELATIVE and value is not None
+
+
+def _short(shown: str) -> str:
+    flat = " ".join(shown.split())
+    return flat if len(flat) <= _LONGEST_VALUE else flat[: _LONGEST_VALUE - 1] + "…"
+
+
+def _activities(test: ActivityTest, signals: Signals, model: Model, as_of: datetime) -> list[ActivitySignal]:
+    """The matching activities that count as of then, oldest first."""
+    passes, now_ms = meets(test), epoch_ms(as_of)
+    oldest_ms = now_ms - test.in_last_ms if test.in_last_ms is not None else None
+    found = [
+        activity
+        for activity in activities_of(signals, model)
+        if activity.kind == test.kind
+        and epoch_ms(activity.at) <= now_ms
+        and (oldest_ms is None or epoch_ms(activity.at) >= oldest_ms)
+        and passes(activity)
+    ]
+    return sorted(found, key=lambda activity: activity.at)
+
+
+def _named(test: ActivityTest, found: Sequence[ActivitySignal], model: Model) -> str:
+    zone = ZoneInfo(model.timezone)
+    days = list(dict.fromkeys(_day(activity.at.astimezone(zone)) for activity in found))
+    shown = ", ".join([*(["…"] if len(days) > _MOST_DATES else []), *days[-_MOST_DATES:]])
+    times = f"{len(found)} × " if len(found) > 1 else ""
+    observed = ", seen by a counter" if any(activity.observed for activity in found) else ""
+    return f"{times}{test.kind} ({shown}{observed})"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y}"

@@ -1,0 +1,170 @@
+"""First step of the kernel: which test does each fact meet? It does not depend on time.
+
+A model's tests are its *leaves*, each kept once however often it is written. A leaf on a plain field gives a bit per
+lead; a leaf on activities, or on a date seen from now, gives *hits*: (lead, leaf, time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncer.model import ActivitySignal, Reading, Signals, Value
+from syncer.rules import ActivityTest, FieldTest, Model, leaves
+from syncer.scoring.predicates import RELATIVE, holds_at, predicate
+from syncer.scoring.values import epoch_ms, moment_ms
+
+MOST_PER_READING = 1_000
+"""A counter that jumps by more than this between two readings is an import, not a person; it counts as this many."""
+
+Leaf = FieldTest | ActivityTest
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """A model's tests, numbered."""
+
+    bits: tuple[FieldTest, ...]  # answered once per lead
+    dates: tuple[FieldTest, ...]  # newer_than, older_than: a hit at the date
+    activities: tuple[ActivityTest, ...]  # a hit for each activity that passes
+
+    def number(self, leaf: Leaf) -> int:
+        """The leaf's column among bits, or its number among hits (dates first, then activities)."""
+        if isinstance(leaf, ActivityTest):
+            return len(self.dates) + self.activities.index(untimed(leaf))
+        return self.dates.index(_dated(leaf)) if leaf.operator in RELATIVE else self.bits.index(leaf)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the facts of n leads meet: bits[n, leaf], and hits sorted by (leaf, lead, time)."""
+
+    bits: NDArray[np.bool_]
+    hit_leaf: NDArray[np.int64]
+    hit_lead: NDArray[np.int64]  # 0 .. n-1
+    hit_at: NDArray[np.int64]  # epoch milliseconds
+
+    @property
+    def leads(self) -> int:
+        return len(self.bits)
+
+    def hits(self, leaf: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(lead, time) of one leaf's hits, by lead, then oldest first."""
+        first, last = np.searchsorted(self.hit_leaf, [leaf, leaf + 1])
+        return self.hit_lead[first:last], self.hit_at[first:last]
+
+
+def untimed(test: ActivityTest) -> ActivityTest:
+    """The test without its window: windows are looked at in the second step, so they share hits."""
+    return ActivityTest(test.kind, test.tests)
+
+
+def _dated(test: FieldTest) -> FieldTest:
+    return FieldTest(test.field, "newer_than", 0)
+
+
+@lru_cache(maxsize=64)
+def leaves_of(model: Model) -> Leaves:
+    """The model's tests, each once, in the order they are first written."""
+    every = [leaf for condition in model.conditions() for leaf in leaves(condition)]
+    plain = [leaf for leaf in every if isinstance(leaf, FieldTest)]
+    return Leaves(
+        bits=_once(leaf for leaf in plain if leaf.operator not in RELATIVE),
+        dates=_once(_dated(leaf) for leaf in plain if leaf.operator in RELATIVE),
+        activities=_once(untimed(leaf) for leaf in every if isinstance(leaf, ActivityTest)),
+    )
+
+
+def _once(every: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(every))
+
+
+def match(leads: Sequence[Signals], model: Model) -> Matched:
+    """Every test of the model against every fact of the leads; each distinct value is looked at once per test."""
+    known = leaves_of(model)
+    bits = np.zeros((len(leads), len(known.bits)), dtype=np.bool_)
+    for column, test in enumerate(known.bits):
+        holds = remembered(predicate(test))
+        bits[:, column] = [holds(lead.fields.get(test.field)) for lead in leads]
+    hits = list(_hits(leads, known, model))
+    found = np.array(hits, dtype=np.int64).reshape(len(hits), 3)
+    order = np.lexsort((found[:, 2], found[:, 1], found[:, 0]))
+    ordered = found[order]
+    return Matched(bits, ordered[:, 0], ordered[:, 1], ordered[:, 2])
+
+
+def _hits(leads: Sequence[Signals], known: Leaves, model: Model) -> Iterator[tuple[int, int, int]]:
+    """(leaf, lead, time) of everything that has a time."""
+    for leaf, test in enumerate(known.dates):
+        for lead, signals in enumerate(leads):
+            at = moment_ms(signals.fields.get(test.field))
+            if at is not None:
+                yield leaf, lead, at
+    matchers = _matchers(known)
+    for lead, signals in enumerate(leads):
+        for activity in activities_of(signals, model):
+            for leaf, meets in matchers.get(activity.kind, ()):
+                if meets(activity):
+                    yield leaf, lead, epoch_ms(activity.at)
+
+
+def _matchers(known: Leaves) -> dict[str, list[tuple[int, Callable[[ActivitySignal], bool]]]]:
+    """Kind of activity -> the (number, test) of each leaf that looks at it."""
+    by_kind: dict[str, list[tuple[int, Callable[[ActivitySignal], bool]]]] = {}
+    for number, test in enumerate(known.activities, start=len(known.dates)):
+        by_kind.setdefault(test.kind, []).append((number, meets(test)))
+    return by_kind
+
+
+def meets(test: ActivityTest) -> Callable[[ActivitySignal], bool]:
+    """Does an activity (of the right kind) pass the test, its window aside?"""
+    plain = [(each.field, remembered(predicate(each))) for each in test.tests if each.operator not in RELATIVE]
+    relative = [each for each in test.tests if each.operator in RELATIVE]
+
+    def passes(activity: ActivitySignal) -> bool:
+        return all(holds(activity.fields.get(name)) for name, holds in plain) and all(
+            holds_at(each, activity.fields.get(each.field), epoch_ms(activity.at)) for each in relative
+        )
+
+    return passes
+
+
+def remembered(holds: Callable[[Value], bool]) -> Callable[[Value], bool]:
+    """The same predicate, asked once per distinct value."""
+    answers: dict[tuple[type, Value], bool] = {}
+
+    def asked(value: Value) -> bool:
+        key = (type(value), value)  # True == 1 in Python, but not in a rule
+        if key not in answers:
+            answers[key] = holds(value)
+        return answers[key]
+
+    return asked
+
+
+def activities_of(signals: Signals, model: Model) -> Iterator[ActivitySignal]:
+    """The lead's activities, and those that its counters' readings betray."""
+    yield from signals.activities
+    previous: Reading | None = None
+    for reading in signals.readings:
+        same = previous is not None and (previous.record, previous.kind) == (reading.record, reading.kind)
+        yield from _observed(reading, previous if same else None, model)
+        previous = reading
+
+
+def _observed(reading: Reading, previous: Reading | None, model: Model) -> Iterator[ActivitySignal]:
+    """A rise between two readings is so many activities at the time the CRM reports for the last one.
+
+    What happened before the first reading has only that one date: `first_reading` says how much of it counts.
+    """
+    rise = reading.value - previous.value if previous else reading.value
+    if previous is None and model.first_reading != "all":
+        rise = min(rise, 1) if model.first_reading == "once" else 0
+    for _ in range(min(rise, MOST_PER_READING)):
+        yield ActivitySignal(reading.kind, reading.last_at or reading.seen_at, observed=True)

@@ -1,0 +1,138 @@
+"""(previous state, marks, model, as_of) -> next state. Pure.
+
+Gates are cumulative: a lead stands in the highest stage whose own gates and all gates before it are passed. While in
+a stage, `leave_below` replaces the `enter` gate on the same measure (slack, so that nobody flaps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from syncer.model import Cause, HeldBy, Override, StageState
+from syncer.rules import Gate, Model, Stage, Veto
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a score says to the stage machine."""
+
+    dimensions: Mapping[str, int]  # hundredths
+    total: int  # hundredths
+    shortcuts: frozenset[str] = frozenset()  # names of stages whose `or_any` holds
+    vetoes: tuple[Veto, ...] = ()  # the veto rules that hold
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What people say of the lead's stage; both stand above the rules."""
+
+    override: Override | None = None  # in force as of the time asked
+    protected: bool = False  # the lead's stage belongs to others; it is not touched
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why and when a lead is looked at."""
+
+    as_of: datetime
+    cause: Cause
+    handoff_stage: str | None = None  # entering it opens an episode
+
+
+def next_state(previous: StageState | None, marks: Marks, model: Model, hands: Hands, occasion: Occasion) -> StageState:
+    """Where the lead stands now. `since`, `episode` and `cause` change only when the stage does."""
+    automatic = model.stages[_automatic(previous, marks, model, hands, occasion)].name
+    stage, held_by = _placed(previous, automatic, marks, model, hands)
+    if previous is not None and previous.stage == stage:
+        return StageState(stage, automatic, previous.since, previous.episode, held_by, previous.cause)
+    episode = previous.episode if previous else 0
+    qualifies = stage == occasion.handoff_stage and held_by != "protected"
+    cause: Cause = "override" if held_by == "person" else occasion.cause
+    return StageState(stage, automatic, occasion.as_of, episode + qualifies, held_by, cause)
+
+
+def passes(gate: Gate, marks: Marks) -> bool:
+    """Exact comparison in hundredths."""
+    have = marks.total if gate.measure == "total" else marks.dimensions.get(gate.measure, 0)
+    wanted = gate.threshold
+    return {">=": have >= wanted, ">": have > wanted, "<=": have <= wanted, "<": have < wanted}[gate.comparison]
+
+
+def gates_to_stay(stage: Stage) -> tuple[Gate, ...]:
+    """`enter`, with the gate on each measure that `leave_below` names replaced by it."""
+    slack = {gate.measure for gate in stage.leave_below}
+    return (*stage.leave_below, *(gate for gate in stage.enter if gate.measure not in slack))
+
+
+def _placed(
+    previous: StageState | None, automatic: str, marks: Marks, model: Model, hands: Hands
+) -> tuple[str, HeldBy]:
+    if hands.protected:
+        return (previous.stage if previous else model.stages[0].name), "protected"
+    if hands.override is not None:
+        return hands.override.stage, "person"
+    held = any(model.stage_rank(veto.hold_at) <= model.stage_rank(automatic) for veto in marks.vetoes)
+    return automatic, "veto" if held else "rules"
+
+
+def _automatic(previous: StageState | None, marks: Marks, model: Model, hands: Hands, occasion: Occasion) -> int:
+    """The rank that the rules alone give, going on from where the lead stood."""
+    stood = _stood(previous, model, hands)
+    reached = _reached(stood, marks, model)
+    if stood is None or reached >= stood:
+        return _held(reached, stood, marks, model)
+    if model.stages[stood].owned_by:
+        return stood  # only a person moves it down, so a veto does not either
+    young = previous is not None and occasion.as_of - previous.since < timedelta(
+        milliseconds=model.stages[stood].dwell_ms
+    )
+    return _held(stood if young else _fallen(stood, reached, model), stood, marks, model)
+
+
+def _stood(previous: StageState | None, model: Model, hands: Hands) -> int | None:
+    """The rank the rules go on from; a person who moves a lead moves the rules' starting point too."""
+    if previous is None:
+        return None
+    moved_by_hand = hands.override is not None and hands.override.stage != previous.stage
+    name = hands.override.stage if moved_by_hand and hands.override else previous.automatic
+    return model.stage_rank(name) if any(stage.name == name for stage in model.stages) else None
+
+
+def _reached(stood: int | None, marks: Marks, model: Model) -> int:
+    """The highest rank whose gates are passed, with slack up to where the lead stood."""
+    reached, open_way = 0, True
+    for rank, stage in enumerate(model.stages[1:], start=1):
+        shortcut = stage.name in marks.shortcuts
+        gates = gates_to_stay(stage) if stood is not None and rank <= stood else stage.enter
+        open_way = open_way and (shortcut or all(passes(gate, marks) for gate in gates))
+        if open_way or (shortcut and stage.skip_gates):
+            reached = rank
+    return reached
+
+
+def _fallen(stood: int, reached: int, model: Model) -> int:
+    """One stage down after the other, as far as they let go."""
+    rank = stood
+    while rank > reached and model.stages[rank].falls_back and not model.stages[rank].owned_by:
+        rank -= 1
+    return rank
+
+
+def _held(rank: int, stood: int | None, marks: Marks, model: Model) -> int:
+    """Not above the stage a veto names; from a stage that people own, no rule moves a lead down."""
+    if stood is not None and model.stages[stood].owned_by:
+        return rank
+    return min([rank, *(model.stage_rank(veto.hold_at) for veto in marks.vetoes)])
+
+
+def missing(state: StageState, marks: Marks, model: Model) -> tuple[str, tuple[Gate, ...]] | None:
+    """(the next stage up, the gates still shut on the way to it); None for a lead at the top."""
+    rank = model.stage_rank(state.automatic)
+    if rank + 1 >= len(model.stages):
+        return None
+    following = model.stages[rank + 1]
+    gates = [gate for stage in model.stages[1 : rank + 1] for gate in gates_to_stay(stage)]
+    shut = tuple(gate for gate in (*gates, *following.enter) if not passes(gate, marks))
+    return following.name, shut
