@@ -1,0 +1,153 @@
+"""What the rest of the program sees of the settings: one `Project`, checked, and then just values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from syncer.rules import ActivityTest, Condition, FieldTest, Model, Segment, leaves
+from syncer.settings.problems import Steps
+from syncer.settings.shapes import OWNER, Email, Slack, Webhook
+from syncer.settings.values import Language
+
+__all__ = [
+    "OWNER",
+    "Connection",
+    "Email",
+    "HandoffSettings",
+    "Project",
+    "Route",
+    "Slack",
+    "Sync",
+    "Webhook",
+    "digest",
+    "fingerprint",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    name: str
+    type: str
+    settings: BaseModel  # an instance of the connector's own `Settings`
+    where: str  # "syncer.yml:6"
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    every: timedelta = timedelta(minutes=15)
+    max_stage_changes: int = 200
+    max_handoffs: int = 50
+    min_step: int = 100  # hundredths
+    manual_change: Literal["respect", "overwrite", "respect_for"] = "respect"
+    respect_for: timedelta | None = None  # None with "respect": until somebody takes it back
+
+    @property
+    def respect_edits(self) -> bool:
+        """Does a stage changed by hand stand over the rules?"""
+        return self.manual_change != "overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    when: Condition | None  # None: fits everybody
+    to: tuple[str, ...]  # e-mail addresses; "owner" is the record's owner
+    fallback: str | None = None  # in place of an owner that the record does not have
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffSettings:
+    when: str  # the stage that is handed over
+    wait: timedelta = timedelta(minutes=15)
+    notifiers: Mapping[str, Slack | Email | Webhook] = field(default_factory=dict)
+    slack_repeats: Literal["resend", "hold"] = "resend"
+    email_repeats: Literal["resend", "hold"] = "hold"
+    routes: tuple[Route, ...] = ()
+    notify: tuple[str, ...] = ()  # names of notifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """All settings of one project, checked. Two with the same meaning have the same fingerprint."""
+
+    path: Path
+    timezone: str
+    language: Language
+    connections: tuple[Connection, ...]
+    sync: Sync
+    segments: tuple[Segment, ...]
+    handoff: HandoffSettings | None  # None: nobody is told
+    fingerprint: str
+    files: tuple[Path, ...]  # everything that was read, for reload
+    origins: Mapping[Steps, str] = field(default_factory=dict, repr=False)  # "syncer.yml:7", "env HUBSPOT_TOKEN"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages, coldest first; all segments have the same."""
+        return tuple(stage.name for stage in self.segments[0].model.stages)
+
+    @property
+    def needed_fields(self) -> tuple[str, ...]:
+        """Every field of a lead that a model, a segment or a route looks at; sorted."""
+        return tuple(sorted({leaf.field for leaf in self._leaves() if isinstance(leaf, FieldTest)}))
+
+    @property
+    def needed_activities(self) -> tuple[str, ...]:
+        """Every kind of activity that a model looks at; sorted."""
+        return tuple(sorted({leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}))
+
+    def connection(self, name: str) -> Connection | None:
+        return next((one for one in self.connections if one.name == name), None)
+
+    def _leaves(self) -> Iterator[FieldTest | ActivityTest]:
+        conditions = [one for segment in self.segments for one in segment.model.conditions()]
+        conditions += [segment.when for segment in self.segments if segment.when is not None]
+        routes = self.handoff.routes if self.handoff is not None else ()
+        conditions += [route.when for route in routes if route.when is not None]
+        for condition in conditions:
+            yield from leaves(condition)
+
+
+def fingerprint(parts: Any) -> str:
+    """A hash of the meaning of settings; secrets count by their hash alone, places in files not at all."""
+    text = json.dumps(_meaning(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _meaning(value: Any) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        secret = value.get_secret_value()
+        return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
+    if isinstance(value, Model):
+        return value.version
+    if isinstance(value, BaseModel):
+        return {name: _meaning(getattr(value, name)) for name in type(value).model_fields}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _meaning(getattr(value, one.name)) for one in fields(value) if one.name != "where"}
+    if isinstance(value, Mapping):
+        return {str(name): _meaning(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_meaning(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(_meaning(inner)) for inner in value)
+    return value if value is None or isinstance(value, bool | int | float | str) else f"{type(value).__name__}:{value}"
+
+
+def digest(files: Iterable[Path]) -> str:
+    """A hash of the files' contents as they are now; a file that cannot be read counts as such. For reload polling."""
+    whole = hashlib.sha256()
+    for path in files:
+        try:
+            inside = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            inside = type(error).__name__
+        whole.update(f"{path}\0{inside}\0".encode())
+    return whole.hexdigest()

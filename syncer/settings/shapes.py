@@ -1,0 +1,207 @@
+"""The shapes of the project file's sections, and the notifiers as settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from syncer.rules import ActivityTest, Condition, leaves
+from syncer.settings.conditions import read_condition
+from syncer.settings.models import CONDITION_SCHEMA, Section
+from syncer.settings.problems import Mistake, Wrong, did_you_mean, quoted, wrong
+from syncer.settings.values import Interval, Language, Points, Timezone, Wait, span_ms
+
+_ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
+OWNER = "owner"
+"""Among a route's recipients: whoever owns the record in the CRM."""
+
+
+def _manual_change(raw: Any) -> Any:
+    """`respect`, `overwrite` or {respect_for: 30d} -> what to do and for how long."""
+    if raw in ("respect", "overwrite"):
+        return ManualChange(raw)
+    if isinstance(raw, Mapping) and set(raw) == {"respect_for"}:
+        return ManualChange("respect_for", timedelta(milliseconds=span_ms(raw["respect_for"])))
+    names = ("respect", "overwrite", "respect_for")
+    raise wrong(f"{quoted(raw)} is not one of respect, overwrite, {{respect_for: 30d}}", did_you_mean(raw, names))
+
+
+@dataclass(frozen=True, slots=True)
+class ManualChange:
+    """What becomes of a stage that somebody changed in the CRM."""
+
+    policy: Literal["respect", "overwrite", "respect_for"] = "respect"
+    span: timedelta | None = None  # with respect_for
+
+
+_MANUAL_SCHEMA = {
+    "anyOf": [
+        {"enum": ["respect", "overwrite"]},
+        {
+            "type": "object",
+            "properties": {"respect_for": {"type": "string"}},
+            "required": ["respect_for"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+class SyncFile(Section):
+    every: Interval = Field(default="15m", validate_default=True)
+    max_stage_changes: Annotated[int, Field(ge=0)] = 200
+    max_handoffs: Annotated[int, Field(ge=0)] = 50
+    min_step: Points = Field(default=1, validate_default=True)
+    manual_change: Annotated[ManualChange, PlainValidator(_manual_change), WithJsonSchema(_MANUAL_SCHEMA)] = Field(
+        default="respect", validate_default=True
+    )
+
+    @field_validator("min_step")
+    @classmethod
+    def _not_negative(cls, step: int) -> int:
+        if step < 0:
+            raise wrong("'min_step' cannot be negative")
+        return step
+
+
+def _web_address(raw: Any) -> Any:
+    text = raw.get_secret_value() if isinstance(raw, SecretStr) else raw
+    if isinstance(text, str) and not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise wrong("must be a web address that starts with https://")
+    return raw
+
+
+def _mail_address(raw: Any) -> Any:
+    if isinstance(raw, str) and not _ADDRESS.fullmatch(raw):
+        raise wrong(f"{quoted(raw)} is not an e-mail address")
+    return raw
+
+
+Seconds = Annotated[float, Field(gt=0, le=120)]
+MailAddress = Annotated[str, BeforeValidator(_mail_address)]
+
+
+class Slack(Section):
+    """A Slack incoming webhook, or anything that takes the same JSON."""
+
+    type: Literal["slack"] = "slack"
+    url: Annotated[SecretStr, BeforeValidator(_web_address)]
+    timeout_s: Seconds = 10.0
+
+
+class Email(Section):
+    """A mail server that takes messages for sales."""
+
+    type: Literal["email"] = "email"
+    host: Annotated[str, StringConstraints(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    user: str | None = None
+    password: SecretStr | None = None
+    sender: Annotated[MailAddress, Field(alias="from")]
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    timeout_s: Seconds = 10.0
+
+
+class Webhook(Section):
+    """Any receiver of signed JSON; with a `secret` each message carries its signature."""
+
+    type: Literal["webhook"] = "webhook"
+    url: Annotated[str, BeforeValidator(_web_address)]
+    secret: SecretStr | None = None
+    timeout_s: Seconds = 10.0
+
+
+Notifier = Annotated[Slack | Email | Webhook, Field(discriminator="type")]
+NOTIFIERS: Mapping[str, type[BaseModel]] = {"slack": Slack, "email": Email, "webhook": Webhook}
+
+
+class Repeats(Section):
+    """What becomes of a message that may have been sent already when the process died. A webhook's receiver knows
+    repeats by their key, so it always gets them."""
+
+    slack: Literal["resend", "hold"] = "resend"
+    email: Literal["resend", "hold"] = "hold"
+
+
+def _route_condition(raw: Any) -> Condition:
+    condition = read_condition(raw, {})
+    if any(isinstance(leaf, ActivityTest) for leaf in leaves(condition)):
+        raise wrong("a route looks at the lead's fields, not at activities")
+    return condition
+
+
+def _recipients(raw: Any) -> Any:
+    recipients = [raw] if isinstance(raw, str) else raw
+    if not isinstance(recipients, list) or not recipients:
+        raise wrong(f"a list of e-mail addresses is needed here, not {quoted(raw)}", "or owner: the record's owner")
+    mistakes = [
+        Mistake((rank,) if recipients is raw else (), f"{quoted(one)} is neither an e-mail address nor 'owner'")
+        for rank, one in enumerate(recipients)
+        if one != OWNER and not (isinstance(one, str) and _ADDRESS.fullmatch(one))
+    ]
+    if mistakes:
+        raise Wrong(*mistakes)
+    return tuple(recipients)
+
+
+_TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+
+class RouteFile(Section):
+    when: Annotated[Condition | None, PlainValidator(_route_condition), CONDITION_SCHEMA, Field(alias="if")] = None
+    to: Annotated[tuple[str, ...], PlainValidator(_recipients), _TEXTS]
+    fallback: MailAddress | None = None
+
+    @field_validator("fallback")
+    @classmethod
+    def _for_owners(cls, fallback: str | None, info: ValidationInfo) -> str | None:
+        if fallback is not None and OWNER not in info.data.get("to", (OWNER,)):
+            raise wrong("'fallback' is for records without an owner; here nobody asks for the owner")
+        return fallback
+
+
+class HandoffFile(Section):
+    when: str | None = None
+    wait: Wait = Field(default="15m", validate_default=True)
+    notifiers: dict[str, Any] = Field(default_factory=dict)  # each is checked by its own `type`
+    repeats: Repeats = Field(default_factory=Repeats)
+    route: tuple[RouteFile, ...] = ()
+    notify: Annotated[tuple[str, ...], BeforeValidator(lambda raw: [raw] if isinstance(raw, str) else raw)] = ()
+
+
+class ProjectFile(Section):
+    """The whole file; connections, models and notifiers are looked at one by one beside it."""
+
+    version: Literal[1] = 1
+    timezone: Timezone = "UTC"
+    language: Language = "en"
+    connections: Any = None
+    sync: SyncFile = Field(default_factory=SyncFile)
+    models: Any = None
+    handoff: HandoffFile | None = None
+
+
+def _plain_condition(raw: Any) -> Condition:
+    return read_condition(raw, {})
+
+
+class SegmentFile(Section):
+    use: str
+    when: Annotated[Condition | None, PlainValidator(_plain_condition), CONDITION_SCHEMA] = Field(
+        default=None, alias="for"
+    )

@@ -1,0 +1,123 @@
+"""The settings in force, value by value, with the place each comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from syncer.log import BLOT, redact
+from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf
+from syncer.settings.problems import Steps, path_text
+from syncer.settings.project import HandoffSettings, Project, Sync
+from syncer.settings.values import duration_text
+
+Shown = tuple[Any, str]
+"""A value as plain JSON, secrets as ***; and its origin: "syncer.yml:7", "env HUBSPOT_TOKEN", "default"."""
+
+
+def show(project: Project) -> Mapping[str, Shown]:
+    """Path -> value and origin: {"sync.every": ("15m", "syncer.yml:19")}."""
+    effective = {
+        "timezone": project.timezone,
+        "language": project.language,
+        "connections": {one.name: {"type": one.type, **_fields(one.settings)} for one in project.connections},
+        "sync": _sync(project.sync),
+        "models": [_segment(segment.model.version, segment.when) for segment in project.segments],
+        "handoff": _handoff(project.handoff) if project.handoff is not None else None,
+    }
+    leaves = dict(_leaves(effective, ()))
+    return {path_text(steps): (value, _origin(project.origins, steps)) for steps, value in leaves.items()}
+
+
+def _sync(sync: Sync) -> dict[str, Any]:
+    manual: Any = sync.manual_change
+    if sync.respect_for is not None:
+        manual = {"respect_for": sync.respect_for}
+    return {
+        "every": sync.every,
+        "max_stage_changes": sync.max_stage_changes,
+        "max_handoffs": sync.max_handoffs,
+        "min_step": sync.min_step / 100,
+        "manual_change": manual,
+    }
+
+
+def _segment(version: str, when: Condition | None) -> Any:
+    return version if when is None else {"use": version, "for": condition_text(when)}
+
+
+def _handoff(handoff: HandoffSettings) -> dict[str, Any]:
+    routes = [
+        {"if": condition_text(route.when) if route.when is not None else "always", "to": route.to}
+        | ({"fallback": route.fallback} if route.fallback else {})
+        for route in handoff.routes
+    ]
+    return {
+        "when": handoff.when,
+        "wait": handoff.wait,
+        "notifiers": {name: _fields(notifier) for name, notifier in handoff.notifiers.items()},
+        "repeats": {"slack": handoff.slack_repeats, "email": handoff.email_repeats},
+        "route": routes,
+        "notify": handoff.notify,
+    }
+
+
+def _fields(settings: BaseModel) -> dict[str, Any]:
+    return {info.alias or name: getattr(settings, name) for name, info in type(settings).model_fields.items()}
+
+
+def _leaves(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
+    if isinstance(value, BaseModel):
+        value = _fields(value)
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, (*steps, str(name)))
+    elif isinstance(value, list | tuple) and any(isinstance(inner, Mapping | BaseModel) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, (*steps, index))
+    else:
+        yield steps, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        return BLOT
+    if isinstance(value, timedelta):
+        return duration_text(round(value.total_seconds() * 1000))
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    return redact(value.as_posix() if isinstance(value, PurePath) else str(value))
+
+
+def _origin(origins: Mapping[Steps, str], steps: Steps) -> str:
+    """Where the value is written: there itself, in parts below it, or in one text that stands for it."""
+    if steps in origins:
+        return origins[steps]
+    below = next((origin for known, origin in origins.items() if known[: len(steps)] == steps), None)
+    above = next((origins[one] for one in (steps[:-1], steps[:-2]) if one in origins), None)
+    return below or above or "default"
+
+
+def condition_text(condition: Condition) -> str:
+    """A condition in one line: "country any_of MX, CO"."""
+    if isinstance(condition, FieldTest):
+        asked = condition.argument if isinstance(condition.argument, tuple) else (condition.argument,)
+        words = f"{'not_' if condition.negated else ''}{condition.operator}"
+        return f"{condition.field} {words} {', '.join(str(_plain(one)) for one in asked)}"
+    if isinstance(condition, ActivityTest):
+        within = f" in_last {duration_text(condition.in_last_ms)}" if condition.in_last_ms is not None else ""
+        tests = "".join(f" with {condition_text(test)}" for test in condition.tests)
+        return f"activity {condition.kind}{tests}{within}"
+    groups: Mapping[type[All | AnyOf | NoneOf], str] = {All: "all", AnyOf: "any", NoneOf: "none"}
+    return f"{groups[type(condition)]}({'; '.join(condition_text(inner) for inner in condition.conditions)})"

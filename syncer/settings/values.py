@@ -1,0 +1,159 @@
+"""Spans of time, points and thresholds as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from syncer.rules import Comparison, Gate, Measure
+from syncer.settings.problems import did_you_mean, quoted, wrong
+
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_HOUR_MS = _UNITS_MS["h"]
+_DAY_MS = _UNITS_MS["d"]
+_LONGEST_MS = 36_500 * _DAY_MS  # a hundred years
+_LONGEST_FADE_MS = 3_650 * _DAY_MS  # the table of fading factors has an entry for each hour
+_DURATION = re.compile(r"([0-9]{1,12})\s*([smhdw])")
+_MOST_POINTS = 1_000_000
+DURATION_HELP = "write a number and s, m, h, d or w, for example 15m or 30d"
+
+
+def duration_ms(raw: Any) -> int:
+    """ "15m" -> 900000; "0s" is allowed."""
+    found = _DURATION.fullmatch(raw.strip()) if isinstance(raw, str) else None
+    if found is None:
+        raise wrong(f"{quoted(raw)} is not a duration", DURATION_HELP)
+    span_ms = int(found[1]) * _UNITS_MS[found[2]]
+    if span_ms > _LONGEST_MS:
+        raise wrong(f"{quoted(raw)} is longer than a hundred years", DURATION_HELP)
+    return span_ms
+
+
+def duration_text(span_ms: int) -> str:
+    """900000 -> "15m": the largest unit that divides it."""
+    for unit in reversed(_UNITS_MS):
+        if span_ms and span_ms % _UNITS_MS[unit] == 0:
+            return f"{span_ms // _UNITS_MS[unit]}{unit}"
+    return f"{span_ms / 1000:g}s"
+
+
+def duration(text: str) -> timedelta:
+    """ "15m" as a timedelta, for options of commands; ValueError says what to write."""
+    try:
+        return timedelta(milliseconds=duration_ms(text))
+    except ValueError as error:
+        raise ValueError(f"{error}; {DURATION_HELP}") from None
+
+
+def span_ms(raw: Any) -> int:
+    """A duration longer than nothing."""
+    span = duration_ms(raw)
+    if not span:
+        raise wrong(f"{quoted(raw)} is no time at all", DURATION_HELP)
+    return span
+
+
+def whole_hours(raw: Any) -> int:
+    """A half-life in hours: ages are counted in whole hours."""
+    span = span_ms(raw)
+    if span % _HOUR_MS or span > _LONGEST_FADE_MS:
+        raise wrong(f"a half-life is whole hours and at most ten years, not {quoted(raw)}", "for example 12h or 30d")
+    return span // _HOUR_MS
+
+
+def window_ms(raw: Any) -> int:
+    """A calendar window: whole hours."""
+    span = span_ms(raw)
+    if span % _HOUR_MS:
+        raise wrong(f"a calendar window is whole hours, not {quoted(raw)}", "for example 1d or 7d")
+    return span
+
+
+def _timedelta(raw: Any) -> timedelta:
+    return timedelta(milliseconds=duration_ms(raw))
+
+
+def _positive_timedelta(raw: Any) -> timedelta:
+    return timedelta(milliseconds=span_ms(raw))
+
+
+def hundredths(raw: Any) -> int:
+    """Points, at most two decimals, as exact hundredths: 12.5 -> 1250."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise wrong(f"{quoted(raw)} is not a number of points", "write a number without quotes, for example 10 or -2.5")
+    exact = Decimal(repr(raw))  # a float's shortest text is what was written
+    if not exact.is_finite() or abs(exact) > _MOST_POINTS:
+        raise wrong(f"{quoted(raw)} is not a number of points between -{_MOST_POINTS} and {_MOST_POINTS}")
+    shifted = exact * 100
+    if shifted != shifted.to_integral_value():
+        raise wrong(f"{quoted(raw)} has more than two decimals", "points are counted in hundredths")
+    return int(shifted)
+
+
+def positive_hundredths(raw: Any) -> int:
+    points = hundredths(raw)
+    if points <= 0:
+        raise wrong(f"must be more than 0, not {quoted(raw)}")
+    return points
+
+
+MEASURES: tuple[str, ...] = get_args(Measure)
+_COMPARISONS: tuple[str, ...] = get_args(Comparison)
+_GATE = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*")
+_GATE_SHAPE = r"^\s*(fit|engagement|need|readiness|total)\s*(>=|<=|>|<)\s*[-+]?[0-9]+(\.[0-9]{1,2})?\s*$"
+
+
+def gate(raw: Any) -> Gate:
+    """ "engagement >= 20" -> Gate("engagement", ">=", 2000)."""
+    found = _GATE.fullmatch(raw) if isinstance(raw, str) else None
+    if found is None:
+        raise wrong(f"cannot read {quoted(raw)} as a threshold", "write for example: total >= 45")
+    if found[1] not in MEASURES:
+        help = did_you_mean(found[1], MEASURES, known_as="known are")
+        raise wrong(f"there is no measure {quoted(found[1])}", help, "SY007")
+    measure: Measure = found[1]  # type: ignore[assignment]
+    comparison: Comparison = found[2]  # type: ignore[assignment]
+    return Gate(measure, comparison, hundredths(float(found[3])))
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def timezone(raw: Any) -> str:
+    """The name of a time zone that this machine knows."""
+    try:
+        if isinstance(raw, str) and raw:
+            return ZoneInfo(raw).key
+    except (OSError, ValueError, LookupError):
+        raise wrong(f"there is no time zone {quoted(raw)}", did_you_mean(raw, _zones()), "SY007") from None
+    raise wrong(f"{quoted(raw)} is not a time zone", "write for example Europe/Madrid")
+
+
+def _as_list(raw: Any) -> Any:
+    """One entry may stand without brackets."""
+    return [raw] if isinstance(raw, str) else raw
+
+
+DURATION_SCHEMA = {"type": "string", "pattern": r"^[0-9]+\s*[smhdw]$", "examples": ["15m", "30d"]}
+Duration = Annotated[int, BeforeValidator(duration_ms), WithJsonSchema(DURATION_SCHEMA)]
+Span = Annotated[int, BeforeValidator(span_ms), WithJsonSchema(DURATION_SCHEMA)]
+Window = Annotated[int, BeforeValidator(window_ms), WithJsonSchema(DURATION_SCHEMA)]
+HalfLife = Annotated[int, BeforeValidator(whole_hours), WithJsonSchema(DURATION_SCHEMA)]
+Wait = Annotated[timedelta, BeforeValidator(_timedelta), WithJsonSchema(DURATION_SCHEMA)]
+Interval = Annotated[timedelta, BeforeValidator(_positive_timedelta), WithJsonSchema(DURATION_SCHEMA)]
+Points = Annotated[int, BeforeValidator(hundredths), WithJsonSchema({"type": "number", "multipleOf": 0.01})]
+PositivePoints = Annotated[
+    int, BeforeValidator(positive_hundredths), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+]
+GateText = Annotated[Gate, BeforeValidator(gate), WithJsonSchema({"type": "string", "pattern": _GATE_SHAPE})]
+Timezone = Annotated[str, BeforeValidator(timezone)]
+ListOfGates = Annotated[tuple[GateText, ...], BeforeValidator(_as_list)]
+Language = Literal["en", "es"]
