@@ -1,0 +1,1 @@
+"""CRM emulators over HTTP, for the demo, the tests and authors of connectors."""

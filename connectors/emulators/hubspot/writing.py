@@ -1,0 +1,197 @@
+"""Changing records. What arrives here has been judged; this is where it takes effect."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from connectors.emulators.hubspot.catalog import CONTACTS, ObjectType, object_type
+from connectors.emulators.hubspot.checking import moves_backward
+from connectors.emulators.hubspot.clock import iso, parse_ms
+from connectors.emulators.hubspot.defaults import stage_date_names
+from connectors.emulators.hubspot.links import End
+from connectors.emulators.hubspot.portal import Portal
+from connectors.emulators.hubspot.records import Record, Source, Version
+
+ACTIVITIES_THAT_CONTACT = frozenset({"calls", "emails", "meetings", "communications"})
+ACTIVITIES = ACTIVITIES_THAT_CONTACT | {"notes"}
+CALCULATED = Source("CALCULATED")
+
+
+def create(portal: Portal, kind: ObjectType, clean: Mapping[str, str], source: Source) -> Record:
+    """A new record; HubSpot adds what it fills in by itself."""
+    now_ms, record_id = portal.clock.now_ms(), portal.new_id(kind)
+    values = {name: value for name, value in clean.items() if value}
+    if kind is CONTACTS:
+        values = _born(portal, record_id) | values
+    values |= {
+        "hs_object_source": source.type,
+        "hs_object_source_id": source.id or "",
+        "hs_object_source_label": source.label or source.type,
+    } if "hs_object_source" in portal.schema(kind).properties else {}  # fmt: skip
+    values |= _derived(kind, {}, values, now_ms) | _stamps(kind, record_id, now_ms, now_ms)
+    if clean.get(kind.created_property):
+        values[kind.created_property] = clean[kind.created_property]
+    record = Record(record_id, values, now_ms, now_ms, source)
+    portal.shelf(kind).put(record, portal.visible_ms(now_ms))
+    return record
+
+
+def update(portal: Portal, kind: ObjectType, record: Record, clean: Mapping[str, str], source: Source) -> Record:
+    """The record after a write. A stage set backward through the API is dropped without a word (see Manners)."""
+    wanted = dict(clean)
+    if source.type == "INTEGRATION" and moves_backward(portal, record, clean):
+        del wanted["lifecyclestage"]
+    changed = {name: value for name, value in wanted.items() if record.values.get(name, "") != value}
+    if not changed and not (wanted and portal.manners.touch_on_same_value):
+        return record
+    now_ms = portal.clock.now_ms()
+    changed |= _derived(kind, record.values, changed, now_ms)
+    changed[kind.modified_property] = iso(now_ms)
+    after = replace(_with(record, changed, source, now_ms), modified_ms=now_ms)
+    portal.shelf(kind).put(after, portal.visible_ms(now_ms))
+    return after
+
+
+def recalculate(portal: Portal, kind: ObjectType, record: Record, values: Mapping[str, str]) -> Record:
+    """HubSpot itself sets properties. The modified time moves unless all of them are calculated ones."""
+    now_ms, changed, defined = portal.clock.now_ms(), dict(values), portal.schema(kind).properties
+    touches = any(name not in defined or not defined[name].calculated for name in values)
+    if touches:
+        changed[kind.modified_property] = iso(now_ms)
+    after = _with(record, changed, CALCULATED, now_ms)
+    after = replace(after, modified_ms=now_ms) if touches else after
+    portal.shelf(kind).put(after, portal.visible_ms(now_ms))
+    return after
+
+
+def archive(portal: Portal, kind: ObjectType, record_id: int) -> None:
+    """Move a record to the recycle bin; nothing happens when there is none."""
+    shelf, now_ms = portal.shelf(kind), portal.clock.now_ms()
+    record = shelf.take(shelf.resolve(record_id), portal.visible_ms(now_ms))
+    if record is not None:
+        shelf.archived[record.id] = replace(record, archived_ms=now_ms)
+
+
+def restore(portal: Portal, kind: ObjectType, record_id: int) -> Record | None:
+    """Bring a record back from the recycle bin; None when it is not there."""
+    now_ms = portal.clock.now_ms()
+    record = portal.shelf(kind).archived.pop(record_id, None)
+    if record is None:
+        return None
+    values = {**record.values, kind.modified_property: iso(now_ms)}
+    back = replace(record, archived_ms=None, modified_ms=now_ms, values=values)
+    portal.shelf(kind).put(back, portal.visible_ms(now_ms))
+    return back
+
+
+def erase(portal: Portal, kind: ObjectType, record_id: int) -> None:
+    """Remove a record and every trace of it, as the law demands: it is in neither list, and its ties are gone."""
+    shelf, now_ms = portal.shelf(kind), portal.clock.now_ms()
+    living = shelf.resolve(record_id)
+    shelf.take(living, portal.visible_ms(now_ms))
+    shelf.archived.pop(living, None)
+    shelf.merged_into = {old: new for old, new in shelf.merged_into.items() if new != living}
+    portal.links.forget((kind.plural, living))
+
+
+def note_activity(portal: Portal, ends: tuple[End, End]) -> None:
+    """An activity was tied to a contact: HubSpot counts it on the contact, which thereby is modified."""
+    for (here, activity_id), (there, contact_id) in (ends, ends[::-1]):
+        if not portal.manners.activity_counters or here not in ACTIVITIES or there != "contacts":
+            continue
+        contact = portal.shelves["contacts"].find(contact_id)
+        activity = portal.shelves[here].find(activity_id)
+        if contact is not None and activity is not None:
+            recalculate(portal, CONTACTS, contact, _counted(contact, activity, here))
+
+
+def _counted(contact: Record, activity: Record, kind: str) -> dict[str, str]:
+    at = max(activity.values.get("hs_timestamp", ""), contact.values.get("notes_last_updated", ""))
+    counted = {"notes_last_updated": at, "num_notes": _plus_one(contact, "num_notes")}
+    if kind in ACTIVITIES_THAT_CONTACT:
+        counted["notes_last_contacted"] = at
+        counted["num_contacted_notes"] = _plus_one(contact, "num_contacted_notes")
+    return counted
+
+
+def _plus_one(contact: Record, name: str) -> str:
+    return str(int(contact.values.get(name, "0")) + 1)
+
+
+def load(portal: Portal, kind_name: str, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Put many records there at once, unjudged and in search at once, and return their ids.
+
+    A row is {"id"?, "properties": {...}, "createdAt"?, "updatedAt"?, "archived"?}; times are ISO or milliseconds and
+    default to now; nothing is filled in but the stamps.
+    """
+    kind = object_type(kind_name)
+    if kind is None:
+        raise ValueError(f"no kind of object is called {kind_name!r}")
+    records: list[Record] = []
+    archived: list[Record] = []
+    for row in rows:
+        record = _loaded(portal, kind, row)
+        (archived if row.get("archived") else records).append(record)
+    shelf = portal.shelf(kind)
+    shelf.load(records)
+    shelf.archived |= {each.id: replace(each, archived_ms=portal.clock.now_ms()) for each in archived}
+    return [record.id for record in (*records, *archived)]
+
+
+def _loaded(portal: Portal, kind: ObjectType, row: Mapping[str, Any]) -> Record:
+    now = portal.clock.now_ms()
+    values = {
+        name: str(value) for name, value in row.get("properties", {}).items() if value is not None and value != ""
+    }
+    created_ms = parse_ms(str(row.get("createdAt") or values.get(kind.created_property) or now))
+    modified_ms = parse_ms(str(row.get("updatedAt") or values.get(kind.modified_property) or created_ms))
+    record_id = int(row["id"]) if row.get("id") else portal.new_id(kind)
+    values |= _stamps(kind, record_id, created_ms, modified_ms)
+    return Record(record_id, values, created_ms, modified_ms, Source("IMPORT"))
+
+
+def _stamps(kind: ObjectType, record_id: int, created_ms: int, modified_ms: int) -> dict[str, str]:
+    return {
+        "hs_object_id": str(record_id),
+        kind.created_property: iso(created_ms),
+        kind.modified_property: iso(modified_ms),
+    }
+
+
+def _born(portal: Portal, record_id: int) -> dict[str, str]:
+    stage = portal.manners.default_lifecyclestage
+    return {
+        "hs_all_contact_vids": str(record_id),
+        "hs_associated_target_accounts": "0",
+        "hs_is_contact": "true",
+        "hs_is_unworked": "true",
+        "hs_pipeline": "contacts-lifecycle-pipeline",
+        "hs_sequences_actively_enrolled_count": "0",
+        "num_notes": "0",
+    } | ({"lifecyclestage": stage} if stage else {})
+
+
+def _derived(kind: ObjectType, before: Mapping[str, str], changed: Mapping[str, str], now_ms: int) -> dict[str, str]:
+    if kind is not CONTACTS:
+        return {}
+    found: dict[str, str] = {}
+    if "email" in changed:
+        found["hs_email_domain"] = changed["email"].partition("@")[2]
+    if {"email", "firstname", "lastname"} & changed.keys():
+        after = {**before, **changed}
+        name = f"{after.get('firstname', '')} {after.get('lastname', '')}".strip()
+        found["hs_full_name_or_email"] = name or after.get("email", "")
+    if changed.get("lifecyclestage"):
+        found |= dict.fromkeys(stage_date_names(changed["lifecyclestage"]), iso(now_ms))
+    if changed.get("hubspot_owner_id"):
+        found["hubspot_owner_assigneddate"] = iso(now_ms)
+    return found
+
+
+def _with(record: Record, changed: Mapping[str, str], source: Source, now_ms: int) -> Record:
+    history = dict(record.history)
+    for name, value in changed.items():
+        if record.values.get(name, "") != value:
+            history[name] = (Version(value, now_ms, source), *record.versions(name))
+    values = {name: value for name, value in {**record.values, **changed}.items() if value}
+    return replace(record, values=values, history=history)
