@@ -1,0 +1,37 @@
+"""The notifiers of the project file, ready to send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from syncer.handoff.delivery import Channel
+from syncer.handoff.mail import EmailChannel, MailServer
+from syncer.handoff.messages import Audience
+from syncer.handoff.slack import SlackChannel
+from syncer.handoff.webhook import WebhookChannel
+from syncer.settings import Email, HandoffSettings, Slack, Webhook
+
+
+def open_channels(settings: HandoffSettings, audience: Audience) -> Mapping[str, Channel]:
+    """Every notifier by its name, also one that `notify` no longer lists: what was queued for it still goes out."""
+    return {name: _channel(notifier, settings, audience) for name, notifier in settings.notifiers.items()}
+
+
+def _channel(notifier: Slack | Email | Webhook, settings: HandoffSettings, audience: Audience) -> Channel:
+    if isinstance(notifier, Slack):
+        return SlackChannel(notifier.url.get_secret_value(), audience, settings.slack_repeats, notifier.timeout_s)
+    if isinstance(notifier, Webhook):
+        secret = notifier.secret.get_secret_value() if notifier.secret else None
+        return WebhookChannel(notifier.url, secret, notifier.timeout_s)
+    return EmailChannel(_server(notifier), notifier.sender, audience, settings.email_repeats)
+
+
+def _server(notifier: Email) -> MailServer:
+    return MailServer(
+        host=notifier.host,
+        port=notifier.port,
+        security=notifier.security,
+        user=notifier.user,
+        password=notifier.password.get_secret_value() if notifier.password else None,
+        timeout_s=notifier.timeout_s,
+    )

@@ -1,0 +1,35 @@
+"""One hand-off as the tests tell it, and its notice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from syncer.model import Handoff, Notice, RecordKey
+
+AT = datetime(2026, 11, 22, 8, 5, tzinfo=UTC)
+
+HANDOFF = Handoff(
+    key="here/crm/contacts/90151#1",
+    lead=7,
+    record=RecordKey("crm", "contacts", "90151"),
+    episode=1,
+    stage="sql",
+    total=7899,
+    at=AT,
+    email="ana.ruiz@clinicanova.es",
+    name="Ana Ruiz",
+    owner="luis@acme.es",
+    url="https://app.crm.test/contacts/2583391/90151?a=1&b=2",
+    fields={"email": "ana.ruiz@clinicanova.es", "country": "ES"},
+    reasons=("Decision maker: jobtitle contains 'director'", "Target country: country = ES", "Webinar", "Corporate"),
+)
+
+
+def handoff(**changes: Any) -> Handoff:
+    return replace(HANDOFF, **changes)
+
+
+def notice(key: str = "k1", channel: str = "ventas", recipient: str = "", **changes: Any) -> Notice:
+    return Notice(key, handoff(**changes), channel, recipient)

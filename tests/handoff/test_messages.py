@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import UndefinedError
+
+from syncer.handoff import messages
+from syncer.handoff.messages import Audience, Language, letter, slack_post, webhook_body
+from tests.handoff.samples import handoff, notice
+
+MADRID = Audience("es", "Europe/Madrid")
+EVIL = "<b>Eva</b> & <!channel> <https://evil.test|click>\r\nBcc: x@evil.test\u2028{{ 7*7 }}"
+
+
+def _slack_text(post: messages.SlackPost) -> str:
+    return json.dumps([post.text, list(post.blocks)])
+
+
+def test_the_spanish_letter_says_who_what_why_and_where_in_local_time() -> None:
+    told = letter(handoff(), MADRID)
+    assert told.subject == "Ana Ruiz ya es SQL: 78 puntos"
+    assert told.text == (
+        "Ana Ruiz ya es SQL: 78 puntos\n"
+        "\n"
+        "Por qué:\n"
+        "  - Decision maker: jobtitle contains 'director'\n"
+        "  - Target country: country = ES\n"
+        "  - Webinar\n"
+        "  - Corporate\n"
+        "\n"
+        "Correo: ana.ruiz@clinicanova.es\n"
+        "Responsable: luis@acme.es\n"
+        "Registro: crm/contacts/90151\n"
+        "Desde: 22/11/2026 09:05 (Europe/Madrid)\n"
+        "Abrir en el CRM: https://app.crm.test/contacts/2583391/90151?a=1&b=2\n"
+    )
+    assert '<a href="https://app.crm.test/contacts/2583391/90151?a=1&amp;b=2">Abrir en el CRM</a>' in told.html
+
+
+def test_the_english_letter_leaves_out_what_is_not_known() -> None:
+    told = letter(handoff(name=None, owner=None, url=None, email=None, reasons=()), Audience("en", "UTC"))
+    assert told.subject == "crm/contacts/90151 is now SQL: 78 points"
+    assert told.text == (
+        "crm/contacts/90151 is now SQL: 78 points\n\nWhy:\n  The model gives no reasons.\n\n"
+        "Record: crm/contacts/90151\nSince: 2026-11-22 08:05 (UTC)\n"
+    )
+    assert "href" not in told.html
+    assert "Owner" not in told.html
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_a_repeat_says_so_everywhere(language: Language) -> None:
+    mark = {"es": "Posible repetición", "en": "Possible repeat"}[language]
+    audience = Audience(language)
+    told, post = letter(handoff(), audience, repeat=True), slack_post(handoff(), audience, repeat=True)
+    assert told.subject.startswith(f"[{mark}] ")
+    assert post.text.startswith(f"[{mark}] ")
+    first, again = letter(handoff(), audience), slack_post(handoff(), audience)
+    assert told.text != first.text
+    assert told.html != first.html
+    assert post.blocks != again.blocks
+    assert mark not in first.subject + again.text
+    assert json.loads(webhook_body(notice(), repeat=True))["possible_repeat"] is True
+
+
+def test_slack_shows_score_stage_the_three_strongest_reasons_and_the_link() -> None:
+    post = slack_post(handoff(), MADRID)
+    section, context = post.blocks
+    assert section["text"]["text"] == (
+        "*Ana Ruiz ya es SQL: 78 puntos*\n"
+        "• Decision maker: jobtitle contains 'director'\n"
+        "• Target country: country = ES\n"
+        "• Webinar\n"
+        "<https://app.crm.test/contacts/2583391/90151?a=1&amp;b=2|Abrir en el CRM>"
+    )
+    assert context["elements"][0]["text"] == (
+        "Correo: ana.ruiz@clinicanova.es · Responsable: luis@acme.es · Desde: 22/11/2026 09:05 (Europe/Madrid)"
+    )
+
+
+def test_slack_makes_nothing_of_what_stands_in_the_texts() -> None:
+    post = slack_post(handoff(name=EVIL, owner=EVIL, reasons=(EVIL,), email=EVIL, stage=EVIL, url="x:" + EVIL), MADRID)
+    told = _slack_text(post)
+    assert "<" not in told
+    assert ">" not in told
+    assert "&lt;!channel&gt;" in told
+    assert all(text["verbatim"] is True for text in _mrkdwn_texts(post))
+
+
+def _mrkdwn_texts(post: messages.SlackPost) -> list[dict[str, Any]]:
+    section, context = post.blocks
+    return [section["text"], *context["elements"]]
+
+
+def test_slack_texts_stay_within_slacks_limits() -> None:
+    long = "&" * 10_000
+    told = handoff(name=long, owner=long, email=long, reasons=(long,) * 20, stage=long, url="https://" + long)
+    post = slack_post(told, MADRID)
+    assert all(len(text["text"]) <= 3000 for text in _mrkdwn_texts(post))
+    assert not re.search(r"&(?!amp;)", post.text), "an escape was cut in half"
+
+
+def test_html_shows_mark_up_in_the_texts_as_text() -> None:
+    html = letter(handoff(name=EVIL, reasons=(EVIL,), owner=EVIL, email=EVIL), MADRID).html
+    assert "<b>Eva" not in html
+    assert "&lt;b&gt;Eva&lt;/b&gt; &amp; &lt;!channel&gt;" in html
+    assert "{{ 7*7 }}" in html, "a template in a name must stay text"
+
+
+def test_a_line_break_in_a_name_opens_no_new_line() -> None:
+    told = letter(handoff(name=EVIL), MADRID)
+    assert "\n" not in told.subject
+    assert not any(line.startswith("Bcc") for line in told.text.splitlines())
+
+
+def test_the_webhook_body_has_its_documented_shape() -> None:
+    assert json.loads(webhook_body(notice("k9"))) == {
+        "schema": "syncer.handoff/1",
+        "key": "k9",
+        "lead": {
+            "email": "ana.ruiz@clinicanova.es",
+            "name": "Ana Ruiz",
+            "record": "crm/contacts/90151",
+            "url": "https://app.crm.test/contacts/2583391/90151?a=1&b=2",
+            "owner": "luis@acme.es",
+        },
+        "stage": "sql",
+        "score": 78.99,
+        "reasons": list(handoff().reasons),
+        "episode": 1,
+        "at": "2026-11-22T08:05:00+00:00",
+        "possible_repeat": False,
+    }
+
+
+def test_the_webhook_body_survives_texts_that_are_no_unicode() -> None:
+    assert json.loads(webhook_body(notice(name="a\ud800b")))["lead"]["name"] == "a\ud800b"
+
+
+def test_a_score_is_rounded_down_also_below_zero() -> None:
+    assert letter(handoff(total=-50), Audience()).subject.endswith(": -1 points")
+
+
+def test_both_languages_have_the_same_words() -> None:
+    words = {path.parent.name: _defined(path) for path in _templates().glob("*/words.j2")}
+    assert set(words) == {"es", "en"}
+    assert words["es"] == words["en"] != set()
+
+
+def _defined(path: Path) -> set[str]:
+    return set(re.findall(r"{% (?:set|macro) (\w+)", path.read_text("utf-8")))
+
+
+def test_a_word_that_a_template_misspells_is_an_error() -> None:
+    facts = dict(messages._facts(handoff(), MADRID, False))
+    del facts["score"]
+    with pytest.raises(UndefinedError, match="score"):
+        messages._rendered("email.txt.j2", facts)
+
+
+def _templates() -> Path:
+    return Path(messages.__file__).parent / "templates"
