@@ -1,0 +1,147 @@
+"""Activities, whom they belong to, and readings of counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+
+from syncer.model import Activity, Reading, RecordKey
+from syncer.store.columns import to_ms
+from syncer.store.records import leads_of
+from syncer.store.sql import among, insert_new, keys_among, upsert
+from syncer.store.tables import activities, activity_links, readings
+from syncer.store.touching import BITS, Touches
+
+Content = tuple[str, int, dict[str, Any]]
+"""kind, at (milliseconds), fields."""
+
+
+def store_activities(
+    tx: Connection, connection: str, incoming: Iterable[Activity], at: datetime, touches: Touches
+) -> None:
+    """Upsert by id and replace the links to records; leads that gain, lose or see changed an activity are touched.
+    `at` is now."""
+    latest = {activity.id: activity for activity in incoming}
+    if not latest:
+        return
+    contents, links = _stored(tx, connection, latest)
+    affected: set[RecordKey] = set()
+    changed: list[Activity] = []
+    for activity in latest.values():
+        before, after = links.get(activity.id, set()), set() if activity.deleted else set(activity.records)
+        same = contents.get(activity.id) == (None if activity.deleted else _content(activity))
+        if not same or before != after:
+            changed.append(activity)
+            affected |= before ^ after if same else before | after
+    _replace(tx, connection, changed, at)
+    for lead in leads_of(tx, affected).values():
+        touches[lead] |= BITS["activity"]
+
+
+def _stored(
+    tx: Connection, connection: str, ids: Iterable[str]
+) -> tuple[dict[str, Content], dict[str, set[RecordKey]]]:
+    wanted = list(ids)
+    found = tx.execute(
+        select(activities).where(activities.c.connection == connection, among(tx, activities.c.id, wanted))
+    )
+    contents = {row.id: (row.kind, to_ms(row.at), row.fields or {}) for row in found}
+    links: dict[str, set[RecordKey]] = {}
+    linked = tx.execute(
+        select(activity_links).where(
+            activity_links.c.connection == connection, among(tx, activity_links.c.activity_id, wanted)
+        )
+    )
+    for row in linked:
+        links.setdefault(row.activity_id, set()).add(RecordKey(connection, row.object, row.record_id))
+    return contents, links
+
+
+def _content(activity: Activity) -> Content:
+    return activity.kind, to_ms(activity.at), dict(activity.fields)
+
+
+def _replace(tx: Connection, connection: str, changed: Sequence[Activity], at: datetime) -> None:
+    if not changed:
+        return
+    of_these = among(tx, activity_links.c.activity_id, [activity.id for activity in changed])
+    tx.execute(delete(activity_links).where(activity_links.c.connection == connection, of_these))
+    gone = [activity.id for activity in changed if activity.deleted]
+    if gone:
+        tx.execute(delete(activities).where(activities.c.connection == connection, among(tx, activities.c.id, gone)))
+    kept = [activity for activity in changed if not activity.deleted]
+    upsert(tx, activities, [_row(connection, activity) | {"seen_at": at} for activity in kept])
+    insert_new(tx, activity_links, [link for activity in kept for link in _links(connection, activity)])
+
+
+def _row(connection: str, activity: Activity) -> dict[str, Any]:
+    fields = dict(activity.fields) or None
+    return {"connection": connection, "id": activity.id, "kind": activity.kind, "at": activity.at, "fields": fields}
+
+
+def _links(connection: str, activity: Activity) -> list[dict[str, str]]:
+    return [
+        {"connection": connection, "object": key.object, "record_id": key.id, "activity_id": activity.id}
+        for key in activity.records
+    ]
+
+
+Counter = tuple[RecordKey, str]
+"""Whose counter, and of what kind of activity."""
+
+
+def store_readings(tx: Connection, incoming: Sequence[Reading], touches: Touches) -> None:
+    """Append each reading that is newer than the newest of its counter and shows something else."""
+    if not incoming:
+        return
+    newest = _newest(tx, {reading.record for reading in incoming})
+    appended: list[Reading] = []
+    for reading in sorted(incoming, key=lambda each: each.seen_at):
+        counter = (reading.record, reading.kind)
+        if _is_news(newest.get(counter), reading):
+            newest[counter] = (to_ms(reading.seen_at), reading.value, _ms_or_none(reading.last_at))
+            appended.append(reading)
+    insert_new(tx, readings, [_reading_row(reading) for reading in appended])
+    for lead in leads_of(tx, {reading.record for reading in appended}).values():
+        touches[lead] |= BITS["activity"]
+
+
+def _newest(tx: Connection, keys: Iterable[RecordKey]) -> dict[Counter, tuple[int, int, int | None]]:
+    """Counter -> (seen at, value, last at) of its newest reading."""
+    key = (readings.c.connection, readings.c.object, readings.c.record_id)
+    place = func.row_number().over(partition_by=(*key, readings.c.kind), order_by=readings.c.seen_at.desc())
+    ranked = select(readings, place.label("place")).where(keys_among(tx, key, keys)).subquery()
+    return {
+        (RecordKey(row.connection, row.object, row.record_id), row.kind): (
+            to_ms(row.seen_at),
+            row.value,
+            _ms_or_none(row.last_at),
+        )
+        for row in tx.execute(select(ranked).where(ranked.c.place == 1))
+    }
+
+
+def _is_news(newest: tuple[int, int, int | None] | None, reading: Reading) -> bool:
+    if newest is None:
+        return True
+    seen_at, value, last_at = newest
+    return to_ms(reading.seen_at) > seen_at and (reading.value, _ms_or_none(reading.last_at)) != (value, last_at)
+
+
+def _ms_or_none(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)
+
+
+def _reading_row(reading: Reading) -> Mapping[str, Any]:
+    return {
+        "connection": reading.record.connection,
+        "object": reading.record.object,
+        "record_id": reading.record.id,
+        "kind": reading.kind,
+        "seen_at": reading.seen_at,
+        "value": reading.value,
+        "last_at": reading.last_at,
+    }

@@ -1,0 +1,195 @@
+"""The open database: engines set up for one writer on SQLite and for many on PostgreSQL, transactions, leases checked.
+
+An error of the driver leaves here as `TemporaryError` where patience helps (locked, unreachable, full), and as it is
+where it is a bug. No message and no repr carries the URL's password or a statement's values.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from syncer.errors import ConfigError, TemporaryError
+from syncer.store import schema
+from syncer.store.leases import Lease, renew
+
+BUSY_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10
+LOCK_TIMEOUT_S = 60
+IDLE_TIMEOUT_S = 120  # a frozen process holds its rows no longer; its transaction is rolled back
+_PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")  # in SQLite's messages
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One open database, safe to share between threads: each block of `reading` or `writing` has its own connection."""
+
+    name: str  # for messages: without user, password and options
+    _reader: Engine = field(repr=False)
+    _writer: Engine = field(repr=False)
+
+    @property
+    def dialect(self) -> str:
+        return self._writer.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and cannot write."""
+        with _translated(self.name), self._reader.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end of the block, rolled back on any exception.
+
+        With a lease, its first statement renews the lease for its whole `ttl_s`; `LeaseLost` if another took over.
+        """
+        with _translated(self.name), self._writer.begin() as tx:
+            if lease is not None:
+                renew(tx, lease)
+            yield tx
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def open_store(url: str, *, migrate: bool = True) -> Store:
+    """Open the database, bringing its schema up to date (or, without `migrate`, insisting that it is).
+
+    ConfigError: SY060 not a URL of ours, SY061 cannot be opened, SY062 written by a newer syncer, SY063 needs a
+    migration.
+    """
+    parsed = _parse(url)
+    store = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_postgresql(parsed)
+    try:
+        with _opening(store.name):
+            schema.bring_up_to_date(store._writer, migrate=migrate)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        known = parsed.get_backend_name() in ("sqlite", "postgresql", "postgres")
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        known = False
+    if not known:  # the URL itself is not shown: it may hold a password
+        raise ConfigError(
+            "the database URL is not understood; write sqlite:///syncer.db or postgresql://user:password@host/name",
+            code="SY060",
+        )
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+pysqlite")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _open_sqlite(url: URL) -> Store:
+    if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
+        raise ConfigError(
+            "the database must be a file, because several processes share it; write sqlite:///syncer.db", code="SY060"
+        )
+    path = Path(url.database or "")
+    if not path.parent.is_dir():
+        raise ConfigError(f"the folder of the database {path} does not exist; create {path.parent}", code="SY061")
+    _create_private(path)
+    reader, writer = (_sqlite_engine(url, reads) for reads in (True, False))
+    return Store(f"sqlite:///{path}", reader, writer)
+
+
+def _create_private(path: Path) -> None:
+    """The file holds personal data: only its owner reads it. One that exists keeps the rights it has."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigError(f"the database {path} cannot be opened: {error.strerror}", code="SY061") from error
+
+
+def _sqlite_engine(url: URL, reads: bool) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=5, max_overflow=50
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves: the driver's own way begins too late
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _open_postgresql(url: URL) -> Store:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        pool_size=5,
+        max_overflow=50,
+        pool_pre_ping=True,
+    )
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    writer = engine.execution_options()
+
+    @event.listens_for(writer, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s';"
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
+        )
+
+    host = url.host or url.query.get("host") or "localhost"
+    return Store(f"postgresql://{host}/{url.database or ''}", reader, writer)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _passes(error):
+            raise
+        raise TemporaryError(f"the database {name} did not do its part: {_words(error)}", code="SY066") from error
+
+
+@contextmanager
+def _opening(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _passes(error) and not isinstance(error.orig, sqlite3.DatabaseError):
+            raise
+        raise ConfigError(f"the database {name} cannot be opened: {_words(error)}", code="SY061") from error
+
+
+def _passes(error: DBAPIError) -> bool:
+    if isinstance(error.orig, psycopg.OperationalError):
+        return True
+    return isinstance(error.orig, sqlite3.OperationalError) and any(word in str(error.orig) for word in _PASSING)
+
+
+def _words(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def ping(store: Store) -> None:
+    """`TemporaryError` unless the database answers."""
+    with store.reading() as tx:
+        tx.execute(text("SELECT 1"))

@@ -1,0 +1,250 @@
+"""The run's plan, and what becomes of it: current states, transitions, overrides, write-backs, hand-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+
+from syncer.errors import NotFound, StalePlanError
+from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, Transition
+from syncer.store import outbox, write_backs
+from syncer.store.columns import to_ms
+from syncer.store.leads import newest_overrides, state_of
+from syncer.store.payloads import PLAN
+from syncer.store.sql import among, upsert
+from syncer.store.tables import decisions as planned
+from syncer.store.tables import leads
+from syncer.store.tables import overrides as words
+from syncer.store.tables import transitions as moves
+from syncer.store.touching import BITS, touch
+
+
+def save_plan(tx: Connection, run_id: int, plans: Sequence[LeadPlan]) -> None:
+    """Add to the run's plan; a lead planned twice keeps the later plan."""
+    latest = {plan.decision.lead: plan for plan in plans}
+    upsert(tx, planned, [_plan_row(run_id, plan) for plan in latest.values()])
+
+
+def _plan_row(run_id: int, plan: LeadPlan) -> dict[str, Any]:
+    before = plan.decision.before
+    return {
+        "run_id": run_id,
+        "lead_id": plan.decision.lead,
+        "revision": plan.decision.revision,
+        "before_stage": before.stage if before else None,
+        "before_since": before.since if before else None,
+        "payload": PLAN.text(plan),
+    }
+
+
+def plan_of(tx: Connection, run_id: int, size: int = 2000) -> Iterator[list[LeadPlan]]:
+    """The run's plan by lead, `size` at a time. The transaction may write between two chunks."""
+    last = 0
+    while True:
+        found = tx.execute(
+            select(planned.c.lead_id, planned.c.payload)
+            .where(planned.c.run_id == run_id, planned.c.lead_id > last)
+            .order_by(planned.c.lead_id)
+            .limit(size)
+        ).all()
+        if not found:
+            return
+        yield [PLAN.value(row.payload) for row in found]
+        last = found[-1].lead_id
+
+
+def drop_plan(tx: Connection, run_id: int) -> None:
+    tx.execute(delete(planned).where(planned.c.run_id == run_id))
+
+
+def stale(tx: Connection, run_id: int) -> int:
+    """How many planned leads changed, were decided otherwise, or went since they were planned."""
+    moved = or_(
+        leads.c.id.is_(None),
+        leads.c.revision != planned.c.revision,
+        leads.c.stage.is_distinct_from(planned.c.before_stage),
+        leads.c.since.is_distinct_from(planned.c.before_since),
+    )
+    both = planned.outerjoin(leads, leads.c.id == planned.c.lead_id)
+    return tx.execute(select(func.count()).select_from(both).where(planned.c.run_id == run_id, moved)).scalar_one()
+
+
+def apply(tx: Connection, run_id: int, plans: Sequence[LeadPlan], notices: Sequence[Notice], at: datetime) -> None:
+    """Make the plans true: everything they decide, in the caller's transaction. StalePlanError (SY065) if one of
+    their leads moved on since it was planned; then nothing of this call may be committed."""
+    _insist_fresh(tx, plans)
+    _keep_states(tx, plans)
+    _keep_overrides(tx, plans)
+    _keep_transitions(tx, run_id, plans, at)
+    write_backs.keep(tx, plans)
+    outbox.keep(tx, plans, notices, at)
+
+
+def _insist_fresh(tx: Connection, plans: Sequence[LeadPlan]) -> None:
+    ids = sorted({plan.decision.lead for plan in plans})
+    found = tx.execute(
+        select(leads.c.id, leads.c.revision, leads.c.stage, leads.c.since)
+        .where(among(tx, leads.c.id, ids))
+        .order_by(leads.c.id)
+        .with_for_update()
+    )
+    now = {row.id: (row.revision, row.stage, to_ms(row.since) if row.since else None) for row in found}
+    changed = [plan.decision.lead for plan in plans if now.get(plan.decision.lead) != _stands_on(plan.decision)]
+    if changed:
+        named = ", ".join(map(str, changed[:5]))
+        raise StalePlanError(
+            f"{len(changed)} leads changed since the plan was made (lead {named}); plan again", code="SY065"
+        )
+
+
+def _stands_on(decision: Decision) -> tuple[int, str | None, int | None]:
+    if decision.before is None:
+        return decision.revision, None, None
+    return decision.revision, decision.before.stage, to_ms(decision.before.since)
+
+
+def _keep_states(tx: Connection, plans: Sequence[LeadPlan]) -> None:
+    rows = [_state_row(plan.decision) for plan in plans]
+    if rows:
+        decided: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "lead"}
+        tx.execute(update(leads).where(leads.c.id == bindparam("lead")).values(**decided), rows)
+
+
+def _state_row(decision: Decision) -> dict[str, Any]:
+    after, score = decision.after, decision.score
+    return {
+        "lead": decision.lead,
+        "touched": 0,
+        "stage": after.stage,
+        "automatic": after.automatic,
+        "since": after.since,
+        "episode": after.episode,
+        "held_by": after.held_by,
+        "cause": after.cause,
+        "total": score.total,
+        "dimensions": dict(score.dimensions),
+        "model": score.model,
+        "scored_at": score.as_of,
+        "next_look": decision.next_look,
+        "override_until": decision.override.until if decision.override else None,
+        "veto": decision.veto,
+    }
+
+
+def _keep_overrides(tx: Connection, plans: Sequence[LeadPlan]) -> None:
+    """A new override is kept and ends the one before. One that the decision no longer obeys has ended, too, unless
+    the lead is only out of our hands for now (protected)."""
+    known = newest_overrides(tx, [plan.decision.lead for plan in plans])
+    new, ended = [], []
+    for decision in (plan.decision for plan in plans):
+        last, obeyed = known.get(decision.lead), decision.override
+        if obeyed is not None and (last is None or _identity(last) != _identity(obeyed)):
+            new.append((decision.lead, obeyed))
+        let_go = obeyed is None and decision.after.held_by != "protected"
+        if last is not None and (let_go or (obeyed is not None and _identity(last) != _identity(obeyed))):
+            ended.append((decision.lead, decision.score.as_of))
+    _end(tx, ended)
+    _add(tx, new)
+
+
+def _identity(override: Override) -> tuple[str, str, int]:
+    return override.stage, override.author, to_ms(override.since)
+
+
+def _end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
+    if ends:
+        lead: Any = bindparam("lead")
+        at: Any = bindparam("at", type_=words.c.until.type)
+        still_open = or_(words.c.until.is_(None), words.c.until > at)
+        ended = update(words).where(words.c.lead_id == lead, still_open).values(until=at)
+        tx.execute(ended, [{"lead": its_lead, "at": its_end} for its_lead, its_end in ends])
+
+
+def _add(tx: Connection, new: Sequence[tuple[int, Override]]) -> None:
+    names = ("stage", "author", "reason", "source", "since", "until")
+    rows = [{"lead_id": lead, **{name: getattr(each, name) for name in names}} for lead, each in new]
+    if rows:
+        tx.execute(insert(words), rows)
+
+
+def _keep_transitions(tx: Connection, run_id: int, plans: Sequence[LeadPlan], at: datetime) -> None:
+    rows = [
+        _transition_row(run_id, plan.decision, at)
+        for plan in plans
+        if plan.decision.moved or plan.decision.before is None
+    ]
+    if rows:
+        tx.execute(insert(moves), rows)
+
+
+def _transition_row(run_id: int, decision: Decision, at: datetime) -> dict[str, Any]:
+    return {
+        "lead_id": decision.lead,
+        "at": at,
+        "before": decision.before.stage if decision.before else None,
+        "after": decision.after.stage,
+        "cause": decision.after.cause,
+        "total": decision.score.total,
+        "model": decision.score.model,
+        "episode": decision.after.episode,
+        "run": run_id,
+    }
+
+
+def transitions(tx: Connection, lead_id: int) -> list[Transition]:
+    """Every move of the lead (and of leads that were merged into it), the oldest first."""
+    columns = [moves.c[name] for name in ("lead_id", "at", "before", "after", "cause", "total", "model")]
+    found = tx.execute(
+        select(*columns, moves.c.episode, moves.c.run)
+        .where(moves.c.lead_id == lead_id)
+        .order_by(moves.c.at, moves.c.id)
+    )
+    return [Transition(*values) for values in map(tuple, found)]
+
+
+def stage_counts(tx: Connection, connection: str) -> dict[str, int]:
+    """Stage -> live leads; leads never decided are not counted."""
+    found = tx.execute(
+        select(leads.c.stage, func.count())
+        .where(leads.c.connection == connection, leads.c.live.is_(True), leads.c.stage.is_not(None))
+        .group_by(leads.c.stage)
+    )
+    return dict(iter(found))
+
+
+def lead_state(tx: Connection, lead_id: int) -> LeadState:
+    """What was decided of the lead last; NotFound (SY067)."""
+    found = tx.execute(select(leads).where(leads.c.id == lead_id)).first()
+    if found is None:
+        raise NotFound(f"there is no lead {lead_id}", code="SY067")
+    return state_of(found, newest_overrides(tx, [lead_id]).get(lead_id))
+
+
+def set_override(tx: Connection, lead_id: int, override: Override) -> None:
+    """A person's word on the lead; the one before it ends. NotFound (SY067)."""
+    _insist_known(tx, lead_id)
+    _end(tx, [(lead_id, override.since)])
+    _add(tx, [(lead_id, override)])
+    touch(tx, {lead_id: BITS["override"]})
+
+
+def end_override(tx: Connection, lead_id: int, at: datetime) -> None:
+    """Whatever override is open ends now, and the rules decide again. NotFound (SY067)."""
+    _insist_known(tx, lead_id)
+    _end(tx, [(lead_id, at)])
+    touch(tx, {lead_id: BITS["override"]})
+
+
+def _insist_known(tx: Connection, lead_id: int) -> None:
+    if tx.execute(select(leads.c.id).where(leads.c.id == lead_id).with_for_update()).first() is None:
+        raise NotFound(f"there is no lead {lead_id}", code="SY067")
+
+
+def overrides(tx: Connection, lead_id: int) -> list[Override]:
+    """Everything people said of the lead's stage, the oldest first."""
+    columns = [words.c[name] for name in ("stage", "author", "reason", "source", "since", "until")]
+    found = tx.execute(select(*columns).where(words.c.lead_id == lead_id).order_by(words.c.id))
+    return [Override(*values) for values in map(tuple, found)]

@@ -1,0 +1,289 @@
+"""Leads read whole out of the mirror: records, signals, state and write-backs, in chunks of bounded memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import BigInteger, Connection, Select, func, literal, or_, select, tuple_
+
+from syncer.errors import NotFound
+from syncer.model import (
+    NO_FIELDS,
+    ActivitySignal,
+    Lead,
+    LeadState,
+    Override,
+    Reading,
+    Record,
+    RecordKey,
+    Signals,
+    StageState,
+    Standing,
+    Value,
+    WriteState,
+)
+from syncer.store.columns import to_ms
+from syncer.store.database import Store
+from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, set_fields
+from syncer.store.sql import among
+from syncer.store.standings import standing_of, standing_or_none
+from syncer.store.tables import activities, activity_links, leads, overrides, readings, records, write_backs
+from syncer.store.touching import causes_of
+
+Which = Literal["due", "all"] | Sequence[int]
+
+_COUNTS = records.c.deleted.is_(False) | records.c.merged_into.is_not(None)
+"""Whose activities count: those of an absorbed record are the survivor's, those of a deleted one nobody's."""
+
+
+def chunks(store: Store, connection: str, *, which: Which, now: datetime, size: int = 5000) -> Iterator[list[Lead]]:
+    """The connection's leads with a live record, whole, `size` at a time; each chunk is one short read.
+
+    which: "due" (touched, never decided, or time has come for fading or an override's end: by `now`; first those
+    touched), "all", or these leads; by id. A lead touched while the chunks are read comes with the next run.
+    """
+    if which == "due":
+        yield from _due(store, connection, now, size)
+    elif which == "all":
+        yield from _all(store, connection, size)
+    else:
+        yield from _these(store, connection, sorted(set(which)), size)
+
+
+def _due(store: Store, connection: str, now: datetime, size: int) -> Iterator[list[Lead]]:
+    place, latest = (-1, -1), to_ms(now)
+    while True:
+        after = tuple_(leads.c.due_at, leads.c.id) > tuple_(
+            literal(place[0], BigInteger), literal(place[1], BigInteger)
+        )
+        with store.reading() as tx:
+            found = tx.execute(
+                _live(connection)
+                .where(leads.c.due_at <= latest, after)
+                .order_by(leads.c.due_at, leads.c.id)
+                .limit(size)
+            ).all()
+            chunk = _whole(tx, found)
+        if not found:
+            return
+        yield chunk
+        place = (found[-1].due_at, found[-1].id)
+
+
+def _all(store: Store, connection: str, size: int) -> Iterator[list[Lead]]:
+    last = 0
+    while True:
+        with store.reading() as tx:
+            found = tx.execute(_live(connection).where(leads.c.id > last).order_by(leads.c.id).limit(size)).all()
+            chunk = _whole(tx, found)
+        if not found:
+            return
+        yield chunk
+        last = found[-1].id
+
+
+def _these(store: Store, connection: str, ids: Sequence[int], size: int) -> Iterator[list[Lead]]:
+    for start in range(0, len(ids), size):
+        with store.reading() as tx:
+            wanted = _live(connection).where(among(tx, leads.c.id, ids[start : start + size])).order_by(leads.c.id)
+            chunk = _whole(tx, tx.execute(wanted).all())
+        if chunk:
+            yield chunk
+
+
+def _live(connection: str) -> Select[Any]:
+    return select(leads).where(leads.c.connection == connection, leads.c.live.is_(True))
+
+
+def lead(store: Store, lead_id: int, now: datetime | None = None) -> Lead:
+    """One lead, also one whose records are all gone; NotFound (SY067)."""
+    with store.reading() as tx:
+        found = _whole(tx, tx.execute(select(leads).where(leads.c.id == lead_id)).all())
+    if not found:
+        raise NotFound(f"there is no lead {lead_id}", code="SY067")
+    return found[0]
+
+
+def find(tx: Connection, selector: str) -> list[int]:
+    """Leads by e-mail (any case), record id, "connection/object/id" or "connection:id"; sorted, none: empty."""
+    ways = [records.c.email_key == selector.casefold(), records.c.id == selector]
+    connection, colon, record_id = selector.partition(":")
+    if colon:
+        ways.append((records.c.connection == connection) & (records.c.id == record_id))
+    parts = selector.split("/", 2)
+    if len(parts) == 3:
+        key = RecordKey(*parts)
+        ways.append(
+            (records.c.connection == key.connection) & (records.c.object == key.object) & (records.c.id == key.id)
+        )
+    found = select(records.c.lead_id).where(or_(*ways)).distinct().order_by(records.c.lead_id)
+    return list(tx.execute(found).scalars())
+
+
+def faces(tx: Connection, ids: Iterable[int]) -> dict[int, tuple[RecordKey, str | None]]:
+    """Lead -> a record and an e-mail that people know it by; live records come before deleted ones."""
+    found = tx.execute(
+        select(records.c.lead_id, records.c.connection, records.c.object, records.c.id, records.c.email)
+        .where(among(tx, records.c.lead_id, ids))
+        .order_by(records.c.lead_id, records.c.deleted.desc(), records.c.modified_at)
+    )
+    return {row.lead_id: (RecordKey(row.connection, row.object, row.id), row.email) for row in found}
+
+
+def count(tx: Connection, connection: str) -> int:
+    """How many leads have a live record."""
+    counted = select(func.count()).where(leads.c.connection == connection, leads.c.live.is_(True))
+    return tx.execute(counted).scalar_one()
+
+
+def touched_count(tx: Connection, connection: str) -> int:
+    """How many leads were touched since they were decided, or never decided."""
+    return tx.execute(select(func.count()).where(leads.c.connection == connection, leads.c.due_at == 0)).scalar_one()
+
+
+def _whole(tx: Connection, rows: Sequence[Any]) -> list[Lead]:
+    ids = [row.id for row in rows]
+    if not ids:
+        return []
+    theirs, writes = _records_and_writes(tx, ids)
+    done, counters, last_word = _activities(tx, ids), _readings(tx, ids), newest_overrides(tx, ids)
+    return [
+        Lead(
+            row.id,
+            row.revision,
+            tuple(theirs[row.id]),
+            Signals(row.id, _merged_fields(theirs[row.id]), tuple(done[row.id]), tuple(counters[row.id])),
+            state_of(row, last_word.get(row.id)),
+            writes[row.id],
+        )
+        for row in rows
+    ]
+
+
+def _records_and_writes(
+    tx: Connection, ids: Sequence[int]
+) -> tuple[Mapping[int, list[Record]], Mapping[int, dict[RecordKey, WriteState]]]:
+    """Lead -> its live records, the newest first; lead -> their write states."""
+    same = (
+        (write_backs.c.connection == records.c.connection)
+        & (write_backs.c.object == records.c.object)
+        & (write_backs.c.id == records.c.id)
+    )
+    written = (
+        write_backs.c.confirmed,
+        write_backs.c.pending,
+        write_backs.c.confirmed_modified_at,
+        write_backs.c.seen,
+    )
+    found = tx.execute(
+        select(records.c.lead_id, *written, *RECORD_COLUMNS)
+        .select_from(records.outerjoin(write_backs, same))
+        .where(among(tx, records.c.lead_id, ids), LIVE)
+        .order_by(records.c.lead_id, records.c.modified_at.desc(), records.c.object, records.c.id)
+    )
+    theirs: dict[int, list[Record]] = defaultdict(list)
+    writes: dict[int, dict[RecordKey, WriteState]] = defaultdict(dict)
+    for lead_id, confirmed, pending, confirmed_modified_at, seen, *values in found:
+        record = record_of(values)
+        theirs[lead_id].append(record)
+        writes[lead_id][record.key] = (
+            WriteState(Standing())
+            if confirmed is None
+            else WriteState(standing_of(confirmed), standing_or_none(pending), confirmed_modified_at, seen)
+        )
+    return theirs, writes
+
+
+def _merged_fields(newest_first: Sequence[Record]) -> Mapping[str, Value]:
+    """The newest record's fields where it has them set, else the next one's; the e-mail is the field "email"."""
+    merged: dict[str, Value] = {}
+    for record in reversed(newest_first):
+        merged |= set_fields(record.fields)
+        if record.email:
+            merged["email"] = record.email
+    return merged
+
+
+def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[ActivitySignal]]:
+    """Lead -> its activities, the oldest first, each once however many of its records share it."""
+    its_record = (
+        (activity_links.c.connection == records.c.connection)
+        & (activity_links.c.object == records.c.object)
+        & (activity_links.c.record_id == records.c.id)
+    )
+    its_activity = (activities.c.connection == activity_links.c.connection) & (
+        activities.c.id == activity_links.c.activity_id
+    )
+    columns = (records.c.lead_id, activities.c.id, activities.c.kind, activities.c.at)
+    columns += (activities.c.fields, activities.c.seen_at)
+    found = tx.execute(
+        select(*columns)
+        .select_from(records.join(activity_links, its_record).join(activities, its_activity))
+        .where(among(tx, records.c.lead_id, ids), _COUNTS)
+        .order_by(records.c.lead_id, activities.c.at, activities.c.id)
+    )
+    done: dict[int, list[ActivitySignal]] = defaultdict(list)
+    previous: tuple[int, str] | None = None
+    for lead_id, activity_id, kind, at, fields, seen_at in found:
+        if (lead_id, activity_id) != previous:
+            done[lead_id].append(ActivitySignal(kind, at, fields or NO_FIELDS, seen_at=seen_at))
+        previous = (lead_id, activity_id)
+    return done
+
+
+def _readings(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Reading]]:
+    """Lead -> readings by record and kind, the oldest first."""
+    key = (readings.c.connection, readings.c.object, readings.c.record_id)
+    same = (key[0] == records.c.connection) & (key[1] == records.c.object) & (key[2] == records.c.id)
+    columns = (*key, readings.c.kind, readings.c.value, readings.c.last_at, readings.c.seen_at)
+    found = tx.execute(
+        select(records.c.lead_id, *columns)
+        .select_from(records.join(readings, same))
+        .where(among(tx, records.c.lead_id, ids), _COUNTS)
+        .order_by(records.c.lead_id, *key, readings.c.kind, readings.c.seen_at)
+    )
+    counters: dict[int, list[Reading]] = defaultdict(list)
+    for lead_id, connection, kind_of_object, record_id, *reading in found:
+        counters[lead_id].append(Reading(RecordKey(connection, kind_of_object, record_id), *reading))
+    return counters
+
+
+def newest_overrides(tx: Connection, ids: Iterable[int]) -> dict[int, Override]:
+    """Lead -> the last word anybody said on its stage, whether or not it has ended."""
+    columns = (
+        overrides.c.stage,
+        overrides.c.author,
+        overrides.c.reason,
+        overrides.c.source,
+        overrides.c.since,
+        overrides.c.until,
+    )
+    found = tx.execute(
+        select(overrides.c.lead_id, *columns).where(among(tx, overrides.c.lead_id, ids)).order_by(overrides.c.id)
+    )
+    return {lead_id: Override(*values) for lead_id, *values in found}
+
+
+def _stage_state(row: Any) -> StageState | None:
+    """From a row of `leads`; None: never decided."""
+    if row.stage is None:
+        return None
+    return StageState(row.stage, row.automatic, row.since, row.episode, row.held_by, row.cause)
+
+
+def state_of(row: Any, override: Override | None) -> LeadState:
+    """From a row of `leads`."""
+    return LeadState(
+        stage=_stage_state(row),
+        total=row.total,
+        dimensions=row.dimensions or {},
+        model=row.model,
+        scored_at=row.scored_at,
+        next_look=row.next_look,
+        touched=causes_of(row.touched),
+        override=override,
+        veto=row.veto,
+    )

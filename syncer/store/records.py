@@ -1,0 +1,206 @@
+"""Records as the mirror keeps them, and what of a record's change matters to its lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import insert as plain_insert
+
+from syncer.model import NO_FIELDS, Record, RecordKey, Standing, Value
+from syncer.store.columns import to_ms
+from syncer.store.sql import among, keys_among, upsert
+from syncer.store.standings import standing_or_none
+from syncer.store.tables import leads, records, write_backs
+from syncer.store.touching import BITS, Touches
+
+RECORD_KEY = (records.c.connection, records.c.object, records.c.id)
+RECORD_COLUMNS = (
+    *RECORD_KEY,
+    records.c.modified_at,
+    records.c.email,
+    records.c.fields,
+    records.c.stage,
+    records.c.stage_by,
+    records.c.lifecycle,
+    records.c.lifecycle_stage,
+    records.c.protected,
+    records.c.owner,
+    records.c.name,
+    records.c.url,
+    records.c.deleted,
+    records.c.merged_into,
+)
+"""In the order in which `record_of` takes them."""
+
+LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
+
+
+def record_of(values: Sequence[Any]) -> Record:
+    """A record from the values of RECORD_COLUMNS."""
+    connection, kind, record_id, modified_at, email, fields, *rest = values
+    return Record(RecordKey(connection, kind, record_id), modified_at, email, fields or NO_FIELDS, *rest)
+
+
+def is_live(record: Record) -> bool:
+    """Neither deleted nor absorbed by another record: one that is scored and written."""
+    return not record.deleted and record.merged_into is None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the mirror has of a record already."""
+
+    record: Record
+    lead: int
+    pending: Standing | None
+    confirmed_modified_at: datetime | None
+
+
+def store_records(tx: Connection, incoming: Iterable[Record], touches: Touches) -> list[Record]:
+    """Upsert the records that are not older than what is stored; a new one gets a new lead. Returns those stored."""
+    newest = _newest_of_each(incoming)
+    known = _known(tx, newest)
+    fresh = [
+        _believable(record, known.get(record.key))
+        for record in newest.values()
+        if _not_older(record, known.get(record.key))
+    ]
+    lead_of = {key: stored.lead for key, stored in known.items()}
+    lead_of |= _new_leads(tx, [record.key for record in fresh if record.key not in known])
+    upsert(tx, records, [_row(record, lead_of[record.key]) for record in fresh])
+    for record in fresh:
+        if record.key in known:
+            touches[lead_of[record.key]] |= _touched_by(known[record.key], record)
+    moved = {lead_of[record.key] for record in fresh if _liveness_moved(known.get(record.key), record)}
+    refresh_live(tx, moved)
+    return fresh
+
+
+def _newest_of_each(incoming: Iterable[Record]) -> dict[RecordKey, Record]:
+    newest: dict[RecordKey, Record] = {}
+    for record in incoming:
+        earlier = newest.get(record.key)
+        if earlier is None or to_ms(record.modified_at) >= to_ms(earlier.modified_at):
+            newest[record.key] = record
+    return newest
+
+
+def _known(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, Known]:
+    same = (
+        (write_backs.c.connection == records.c.connection)
+        & (write_backs.c.object == records.c.object)
+        & (write_backs.c.id == records.c.id)
+    )
+    found = tx.execute(
+        select(records.c.lead_id, write_backs.c.pending, write_backs.c.confirmed_modified_at, *RECORD_COLUMNS)
+        .select_from(records.outerjoin(write_backs, same))
+        .where(keys_among(tx, RECORD_KEY, keys))
+    )
+    stored = [_known_of(row) for row in found]
+    return {each.record.key: each for each in stored}
+
+
+def _known_of(row: Sequence[Any]) -> Known:
+    lead, pending, confirmed_modified_at, *values = row
+    return Known(record_of(values), lead, standing_or_none(pending), confirmed_modified_at)
+
+
+def last_known(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, datetime]:
+    """When each record was modified, as the mirror or our last confirmed write has it; new ones are absent."""
+    return {
+        key: max(at for at in (known.record.modified_at, known.confirmed_modified_at) if at is not None)
+        for key, known in _known(tx, keys).items()
+    }
+
+
+def _not_older(record: Record, known: Known | None) -> bool:
+    return known is None or to_ms(record.modified_at) >= to_ms(known.record.modified_at)
+
+
+def _believable(record: Record, known: Known | None) -> Record:
+    """A CRM's index may lag behind its own answer to our last write: what it says of the stage is older news then."""
+    if known is None or known.confirmed_modified_at is None or record.modified_at >= known.confirmed_modified_at:
+        return record
+    shown = known.record
+    return replace(
+        record,
+        stage=shown.stage,
+        stage_by=shown.stage_by,
+        lifecycle=shown.lifecycle,
+        lifecycle_stage=shown.lifecycle_stage,
+    )
+
+
+def _new_leads(tx: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, int]:
+    if not keys:
+        return {}
+    rows = [{"connection": key.connection, "touched": BITS["profile"]} for key in keys]
+    made = tx.execute(plain_insert(leads).returning(leads.c.id), rows)
+    return dict(zip(keys, made.scalars(), strict=True))
+
+
+def _row(record: Record, lead: int) -> dict[str, Any]:
+    names = (column.name for column in RECORD_COLUMNS[3:])
+    return {
+        **record.key._asdict(),
+        **{name: getattr(record, name) for name in names},
+        "lead_id": lead,
+        "email_key": record.email.casefold() if record.email else None,
+    }
+
+
+def set_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """The fields that are set: None, "" and what is no number mean the same as absent."""
+    return {name: value for name, value in fields.items() if _is_set(value)}
+
+
+def _is_set(value: Value) -> bool:
+    return isfinite(value) if isinstance(value, float) else value is not None and value != ""
+
+
+def _touched_by(known: Known, record: Record) -> int:
+    before = known.record
+    if is_live(before) != is_live(record):
+        return BITS["profile"]
+    if not is_live(record):
+        return 0
+    bits = 0 if _profile(before) == _profile(record) else BITS["profile"]
+    return bits | (BITS["override"] if _somebody_moved(known, record) else 0)
+
+
+def _profile(record: Record) -> tuple[dict[str, Value], str, bool]:
+    return set_fields(record.fields), record.email or "", record.protected
+
+
+def _somebody_moved(known: Known, record: Record) -> bool:
+    """A stage changed, and not because our own pending write has landed."""
+    before, pending = known.record, known.pending or Standing()
+    stage = record.stage not in (before.stage, pending.stage or before.stage)
+    lifecycle = record.lifecycle not in (before.lifecycle, pending.lifecycle or before.lifecycle)
+    return stage or lifecycle or record.lifecycle_stage != before.lifecycle_stage
+
+
+def _liveness_moved(known: Known | None, record: Record) -> bool:
+    return is_live(record) != (known is None or is_live(known.record))
+
+
+def refresh_live(tx: Connection, lead_ids: Iterable[int]) -> None:
+    """Say of each lead anew whether it has a live record."""
+    wanted = sorted(lead_ids)
+    if wanted:
+        has_one = exists().where(records.c.lead_id == leads.c.id, LIVE)
+        tx.execute(update(leads).where(among(tx, leads.c.id, wanted)).values(live=has_one))
+
+
+def leads_of(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, int]:
+    """Record -> lead, of those that are mirrored."""
+    wanted = list(keys)
+    if not wanted:
+        return {}
+    found = tx.execute(select(records.c.lead_id, *RECORD_KEY).where(keys_among(tx, RECORD_KEY, wanted)))
+    return {RecordKey(connection, kind, record_id): lead for lead, connection, kind, record_id in found}

@@ -1,0 +1,109 @@
+"""Runs, and the row of each connection: whose account, whether its baseline is done, when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from syncer.errors import NotFound
+from syncer.model import Run
+from syncer.store.sql import insert as insert_or
+from syncer.store.tables import connections, installations, runs
+
+
+def start(tx: Connection, connection: str, at: datetime) -> int:
+    """A new run, outcome "running"; its id."""
+    made = insert(runs).values(connection=connection, started_at=at, counts={}).returning(runs.c.id)
+    run_id: int = tx.execute(made).scalar_one()
+    return run_id
+
+
+def finish(  # noqa: PLR0913  # a run's whole end, once
+    tx: Connection, run_id: int, outcome: str, counts: Mapping[str, int], error: str | None, at: datetime
+) -> None:
+    """How it ended; NotFound for a run that was never started."""
+    ended = update(runs).where(runs.c.id == run_id)
+    values = {"outcome": outcome, "counts": dict(counts), "error": error, "finished_at": at}
+    if tx.execute(ended.values(values)).rowcount == 0:
+        raise NotFound(f"there is no run {run_id}", code="SY068")
+
+
+def interrupted(tx: Connection, connection: str, at: datetime) -> int:
+    """Close the runs that a crash left open, as "crashed"; how many. Only for who holds the connection's lease."""
+    left = update(runs).where(runs.c.connection == connection, runs.c.outcome == "running")
+    return tx.execute(left.values(outcome="crashed", finished_at=at)).rowcount
+
+
+def get(tx: Connection, run_id: int) -> Run:
+    """NotFound (SY068) if there is none."""
+    found = tx.execute(select(runs).where(runs.c.id == run_id)).first()
+    if found is None:
+        raise NotFound(f"there is no run {run_id}", code="SY068")
+    return _run(found)
+
+
+def last(tx: Connection, connection: str, n: int = 1) -> list[Run]:
+    """The last `n`, the latest first."""
+    found = select(runs).where(runs.c.connection == connection).order_by(runs.c.id.desc()).limit(n)
+    return [_run(row) for row in tx.execute(found)]
+
+
+def _run(row: Any) -> Run:
+    return Run(row.id, row.connection, row.started_at, row.finished_at, row.outcome, row.counts, row.error)
+
+
+def lock_connection(tx: Connection, connection: str) -> None:
+    """Make the connection's row if there is none and hold it to the end of the transaction: one writer at a time."""
+    new = insert_or(tx, connections).values(name=connection)
+    tx.execute(new.on_conflict_do_update(index_elements=["name"], set_={"name": new.excluded.name}))
+
+
+def account(tx: Connection, connection: str) -> str | None:
+    """Which portal or org the state was made against; None: none yet."""
+    return tx.execute(select(connections.c.account).where(connections.c.name == connection)).scalar()
+
+
+def set_account(tx: Connection, connection: str, account: str) -> None:
+    _set(tx, connection, account=account)
+
+
+def baseline_done(tx: Connection, connection: str) -> bool:
+    """Whether the base was scored once, so that from now on a hand-off may alert."""
+    found = tx.execute(select(connections.c.baseline_at).where(connections.c.name == connection)).scalar()
+    return found is not None
+
+
+def set_baseline(tx: Connection, connection: str, at: datetime) -> None:
+    _set(tx, connection, baseline_at=at)
+
+
+def due_at(tx: Connection, connection: str) -> datetime | None:
+    """When the next run is due; None: at once."""
+    return tx.execute(select(connections.c.due_at).where(connections.c.name == connection)).scalar()
+
+
+def set_due(tx: Connection, connection: str, at: datetime) -> None:
+    _set(tx, connection, due_at=at)
+
+
+def models(tx: Connection, connection: str) -> str | None:
+    """The versions of the models that scored the connection's leads last; None: none yet."""
+    return tx.execute(select(connections.c.models).where(connections.c.name == connection)).scalar()
+
+
+def set_models(tx: Connection, connection: str, versions: str) -> None:
+    _set(tx, connection, models=versions)
+
+
+def installation(tx: Connection) -> str:
+    """Names this database for good; drawn by lot when it was made."""
+    name: str = tx.execute(select(installations.c.id)).scalar_one()
+    return name
+
+
+def _set(tx: Connection, connection: str, **values: Any) -> None:
+    new = insert_or(tx, connections).values(name=connection, **values)
+    tx.execute(new.on_conflict_do_update(index_elements=["name"], set_=values))

