@@ -1,0 +1,417 @@
+"""What every connector must do, as checks that anybody's tests can run.
+
+A connector's author writes an `Account`: an empty account of the CRM (or of something that behaves like it), with a few
+means to do what people do there. Then the whole suite is one test:
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_it_conforms(check: Check) -> None:
+        with my_account() as account:
+            check(account)
+
+`CHECKS` is for connectors that read and write; `READING` alone for those that only read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from syncer.connector import Destination, Source, Wanted
+from syncer.errors import ConfigError, Stopped
+from syncer.model import Activity, Change, Cursor, Page, Record, RecordKey, Rejected, Standing, Written
+
+NAME = "crm"
+STAGES = ("cold", "warm", "hot")
+_MANY = 230  # more than one page in most CRMs
+_PROMPT_S = 5.0
+_EMPTY = Standing()
+
+
+class Account(Protocol):
+    """One empty account, reached by other means than the connector that is tested."""
+
+    @property
+    def field(self) -> str:
+        """A text field of a person, by the name a model would use."""
+        ...
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of activity that `act` logs; None where the CRM has none."""
+        ...
+
+    @property
+    def unknown_id(self) -> str:
+        """An id, well formed, that no person has."""
+        ...
+
+    @property
+    def bad_token(self) -> str:
+        """A secret that the CRM refuses; it must never be seen in a message."""
+        ...
+
+    def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> Source:
+        """The connector on this account, new each time; with another secret when `token` is given."""
+        ...
+
+    def add(self, people: int) -> Sequence[str]:
+        """That many new people, each with an e-mail address of their own; their ids."""
+        ...
+
+    def edit(self, person: str, value: str) -> None:
+        """Somebody sets `field` of a person."""
+        ...
+
+    def remove(self, person: str) -> None:
+        """Somebody deletes a person."""
+        ...
+
+    def act(self, person: str) -> None:
+        """An activity of `kind` happens with a person."""
+        ...
+
+    def score_shown(self, person: str) -> int | None:
+        """The score that people see on a person, in hundredths; None: none."""
+        ...
+
+    def settle(self) -> None:
+        """Let time pass until everything that was done can be read."""
+        ...
+
+
+Check = Callable[[Account], None]
+
+
+def wanted(account: Account) -> Wanted:
+    """What a model over this account would ask for."""
+    return Wanted(fields=(account.field,), activities=(account.kind,) if account.kind else (), stages=STAGES)
+
+
+def reader(account: Account) -> Source:
+    source = account.connect(NAME, wanted(account))
+    _must(isinstance(source, Source), "it does not have everything that `Source` asks for")
+    return source
+
+
+def writer(account: Account) -> Destination:
+    """The connector as a destination, with its fields in place."""
+    destination = reader(account)
+    if not isinstance(destination, Destination):
+        raise AssertionError("it does not have everything that `Destination` asks for")
+    for change in destination.setup():
+        if not change.exists:
+            destination.create(change)
+    return destination
+
+
+def pages(account: Account, since: Cursor | None = None, stream: str | None = None) -> list[Page]:
+    """A whole pull, by a new connector: nothing may be kept in its head."""
+    source = reader(account)
+    return list(source.pull(stream or source.streams[0], since))
+
+
+# ---- reading ----
+
+
+def everybody_comes_when_pulled_from_the_beginning(account: Account) -> None:
+    people = set(account.add(_MANY))
+    account.settle()
+    found = _records(pages(account))
+    _same(_live(found), people, "people pulled")
+    for record in found.values():
+        _must(record.key.connection == NAME, f"{record.key} does not name its connection")
+        _must(_aware(record), f"{record.key}: modified_at must be aware and in UTC, not {record.modified_at!r}")
+        _must(bool(record.email), f"{record.key} has no e-mail")
+
+
+def what_was_edited_after_the_last_cursor_comes(account: Account) -> None:
+    people = account.add(3)
+    account.settle()
+    cursor = _last(pages(account))
+    account.edit(people[1], "Aveiro")
+    account.settle()
+    found = _records(pages(account, cursor))
+    _must(people[1] in found, "the person edited after the last cursor did not come")
+    _same(found[people[1]].fields.get(account.field), "Aveiro", "the edited field")
+
+
+def who_is_new_after_the_last_cursor_comes(account: Account) -> None:
+    account.add(2)
+    account.settle()
+    cursor = _last(pages(account))
+    new = set(account.add(2))
+    account.settle()
+    _must(new <= _live(_records(pages(account, cursor))), "people added after the last cursor did not come")
+
+
+def nothing_new_still_yields_a_page_with_a_cursor(account: Account) -> None:
+    account.add(1)
+    account.settle()
+    first = _last(pages(account))
+    account.settle()
+    second = pages(account, first)
+    _must(bool(second), "a pull with nothing new must yield one page")
+    _must(bool(pages(account, _last(second))), "its cursor must be good for the next pull")
+
+
+def a_pull_goes_on_from_any_of_its_pages(account: Account) -> None:
+    people = set(account.add(_MANY))
+    account.settle()
+    seen: set[str] = set()
+    for page in pages(account):
+        seen |= _live(_records([page]))
+        _same(seen | _live(_records(pages(account, page.cursor))), people, "people after going on from a page's cursor")
+
+
+def an_increment_goes_on_from_any_of_its_pages(account: Account) -> None:
+    people = account.add(_MANY)
+    account.settle()
+    cursor = _last(pages(account))
+    for each in people:
+        account.edit(each, "Aveiro")
+    account.settle()
+    seen: set[str] = set()
+    for page in pages(account, cursor):
+        seen |= _live(_records([page]))
+        rest = _live(_records(pages(account, page.cursor)))
+        _same(seen | rest, set(people), "people after going on from a page's cursor")
+
+
+def a_cursor_is_text_and_a_strange_one_loses_nothing(account: Account) -> None:
+    people = set(account.add(2))
+    account.settle()
+    _must(all(isinstance(page.cursor, str) for page in pages(account)), "a cursor must be text")
+    try:
+        found = _live(_records(pages(account, Cursor("not a cursor of ours"))))
+    except ConfigError:
+        return
+    _same(found, people, "people pulled with a strange cursor")
+
+
+def activities_come_with_their_people(account: Account) -> None:
+    if account.kind is None:
+        return
+    one, other = account.add(2)
+    account.act(one)
+    account.settle()
+    first = _activities(account)
+    _same([activity.kind for activity in first.values()], [account.kind], "activities pulled")
+    _same({key.id for activity in first.values() for key in activity.records}, {one}, "whose activities they are")
+    account.act(other)
+    account.settle()
+    _same(len(_activities(account)), 2, "activities after the second")
+
+
+def ids_name_everybody_who_exists(account: Account) -> None:
+    people = account.add(_MANY)
+    account.remove(people[0])
+    account.settle()
+    source = reader(account)
+    listed = [identity for page in source.ids(source.streams[0]) for identity in page]
+    _same(sorted(listed), sorted(people[1:]), "ids listed, each once")
+
+
+def the_account_has_a_lasting_name(account: Account) -> None:
+    name = reader(account).account()
+    _must(":" in name, f"the account's name must say which CRM and which account, not {name!r}")
+    _same(reader(account).account(), name, "the account's name, asked twice")
+
+
+def check_finds_nothing_wrong_with_a_good_account(account: Account) -> None:
+    account.add(1)
+    account.settle()
+    found = list(reader(account).check())
+    _must(bool(found), "check must tell what it looked at")
+    _same([finding.message for finding in found if finding.level == "error"], [], "errors found")
+
+
+def a_bad_token_is_told_without_showing_it(account: Account) -> None:
+    source = account.connect(NAME, wanted(account), token=account.bad_token)
+    told = list(source.check())
+    _must(any(finding.level == "error" for finding in told), "check must tell that the token is refused")
+    told_text = " ".join(f"{finding.message} {finding.help}" for finding in told)
+    error = _raised(ConfigError, lambda: list(source.pull(source.streams[0], None)))
+    _must(account.bad_token not in told_text + repr(error) + str(error), "the token was shown")
+
+
+def a_stop_ends_a_pull_soon(account: Account) -> None:
+    account.add(1)
+    account.settle()
+    wish = wanted(account)
+    source = account.connect(NAME, wish)
+    wish.stop.set()
+    began = time.monotonic()
+    _raised(Stopped, lambda: list(source.pull(source.streams[0], None)))
+    _must(time.monotonic() - began < _PROMPT_S, "a stop must end a pull at once")
+
+
+# ---- writing ----
+
+
+def what_is_written_is_shown_and_read_back(account: Account) -> None:
+    destination, keys = _prepared(account, 2)
+    answers = list(destination.write([_change(keys[0], 1234, "hot")]))
+    written = _one_written(answers)
+    _same((written.standing.score, written.standing.stage), (1234, "hot"), "what the answer shows")
+    _same(written.refused, None, "refused")
+    _same(account.score_shown(keys[0].id), 1234, "the score people see")
+    account.settle()
+    back = _by_id(destination.read_back(keys))
+    _same([back[key.id].stage for key in keys], ["hot", None], "stages read back")
+
+
+def writing_twice_is_writing_once(account: Account) -> None:
+    destination, keys = _prepared(account, 1)
+    change = _change(keys[0], 1234, "hot")
+    first, second = (_one_written(list(destination.write([change]))) for _ in range(2))
+    _same(second.standing, first.standing, "what the second answer shows")
+    _same(account.score_shown(keys[0].id), 1234, "the score people see")
+
+
+def every_change_gets_one_answer(account: Account) -> None:
+    destination, keys = _prepared(account, _MANY)
+    answers = list(destination.write([_change(key, 100 * at, "warm") for at, key in enumerate(keys)]))
+    _same(sorted(_answered(answers)), sorted(key.id for key in keys), "records answered, each once")
+    shown = [account.score_shown(key.id) for key in (keys[1], keys[-1])]
+    _same(shown, [100, 100 * (len(keys) - 1)], "scores people see")
+
+
+def an_unknown_record_fails_alone(account: Account) -> None:
+    destination, keys = _prepared(account, 2)
+    strange = keys[0]._replace(id=account.unknown_id)
+    answers = list(destination.write([_change(key, 700, "warm") for key in (keys[0], strange, keys[1])]))
+    rejected = [answer for answer in answers if isinstance(answer, Rejected)]
+    _same([answer.id for answer in rejected], [account.unknown_id], "records rejected")
+    _must(bool(rejected[0].reason) and not rejected[0].retry, "a record that does not exist is not to be tried again")
+    _same([account.score_shown(key.id) for key in keys], [700, 700], "scores of the others")
+
+
+def only_what_is_asked_for_is_written(account: Account) -> None:
+    destination, keys = _prepared(account, 1)
+    list(destination.write([_change(keys[0], 1234, "hot")]))
+    before = Standing(score=1234, stage="hot")
+    change = Change(keys[0], before, Standing(score=99), "fading")
+    written = _one_written(list(destination.write([change])))
+    _same((written.standing.score, written.standing.stage), (99, "hot"), "what the answer shows")
+    _same(_by_id(destination.read_back(keys))[keys[0].id].stage, "hot", "the stage read back")
+
+
+def a_removed_person_is_read_back_as_deleted(account: Account) -> None:
+    destination, keys = _prepared(account, 2)
+    account.remove(keys[0].id)
+    back = _by_id(destination.read_back(keys))
+    _same(
+        {identity: record.deleted for identity, record in back.items()}, {keys[0].id: True, keys[1].id: False}, "gone"
+    )
+
+
+def setting_up_twice_creates_nothing_new(account: Account) -> None:
+    destination = writer(account)
+    again = list(destination.setup())
+    _same([change.name for change in again if not change.exists], [], "what a second set-up would create")
+    _same([change.problem for change in again if change.problem], [], "problems of what was created")
+    for change in again:
+        destination.create(change)  # as when somebody else created it in the meantime
+
+
+READING: tuple[Check, ...] = (
+    everybody_comes_when_pulled_from_the_beginning,
+    what_was_edited_after_the_last_cursor_comes,
+    who_is_new_after_the_last_cursor_comes,
+    nothing_new_still_yields_a_page_with_a_cursor,
+    a_pull_goes_on_from_any_of_its_pages,
+    an_increment_goes_on_from_any_of_its_pages,
+    a_cursor_is_text_and_a_strange_one_loses_nothing,
+    activities_come_with_their_people,
+    ids_name_everybody_who_exists,
+    the_account_has_a_lasting_name,
+    check_finds_nothing_wrong_with_a_good_account,
+    a_bad_token_is_told_without_showing_it,
+    a_stop_ends_a_pull_soon,
+)
+WRITING: tuple[Check, ...] = (
+    what_is_written_is_shown_and_read_back,
+    writing_twice_is_writing_once,
+    every_change_gets_one_answer,
+    an_unknown_record_fails_alone,
+    only_what_is_asked_for_is_written,
+    a_removed_person_is_read_back_as_deleted,
+    setting_up_twice_creates_nothing_new,
+)
+CHECKS = READING + WRITING
+
+
+# ---- words of the checks ----
+
+
+def _must(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def _same(found: Any, expected: Any, what: str) -> None:
+    if found != expected:
+        raise AssertionError(f"{what}: found {_short(found)}, expected {_short(expected)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(value)})"
+
+
+def _raised(kind: type[Exception], act: Callable[[], object]) -> Exception:
+    try:
+        act()
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def _last(pulled: Sequence[Page]) -> Cursor:
+    _must(bool(pulled), "a pull must yield at least one page")
+    return pulled[-1].cursor
+
+
+def _records(pulled: Iterable[Page]) -> dict[str, Record]:
+    return {record.key.id: record for page in pulled for record in page.records}
+
+
+def _live(records: dict[str, Record]) -> set[str]:
+    return {identity for identity, each in records.items() if not each.deleted and each.merged_into is None}
+
+
+def _aware(record: Record) -> bool:
+    return record.modified_at.utcoffset() == timedelta(0)
+
+
+def _activities(account: Account) -> dict[str, Activity]:
+    source = reader(account)
+    others = source.streams[1:] or source.streams
+    return {each.id: each for stream in others for page in source.pull(stream, None) for each in page.activities}
+
+
+def _prepared(account: Account, people: int) -> tuple[Destination, list[RecordKey]]:
+    destination = writer(account)
+    account.add(people)
+    account.settle()
+    return destination, [record.key for page in pages(account) for record in page.records]
+
+
+def _change(key: RecordKey, hundredths: int, stage: str) -> Change:
+    return Change(key, _EMPTY, Standing(score=hundredths, stage=stage, reasons="because"), "activity")
+
+
+def _one_written(answers: Sequence[Written | Rejected]) -> Written:
+    if len(answers) != 1 or not isinstance(answers[0], Written):
+        raise AssertionError(f"one change was to be written, found {answers!r}")
+    return answers[0]
+
+
+def _answered(answers: Iterable[Written | Rejected]) -> Iterator[str]:
+    return (each.id if isinstance(each, Rejected) else each.record.id for each in answers)
+
+
+def _by_id(records: Iterable[Record]) -> dict[str, Record]:
+    return {record.key.id: record for record in records}

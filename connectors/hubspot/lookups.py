@@ -1,0 +1,155 @@
+"""Looking things up by id: contacts and activities, their associations, owners, properties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
+
+from connectors.hubspot.client import Client, next_after
+from connectors.hubspot.values import Json, text
+from syncer.errors import TemporaryError
+
+BATCH = 100  # HubSpot's limit for a batch read or update (its batch guide)
+BATCH_WITH_HISTORY = 50
+ASSOCIATION_BATCH = 1000
+MERGED = "hs_merged_object_ids"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of asking for records by id."""
+
+    rows: Mapping[str, Json]  # by the id asked for: a merged record answers under another id than it was asked by
+    gone: tuple[str, ...] = ()
+    silent: tuple[tuple[str, str], ...] = ()  # neither answered nor said to be gone: id, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who the ids of owners and users are, by e-mail."""
+
+    by_id: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    by_user: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which properties of which kind of records; `history` adds the past values of a few."""
+
+    kind: str
+    properties: Sequence[str]
+    history: Sequence[str] = ()
+
+    def ask(self, client: Client, ids: Sequence[str]) -> Json:
+        body: Json = {"inputs": [{"id": each} for each in ids], "properties": list(self.properties)}
+        if self.history:
+            body["propertiesWithHistory"] = list(self.history)
+        return client.post(f"reading {self.kind}", client.paths.objects(self.kind, "/batch/read"), body)
+
+
+def fetch(client: Client, question: Question, ids: Sequence[str]) -> Found:
+    """Records by id, as they are now (search is an index and lags). Each id is asked for once.
+
+    An id without an answer may have been merged into a record that does not name it: asked alone, the answer is clear.
+    """
+    rows: dict[str, Json] = {}
+    gone: list[str] = []
+    silent: list[tuple[str, str]] = []
+    for chunk in chunks(dict.fromkeys(ids), BATCH_WITH_HISTORY if question.history else BATCH):
+        answer = question.ask(client, chunk)
+        missing = not_found(answer)
+        rows |= _by_asked_id(chunk, answer["results"])
+        gone += [each for each in chunk if each in missing and each not in rows]
+        for each in [each for each in chunk if each not in missing and each not in rows]:
+            alone = question.ask(client, [each])
+            if alone["results"]:
+                rows[each] = alone["results"][0]
+            elif each in not_found(alone):
+                gone.append(each)
+            else:
+                silent.append((each, "HubSpot gave no answer for this record"))
+    return Found(rows, tuple(gone), tuple(silent))
+
+
+def _by_asked_id(asked: Sequence[str], results: Sequence[Json]) -> dict[str, Json]:
+    answered = {str(row.get("id")): row for row in results}
+    for row in results:
+        for absorbed in merged_ids(row):
+            answered.setdefault(absorbed, row)
+    return {each: answered[each] for each in asked if each in answered}
+
+
+def merged_ids(row: Json) -> tuple[str, ...]:
+    """The ids this record absorbed ("1;2")."""
+    written = text(row.get("properties") or {}, MERGED) or ""
+    return tuple(part.strip() for part in written.split(";") if part.strip().isdigit())
+
+
+def not_found(answer: Json) -> frozenset[str]:
+    """The ids of a batch that do not exist (any more)."""
+    found: set[str] = set()
+    for error in answer.get("errors") or ():
+        if isinstance(error, dict) and error.get("category") == "OBJECT_NOT_FOUND":
+            found.update(str(each) for each in (error.get("context") or {}).get("ids") or ())
+    return frozenset(found)
+
+
+def associations(client: Client, here: str, there: str, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """For each id of `here` the ids of `there` tied to it. Each `from` is paged by itself."""
+    found: dict[str, dict[str, None]] = {each: {} for each in ids}
+    for chunk in chunks(found, ASSOCIATION_BATCH):
+        waiting: list[dict[str, str]] = [{"id": each} for each in chunk]
+        while waiting:
+            what = f"reading the {there} of {here}"
+            answer = client.post(what, client.paths.associations(here, there), {"inputs": waiting})
+            following = [each for row in answer["results"] if (each := _note_ties(row, found))]
+            if any(each in waiting for each in following):
+                raise TemporaryError(f"{what}: HubSpot's pages go round in a circle", code="SY042")
+            waiting = following
+    return {each: tuple(tied) for each, tied in found.items()}
+
+
+def _note_ties(row: Json, found: dict[str, dict[str, None]]) -> dict[str, str] | None:
+    """Keep one row's ids; what to ask for next, where the row goes on. Ids come as numbers and as texts."""
+    origin = str((row.get("from") or {}).get("id"))
+    ties = found.get(origin)
+    if ties is None:
+        return None
+    for tied in row.get("to") or ():
+        identity = tied.get("toObjectId", tied.get("id"))
+        if identity is not None:
+            ties[str(identity)] = None
+    after = next_after(row)
+    return {"id": origin, "after": after} if after else None
+
+
+def owners(client: Client) -> Owners:
+    """All owners, those who left too: their records still name them."""
+    by_id: dict[str, str] = {}
+    by_user: dict[str, str] = {}
+    for archived in ("true", "false"):  # an address in use wins over an archived one
+        query = {"limit": "100", "archived": archived}
+        for answer in client.pages("reading the owners", client.paths.owners, query):
+            for owner in answer["results"]:
+                email = owner.get("email")
+                if not email:
+                    continue
+                by_id[str(owner.get("id"))] = str(email)
+                for key in ("userId", "userIdIncludingInactive"):
+                    if owner.get(key) is not None:
+                        by_user[str(owner[key])] = str(email)
+    return Owners(by_id, by_user)
+
+
+def definitions(client: Client) -> dict[str, Json]:
+    """The contact's properties by name (some 500 kB in a real portal)."""
+    answer = client.get("reading the contact's properties", client.paths.properties())
+    return {str(each.get("name")): each for each in answer["results"]}

@@ -1,0 +1,262 @@
+"""Writing back: score, stage and reasons in one request, HubSpot's own lifecycle stage in a request of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.hubspot import people
+from connectors.hubspot.batches import Delivered, Parcel, send
+from connectors.hubspot.client import Client
+from connectors.hubspot.lookups import BATCH, Question, chunks, fetch
+from connectors.hubspot.people import LIFECYCLE
+from connectors.hubspot.read import Reader
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.values import Json, hundredths, moment, points, text
+from syncer.connector import Wanted
+from syncer.errors import ConfigError
+from syncer.model import Change, Record, RecordKey, Rejected, Standing, Written
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one change asks HubSpot for. `refused`: why its lifecycle stage is not even tried."""
+
+    change: Change
+    values: Mapping[str, str]
+    lifecycle: str | None = None
+    refused: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.change.record.id
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How the two requests for one record ended; None: not sent."""
+
+    wish: Wish
+    moved: Delivered | None
+    scored: Delivered | None
+
+    @property
+    def failure(self) -> Delivered | None:
+        """What makes the whole change a failure. A lifecycle stage that was not taken does not."""
+        if self.scored is not None and self.scored.row is None:
+            return self.scored
+        return self.moved if self.moved is not None and self.moved.gone else None
+
+    @property
+    def rows(self) -> list[Json]:
+        return [end.row for end in (self.moved, self.scored) if end is not None and end.row is not None]
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        return self.scored.left_out if self.scored is not None else {}
+
+    @property
+    def is_unsure(self) -> bool:
+        """HubSpot's answers do not show everything that was sent."""
+        asked = {*self.wish.values, *([LIFECYCLE] if self.wish.lifecycle else [])}
+        return not self.rows or not asked.issubset(_values(self.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The portal's lifecycle stages in order; `problem` where they cannot be read."""
+
+    order: tuple[str, ...]
+    problem: str | None = None
+
+    def step(self, before: str | None, target: str) -> tuple[str | None, str | None]:
+        """The stage to write, if any, and why it cannot be. Never backward, never away from a stage we do not know."""
+        if self.problem:
+            return None, self.problem
+        if target not in self.order:
+            return None, f"lifecycle stage {target!r} does not exist in HubSpot; correct `write.lifecyclestage`"
+        if before is None or (before in self.order and self.order.index(target) > self.order.index(before)):
+            return target, None
+        return None, None
+
+
+class Writer:
+    """Writes changes, and reads back."""
+
+    def __init__(self, settings: Settings, wanted: Wanted, client: Client, reader: Reader) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._client = client
+        self._reader = reader
+        self._known: Ladder | None = None
+
+    def read_back(self, records: Sequence[RecordKey]) -> Iterator[Record]:
+        """Each record as it is now. A merged one comes with `merged_into`, and so does what absorbed it."""
+        if not records:
+            return
+        lens = self._reader.lens()
+        names = people.properties(self._settings, self._wanted)
+        question = Question(people.CONTACTS, names)
+        for ids in chunks(dict.fromkeys(key.id for key in records), BATCH):
+            found = fetch(self._client, question, ids)
+            shown: dict[str, Record] = {}
+            for asked, row in found.rows.items():
+                mine = str(row["id"])
+                shown[mine] = lens.record(row)
+                if asked != mine:
+                    shown[asked] = lens.absorbed(asked, row)
+            yield from shown.values()
+            yield from (lens.gone(each) for each in found.gone)
+            for each, reason in found.silent:
+                log.warning("record_not_read_back", extra={"record": each, "reason": reason})
+
+    def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        """Who set the stage that each record shows, where it was a person."""
+        if not records:
+            return {}
+        lens = self._reader.lens()
+        question = Question(people.CONTACTS, [people.MODIFIED], history=[self._settings.write.stage, LIFECYCLE])
+        rows = fetch(self._client, question, [key.id for key in records]).rows
+        authors = {key: lens.stage_author(rows[key.id]) for key in records if key.id in rows}
+        return {key: author for key, author in authors.items() if author is not None}
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
+        """Send in batches of 100. A lost answer is repeated: the values are absolute. Of two changes to one record the
+        last counts, and both get its answer."""
+        answers = Counter(change.record.id for change in changes)
+        last = {change.record.id: change for change in changes}
+        ladder = self._ladder() if self._settings.write.lifecyclestage and last else Ladder(())
+        for ids in chunks(last, BATCH):
+            for answer in self._write([self._wish(last[each], ladder) for each in ids]):
+                identity = answer.id if isinstance(answer, Rejected) else answer.record.id
+                yield from [answer] * answers[identity]
+
+    def _wish(self, change: Change, ladder: Ladder) -> Wish:
+        write, before, after = self._settings.write, change.before, change.after
+        values: dict[str, str] = {}
+        if write.score and after.score is not None and after.score != before.score:
+            values[write.score] = points(after.score)
+        if write.stage and after.stage is not None and after.stage != before.stage:
+            values[write.stage] = after.stage
+        if write.reasons and after.reasons is not None and after.reasons != before.reasons:
+            values[write.reasons] = after.reasons
+        target = write.lifecyclestage.get(after.stage or "") if change.moves_stage else None
+        if target is None or target == before.lifecycle or before.lifecycle in self._settings.protected:
+            return Wish(change, values)
+        return Wish(change, values, *ladder.step(before.lifecycle, target))
+
+    def _write(self, wishes: Sequence[Wish]) -> Iterator[Written | Rejected]:
+        """The lifecycle stage goes first: if we die in between, the rest is still to be written and brings us back."""
+        moving = [Parcel(each.id, {LIFECYCLE: each.lifecycle}) for each in wishes if each.lifecycle]
+        moved = send(self._client, "writing lifecycle stages", moving) if moving else {}
+        gone = {identity for identity, end in moved.items() if end.gone}
+        parcels = [Parcel(each.id, each.values) for each in wishes if each.values and each.id not in gone]
+        stage = self._settings.write.stage
+        scored = send(self._client, "writing scores", parcels, split_by=stage) if parcels else {}
+        sent = [Sent(each, moved.get(each.id), scored.get(each.id)) for each in wishes]
+        read = self._read([each.wish.id for each in sent if not each.failure and each.is_unsure])
+        for each in sent:
+            yield self._answer(each, read.get(each.wish.id))
+
+    def _read(self, ids: Sequence[str]) -> Mapping[str, Json]:
+        """What HubSpot shows of records whose answers did not show what was sent, or to which nothing was sent."""
+        write = self._settings.write
+        names = [name for name in (write.score, write.stage, write.reasons, LIFECYCLE, people.MODIFIED) if name]
+        return fetch(self._client, Question(people.CONTACTS, names), ids).rows
+
+    def _answer(self, sent: Sent, read: Json | None) -> Written | Rejected:
+        wish, failure = sent.wish, sent.failure
+        if failure is not None:
+            return Rejected(wish.id, failure.reason, retry=failure.retry)
+        score_lost = sent.left_out.get(self._settings.write.score or "")
+        if score_lost is not None:
+            return Rejected(wish.id, f"HubSpot did not take the score: {score_lost}")
+        rows = [*sent.rows, *([read] if read else [])]
+        at = _modified_at(rows)
+        if at is None:
+            return Rejected(wish.id, "HubSpot shows nothing of it (gone, or merged into another)")
+        values = _values(rows)
+        refused = wish.refused or self._refused(sent, values)
+        return Written(wish.change.record, at, self._standing(wish, values), refused)
+
+    def _refused(self, sent: Sent, values: Mapping[str, str]) -> str | None:
+        """Why the stage did not come to stand as sent, from what HubSpot shows; None: it did."""
+        stage, wish = self._settings.write.stage or "", sent.wish
+        if stage in sent.left_out:
+            return f"HubSpot did not take {stage}={wish.values[stage]!r}: {sent.left_out[stage]}"
+        if stage in wish.values and values.get(stage) != wish.values[stage]:
+            return f"HubSpot shows {stage}={values.get(stage)!r} instead of {wish.values[stage]!r}"
+        if sent.moved is not None and sent.moved.row is None:
+            return f"HubSpot did not take {LIFECYCLE}={wish.lifecycle!r}: {sent.moved.reason}"
+        if wish.lifecycle and values.get(LIFECYCLE) != wish.lifecycle:
+            return f"HubSpot kept {LIFECYCLE}={values.get(LIFECYCLE)!r}; it did not take {wish.lifecycle!r}"
+        return None
+
+    def _standing(self, wish: Wish, values: Mapping[str, str]) -> Standing:
+        """What HubSpot shows; where its answers say nothing of a value, what it showed before."""
+        write, before = self._settings.write, wish.change.before
+        return Standing(
+            score=_points_shown(values, write.score, before.score),
+            stage=_shown(values, write.stage, before.stage),
+            reasons=_shown(values, write.reasons, before.reasons),
+            lifecycle=_shown(values, LIFECYCLE, before.lifecycle),
+        )
+
+    def _ladder(self) -> Ladder:
+        """Asked once: a connector lives for one run."""
+        if self._known is None:
+            try:
+                self._known = Ladder(lifecycle_order(self._client))
+            except ConfigError as error:
+                self._known = Ladder((), f"the order of HubSpot's lifecycle stages cannot be read: {error.message}")
+        return self._known
+
+
+def lifecycle_order(client: Client) -> tuple[str, ...]:
+    """The portal's lifecycle stages (internal values) in its own order; admins add, delete and move them."""
+    told = client.get("reading the lifecycle stages", client.paths.properties(f"/{LIFECYCLE}"), needs="options")
+    options = [each for each in told["options"] if isinstance(each, dict) and each.get("value")]
+    options.sort(key=lambda each: each["displayOrder"] if isinstance(each.get("displayOrder"), int) else -1)
+    return tuple(str(each["value"]) for each in options)
+
+
+def _values(rows: Sequence[Json]) -> dict[str, str]:
+    """The properties of several answers about one record, the later ones over the earlier ones."""
+    found: dict[str, str] = {}
+    for row in rows:
+        values = row.get("properties") or {}
+        found |= {name: text(values, name) or "" for name in values}
+    return found
+
+
+def _modified_at(rows: Sequence[Json]) -> datetime | None:
+    """The latest time of modification that the answers tell."""
+    found: list[datetime] = []
+    for row in rows:
+        for written in (text(row, "updatedAt"), text(row.get("properties") or {}, people.MODIFIED)):
+            try:
+                found += [moment(written)] if written else []
+            except ValueError:  # the other one will do
+                continue
+    return max(found, default=None)
+
+
+def _shown(values: Mapping[str, str], name: str | None, before: str | None) -> str | None:
+    if name is None or name not in values:
+        return before
+    return values[name] or None
+
+
+def _points_shown(values: Mapping[str, str], name: str | None, before: int | None) -> int | None:
+    written = _shown(values, name, "")
+    if written == "":
+        return before
+    try:
+        return None if written is None else hundredths(written)
+    except ValueError:
+        return None

@@ -1,0 +1,154 @@
+"""A HubSpot portal over HTTP and the connector on it, for tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import urllib3
+
+from connectors.emulators.hubspot import Limits, Manners, Portal, serve
+from connectors.hubspot import HubSpot
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.values import hundredths
+from syncer.connector import Wanted
+from syncer.model import Activity, Change, Page, Reading, Record, RecordKey, Rejected, Standing
+
+TOKEN = "emulator-token"
+NOTHING = Standing()
+STAGES = ("cold", "mql", "sql")
+Json = dict[str, Any]
+
+
+class Office:
+    """A running portal, and what people do in it."""
+
+    field, kind, unknown_id, bad_token = "country", "meeting", "999999999999", "pat-eu1-sesame-open-please"
+
+    def __init__(self, url: str, portal: Portal) -> None:
+        self.url = url
+        self.portal = portal
+        self._pool = urllib3.PoolManager(retries=False, timeout=30)
+        self._numbers = itertools.count(1)
+
+    # what the conformance suite asks for
+
+    def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> HubSpot:
+        return self.hubspot(wanted, name=name, token=token or TOKEN)
+
+    def add(self, people: int) -> Sequence[str]:
+        rows = [{"email": f"person{next(self._numbers)}@acme.test", "country": "ES"} for _ in range(people)]
+        return self.load("contacts", rows)
+
+    def edit(self, person: str, value: str) -> None:
+        self.change(person, country=value)
+
+    def remove(self, person: str) -> None:
+        self.api("DELETE", f"/crm/v3/objects/contacts/{person}")
+
+    def act(self, person: str) -> None:
+        now = str(self.portal.clock.now_ms())
+        meeting = {"hs_timestamp": now, "hs_meeting_title": "Demo", "hs_meeting_outcome": "COMPLETED"}
+        (made,) = self.load("meetings", [meeting])
+        self.tie("contacts", "meetings", 199, [(person, made)])
+
+    def score_shown(self, person: str) -> int | None:
+        shown = self.shown(person).get("ls_score")
+        return hundredths(shown) if shown else None
+
+    def settle(self) -> None:
+        self.control("clock", advance_s=100)
+
+    # the rest
+
+    def hubspot(self, wanted: Wanted | None = None, *, name: str = "crm", **settings: Any) -> HubSpot:
+        """A new connector; without waits for search, which the emulator's lag would not need."""
+        chosen = {"token": TOKEN, "base_url": self.url, "search_rate": 100, **settings}
+        return HubSpot(name, Settings.model_validate(chosen), wanted or Wanted(stages=STAGES))
+
+    def load(self, kind: str, rows: Sequence[Mapping[str, object]], **stamps: object) -> list[str]:
+        """Records that were always there. `stamps`: createdAt, updatedAt."""
+        objects = {kind: [{"properties": row, **stamps} for row in rows]}
+        ids: list[str] = self.control("load", objects=objects)["ids"][kind]
+        return ids
+
+    def tie(self, here: str, there: str, type_id: int, pairs: Sequence[tuple[str, str]]) -> None:
+        ties = {"from": here, "to": there, "typeId": type_id, "pairs": pairs}
+        self.control("load", associations=[ties])
+
+    def change(self, contact: str, **values: str) -> None:
+        """A person edits a contact in HubSpot."""
+        self.control("edit", objectType="contacts", id=contact, properties=values)
+
+    def shown(self, contact: str) -> Mapping[str, str]:
+        """Everything the contact holds."""
+        found: Mapping[str, str] = self.portal.shelves["contacts"].live[int(contact)].values
+        return found
+
+    def fault(self, **fault: object) -> None:
+        self.control("faults", faults=[fault])
+
+    def calls(self) -> Json:
+        found: Json = orjson.loads(self._pool.request("GET", f"{self.url}/_emulator/calls").data)
+        return found
+
+    def statuses(self, route: str) -> dict[int, int]:
+        """How often a route was answered with each status since the last `forget`."""
+        rows = [each for each in self.calls()["routes"] if each["route"].endswith(route)]
+        found: dict[int, int] = {}
+        for each in rows:
+            found[each["status"]] = found.get(each["status"], 0) + each["count"]
+        return found
+
+    def forget(self) -> None:
+        self.control("reset-calls")
+
+    def control(self, name: str, **body: object) -> Json:
+        answer = self._pool.request("POST", f"{self.url}/_emulator/{name}", body=orjson.dumps(body))
+        assert answer.status == 200, answer.data
+        found: Json = orjson.loads(answer.data)
+        return found
+
+    def api(self, method: str, path: str, body: object = None) -> Json:
+        """Another program uses the API."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        sent = None if body is None else orjson.dumps(body)
+        answer = self._pool.request(method, self.url + path, body=sent, headers=headers)
+        assert 200 <= answer.status < 300, answer.data
+        found: Json = orjson.loads(answer.data) if answer.data else {}
+        return found
+
+
+@contextmanager
+def office(*, limits: Limits | None = None, **manners: Any) -> Iterator[Office]:
+    """A portal with nobody in it; without rate limits unless asked for."""
+    portal = Portal(limits=limits, manners=Manners(**manners))
+    with serve(portal) as url:
+        yield Office(url, portal)
+
+
+def records(pages: Sequence[Page]) -> dict[str, Record]:
+    return {record.key.id: record for page in pages for record in page.records}
+
+
+def activities(pages: Sequence[Page]) -> dict[str, Activity]:
+    return {activity.id: activity for page in pages for activity in page.activities}
+
+
+def readings(pages: Sequence[Page]) -> list[Reading]:
+    return [reading for page in pages for reading in page.readings]
+
+
+def rejected(pages: Sequence[Page]) -> list[Rejected]:
+    return [each for page in pages for each in page.rejected]
+
+
+def key(contact: str) -> RecordKey:
+    return RecordKey("crm", "contacts", contact)
+
+
+def change(contact: str, score: int | None = 1234, stage: str | None = "mql", before: Standing = NOTHING) -> Change:
+    return Change(key(contact), before, Standing(score=score, stage=stage), "activity")

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.conformance import CHECKS, Check
+from tests.connectors.hubspot.portals import office
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_it_conforms(check: Check) -> None:
+    with office() as account:
+        check(account)

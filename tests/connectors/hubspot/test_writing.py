@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from connectors.emulators.hubspot import Requirement
+from connectors.hubspot import HubSpot
+from connectors.hubspot.batches import MOST_REQUESTS
+from syncer.connector import Wanted
+from syncer.model import Change, Rejected, Standing, Written
+from tests.connectors.hubspot.portals import STAGES, Office, change, key, office
+
+LIFECYCLE = {"lifecyclestage": {"mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"}}
+
+
+def ready(portal: Office, **settings: Any) -> HubSpot:
+    """A connector whose fields are in place."""
+    hubspot = portal.hubspot(Wanted(stages=STAGES), **settings)
+    for each in hubspot.setup():
+        if not each.exists:
+            hubspot.create(each)
+    portal.forget()
+    return hubspot
+
+
+def by_id(answers: list[Written | Rejected]) -> dict[str, Written | Rejected]:
+    return {each.id if isinstance(each, Rejected) else each.record.id: each for each in answers}
+
+
+def written(answers: list[Written | Rejected]) -> list[Written]:
+    return [each for each in answers if isinstance(each, Written)]
+
+
+def requests(portal: Office) -> int:
+    return sum(portal.statuses("/batch/update").values())
+
+
+def test_case_36_one_deleted_person_of_a_hundred_fails_alone() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        portal.remove(people[41])
+        answers = by_id(list(hubspot.write([change(each) for each in people])))
+        gone = answers.pop(people[41])
+        assert isinstance(gone, Rejected)
+        assert (gone.reason, gone.retry) == ("it is gone from HubSpot", False)
+        assert len(written([*answers.values()])) == 99
+        assert requests(portal) == 1
+
+
+@pytest.mark.parametrize("culprits", [1, 3])
+def test_case_37_a_value_that_hubspot_refuses_is_found_in_few_requests(culprits: int) -> None:
+    need_city = Requirement("country", "XX", ("city",))
+    with office(requirements=(need_city,)) as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        bad = people[10 : 10 + 30 * culprits : 30]
+        changes = [
+            Change(
+                key(each), Standing(), Standing(score=700, reasons="x" * 70_000 if each in bad else "ok"), "activity"
+            )
+            for each in people
+        ]
+        answers = by_id(list(hubspot.write(changes)))
+        assert all(portal.shown(each)["ls_score"] == "7" for each in people)  # the reasons alone were left out
+        assert [each for each in people if portal.shown(each).get("ls_score_reasons") != "ok"] == bad
+        assert all(isinstance(each, Written) for each in answers.values())
+        assert requests(portal) <= culprits * (2 * math.ceil(math.log2(100)) + 2)
+
+
+def test_case_37_a_stage_that_the_portal_lacks_is_left_out_and_the_score_is_written() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        answers = by_id(
+            list(hubspot.write([change(each, 500, "hot" if at % 2 else "mql") for at, each in enumerate(people)]))
+        )
+        assert all(portal.shown(each)["ls_score"] == "5" for each in people)
+        refused = [each for each in people if isinstance(found := answers[each], Written) and found.refused]
+        assert refused == people[1::2]
+        assert requests(portal) <= 5
+
+
+def test_case_37_a_batch_full_of_culprits_ends_after_a_bounded_number_of_requests() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        portal.fault(path="/batch/update", status=400)
+        answers = list(hubspot.write([change(each) for each in people]))
+        assert sorted(by_id(answers)) == sorted(people)
+        assert {isinstance(each, Rejected) for each in answers} == {True}
+        assert requests(portal) == MOST_REQUESTS
+
+
+def test_case_09_a_property_deleted_meanwhile_is_left_out_at_once_and_the_others_are_written() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        portal.api("DELETE", "/crm/v3/properties/contacts/ls_score_reasons")
+        after = Standing(score=700, stage="mql", reasons="because")
+        answers = list(hubspot.write([Change(key(each), Standing(), after, "activity") for each in people]))
+        shown = {(each.standing.score, each.standing.stage, each.standing.reasons) for each in written(answers)}
+        assert (len(written(answers)), shown) == (100, {(700, "mql", None)})
+        assert requests(portal) == 2
+
+
+def test_case_09_a_lost_score_property_rejects_the_change_by_name() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        (ana,) = portal.add(1)
+        portal.api("DELETE", "/crm/v3/properties/contacts/ls_score")
+        (answer,) = hubspot.write([change(ana)])
+        assert isinstance(answer, Rejected)
+        assert "ls_score" in answer.reason
+
+
+def test_case_38_two_changes_of_one_record_are_sent_as_one() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        (ana,) = portal.add(1)
+        answers = list(hubspot.write([change(ana, 100), change(ana, 200)]))
+        assert [each.standing.score for each in written(answers)] == [200, 200]
+        assert portal.shown(ana)["ls_score"] == "2"
+        assert requests(portal) == 1
+
+
+def test_case_40_what_is_shown_already_is_not_written_again() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        (ana,) = portal.add(1)
+        (first,) = written(list(hubspot.write([change(ana)])))
+        portal.forget()
+        (again,) = written(list(hubspot.write([change(ana, before=first.standing)])))
+        assert requests(portal) == 0
+        assert again.modified_at == first.modified_at
+
+
+@pytest.mark.parametrize("before", ["customer", "opportunity", "other"])
+def test_case_41_a_customer_is_never_moved(before: str) -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        (ana,) = portal.load("contacts", [{"lifecyclestage": before}])
+        (answer,) = written(list(hubspot.write([change(ana, stage="sql", before=Standing(lifecycle=before))])))
+        assert (answer.refused, answer.standing.stage) == (None, "sql")
+        assert portal.shown(ana)["lifecyclestage"] == before
+        assert requests(portal) == 1
+
+
+def test_case_41_a_stage_that_the_settings_protect_is_not_moved_though_it_is_behind() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE, protected=["lead"])
+        (ana,) = portal.load("contacts", [{"lifecyclestage": "lead"}])
+        (answer,) = written(list(hubspot.write([change(ana, before=Standing(lifecycle="lead"))])))
+        assert (answer.refused, portal.shown(ana)["lifecyclestage"]) == (None, "lead")
+
+
+def test_case_41_the_lifecycle_moves_forward_in_a_request_of_its_own() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        (ana,) = portal.load("contacts", [{"lifecyclestage": "lead"}])
+        (answer,) = written(list(hubspot.write([change(ana, before=Standing(lifecycle="lead"))])))
+        assert answer.refused is None
+        assert answer.standing == Standing(1234, "mql", None, "marketingqualifiedlead")
+        assert requests(portal) == 2
+        (back,) = written(list(hubspot.write([change(ana, 900, "cold", before=answer.standing)])))
+        assert back.standing.lifecycle == portal.shown(ana)["lifecyclestage"] == "marketingqualifiedlead"
+
+
+@pytest.mark.parametrize("manner", ["ignore", "refuse"])
+def test_case_41_a_backward_move_that_hubspot_does_not_take_is_found_out(manner: str) -> None:
+    with office(backward_lifecycle=manner) as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        (ana,) = portal.load("contacts", [{"lifecyclestage": "salesqualifiedlead"}])
+        stale = Standing(lifecycle="lead")  # somebody moved her since
+        (answer,) = written(list(hubspot.write([change(ana, before=stale)])))
+        assert answer.refused is not None
+        assert "lifecyclestage" in answer.refused
+        assert portal.shown(ana)["ls_score"] == "12.34"
+
+
+def test_case_42_the_order_of_the_stages_is_the_portals_own() -> None:
+    stages = (("123456789", "Ours"), ("lead", "Lead"), ("customer", "Customer"))
+    with office(stages=stages) as portal:
+        hubspot = ready(portal, write={"lifecyclestage": {"mql": "123456789", "sql": "salesqualifiedlead"}})
+        new, lead, sold = portal.load("contacts", [{}, {"lifecyclestage": "lead"}, {"lifecyclestage": "lead"}])
+        seen = Standing(lifecycle="lead")
+        changes = [change(new), change(lead, before=seen), change(sold, stage="sql", before=seen)]
+        answers = by_id(list(hubspot.write(changes)))
+        shown = [portal.shown(each).get("lifecyclestage") for each in (new, lead, sold)]
+        assert shown == ["123456789", "lead", "lead"]
+        refused = [found.refused for each in (new, lead, sold) if isinstance(found := answers[each], Written)]
+        assert refused[:2] == [None, None]
+        assert "does not exist" in str(refused[2])
+        codes = [finding.code for finding in hubspot.check() if finding.level == "error"]
+        assert codes == ["SY046"]
+
+
+@pytest.mark.parametrize(("version", "refused"), [("2026-03", False), ("2026-09", True)])
+def test_case_44_a_stage_that_the_admins_rules_forbid_does_not_hold_up_the_score(version: str, refused: bool) -> None:
+    rule = Requirement("lifecyclestage", "marketingqualifiedlead", ("hs_lead_status",))
+    with office(requirements=(rule,)) as portal:
+        hubspot = ready(portal, write=LIFECYCLE, api_version=version)
+        people = portal.load("contacts", [{"lifecyclestage": "lead"} for _ in range(5)])
+        answers = written(list(hubspot.write([change(each, before=Standing(lifecycle="lead")) for each in people])))
+        assert [portal.shown(each)["ls_score"] for each in people] == ["12.34"] * 5
+        assert [bool(each.refused) for each in answers] == [refused] * 5
+        assert all("hs_lead_status" in str(each.refused) for each in answers if each.refused)
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])
+def test_case_50_every_version_writes_alike(version: str) -> None:
+    with office() as portal:
+        hubspot = ready(portal, api_version=version)
+        ana, ben = portal.add(2)
+        portal.remove(ben)
+        changes = [change(each, -150) for each in (ana, ben)]
+        answers = by_id(list(hubspot.write(changes)))
+        assert isinstance(answers[ben], Rejected)
+        assert portal.shown(ana)["ls_score"] == "-1.50"
+        assert [finding.message for finding in hubspot.check() if finding.level == "error"] == []
+
+
+def test_a_person_merged_meanwhile_is_not_said_to_be_written() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        ana, ben = portal.add(2)
+        merged = portal.api("POST", "/crm/v3/objects/contacts/merge", {"primaryObjectId": ana, "objectIdToMerge": ben})
+        (answer,) = hubspot.write([change(ben)])
+        assert merged["id"] != ben
+        assert isinstance(answer, Rejected)
+
+
+def test_a_role_that_is_switched_off_is_not_written() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write={"reasons": None})
+        assert [each.name for each in hubspot.setup()] == ["ls_score", "ls_stage"]
+        (ana,) = portal.add(1)
+        (answer,) = written(list(hubspot.write([change(ana)])))
+        assert (answer.standing.score, answer.standing.reasons, answer.refused) == (1234, None, None)
