@@ -16,7 +16,7 @@ from syncer.store.leads import newest_overrides, state_of
 from syncer.store.payloads import PLAN
 from syncer.store.sql import among, upsert
 from syncer.store.tables import decisions as planned
-from syncer.store.tables import leads
+from syncer.store.tables import leads, runs
 from syncer.store.tables import overrides as words
 from syncer.store.tables import transitions as moves
 from syncer.store.touching import BITS, touch
@@ -58,6 +58,13 @@ def plan_of(tx: Connection, run_id: int, size: int = 2000) -> Iterator[list[Lead
 
 def drop_plan(tx: Connection, run_id: int) -> None:
     tx.execute(delete(planned).where(planned.c.run_id == run_id))
+
+
+def drop_old_plans(tx: Connection, connection: str, before: datetime) -> None:
+    """Plans nobody can carry out any more: of runs that crashed, failed or were stopped, and those older than that."""
+    useless = or_(runs.c.outcome.in_(("crashed", "failed", "stopped")), runs.c.started_at < before)
+    theirs = select(runs.c.id).where(runs.c.connection == connection, useless)
+    tx.execute(delete(planned).where(planned.c.run_id.in_(theirs)))
 
 
 def stale(tx: Connection, run_id: int) -> int:

@@ -217,10 +217,9 @@ def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Activit
     its_activity = (activities.c.connection == activity_links.c.connection) & (
         activities.c.id == activity_links.c.activity_id
     )
-    columns = (records.c.lead_id, activities.c.id, activities.c.kind, activities.c.at)
-    columns += (activities.c.fields, activities.c.seen_at)
+    columns = [activities.c[name] for name in ("id", "kind", "at", "fields", "seen_at")]
     found = tx.execute(
-        select(*columns)
+        select(records.c.lead_id, *columns)
         .select_from(records.join(activity_links, its_record).join(activities, its_activity))
         .where(among(tx, records.c.lead_id, ids), _COUNTS)
         .order_by(records.c.lead_id, activities.c.at, activities.c.id)

@@ -6,7 +6,12 @@ while another took over finds no row and writes nothing. The renewed row stays l
 
 from __future__ import annotations
 
+import hashlib
+import os
+import socket
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, case, literal, select, update
@@ -33,15 +38,51 @@ class Lease:
     ttl_s: float
 
 
+def this_process() -> str:
+    """A name for this process as a holder, by which another process of this machine can tell that it has died."""
+    return "/".join((socket.gethostname(), _place(), str(os.getpid()), uuid.uuid4().hex[:8]))
+
+
+def is_dead(holder: str) -> bool:
+    """Whether the holder was a process of this machine, since it started, that is no more. In doubt: no."""
+    parts = holder.split("/")
+    if len(parts) != 4 or parts[1] != _place() or not parts[1] or not parts[2].isdecimal():
+        return False
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it lives, and belongs to somebody else
+    return False
+
+
+def _place() -> str:
+    """Where process numbers mean the same: this start of this machine, and this container on it. "": not known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:12]
+
+
 def take(store: Store, connection: str, *, holder: str, ttl_s: float) -> Lease | None:
-    """The lease, or None while an earlier one (whoever holds it) has not ended. Every lease has an epoch of its own."""
+    """The lease, or None while an earlier one (whoever holds it) has not ended. Every lease has an epoch of its own.
+
+    The lease of a process that certainly died has ended.
+    """
     with store.writing() as tx:
         now = now_ms(tx)
+        held = holder_of(tx, connection)
+        ended = leases.c.expires_at <= now
+        if held is not None and is_dead(held[0]):
+            ended |= leases.c.holder == held[0]
         new = insert(tx, leases).values(connection=connection, holder=holder, epoch=1, expires_at=now + _ms(ttl_s))
         taken = new.on_conflict_do_update(
             index_elements=["connection"],
             set_={"holder": holder, "epoch": leases.c.epoch + 1, "expires_at": now + _ms(ttl_s)},
-            where=leases.c.expires_at <= now,
+            where=ended,
         ).returning(leases.c.epoch)
         epoch = tx.execute(taken).scalar()
     return None if epoch is None else Lease(connection, holder, epoch, ttl_s)

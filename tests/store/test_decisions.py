@@ -213,3 +213,19 @@ def test_an_empty_plan_is_applied_without_harm(store: Store) -> None:
         assert mirror.count(tx, "crm") == 0
         with pytest.raises(NotFound):
             decisions.lead_state(tx, 1)
+
+
+def test_plans_of_runs_that_failed_or_are_old_are_dropped_and_saved_ones_stay(store: Store) -> None:
+    put(store, record("1"))
+    plans = [planned(lead, "mql") for lead in all_leads(store)]
+    with store.writing() as tx:
+        old, failed, saved, elsewhere = (
+            runs.start(tx, connection, NOW + hours * HOUR)
+            for connection, hours in (("crm", 0), ("crm", 2), ("crm", 2), ("other", 0))
+        )
+        for run, outcome in ((old, "planned"), (failed, "failed"), (saved, "planned"), (elsewhere, "failed")):
+            decisions.save_plan(tx, run, plans)
+            runs.finish(tx, run, outcome, {}, None, NOW)
+        decisions.drop_old_plans(tx, "crm", NOW + HOUR)
+        kept = [run for run in (old, failed, saved, elsewhere) if list(decisions.plan_of(tx, run))]
+    assert kept == [saved, elsewhere]

@@ -153,3 +153,30 @@ def test_a_process_stopped_by_a_signal_finds_itself_fenced_when_it_goes_on(store
     assert answer == "lost\n"
     with store.reading() as tx:
         assert runs.last(tx, "crm", 1) == []
+
+
+def dead_process() -> str:
+    """The name of a process that has ended, as it gave it to itself."""
+    program = "from syncer.store import leases; print(leases.this_process())"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return ran.stdout.strip()
+
+
+def test_the_lease_of_a_process_of_this_machine_that_died_is_free_at_once(store: Store) -> None:
+    dead = dead_process()
+    assert leases.is_dead(dead)
+    old = taken(store, dead)
+    new = taken(store, leases.this_process())
+    assert new.epoch == old.epoch + 1
+    with pytest.raises(LeaseLost), store.writing(old):
+        pass
+
+
+def test_only_a_process_that_certainly_died_is_called_dead(store: Store) -> None:
+    host, _place, number, lot = dead_process().split("/")
+    assert not leases.is_dead(leases.this_process())
+    assert not leases.is_dead(f"{host}/another-start-of-the-machine/{number}/{lot}")
+    assert not leases.is_dead(f"{host}//{number}/{lot}")
+    assert not leases.is_dead("somebody")
+    taken(store, leases.this_process())
+    assert leases.take(store, "crm", holder="b", ttl_s=60) is None

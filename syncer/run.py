@@ -1,0 +1,498 @@
+"""One run of one connection: pull -> mirror -> score -> plan -> write back -> hand off, and nothing else.
+
+`plan` stops after `look`; `run` goes on with `carry_out`. Each step leaves the database in a state from which the next
+run goes on, so a process may die between any two lines.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+import structlog
+from sqlalchemy import Connection
+
+from syncer import handoff, planning, scoring
+from syncer.connector import Destination, Source
+from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError
+from syncer.model import (
+    Change,
+    Lead,
+    LeadPlan,
+    Notice,
+    Record,
+    RecordKey,
+    Rejected,
+    Score,
+    Written,
+)
+from syncer.rules import Model
+from syncer.settings import Project
+from syncer.store import Lease, Store, decisions, leases, mirror, outbox, runs, write_backs
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 120.0
+_CHUNK = 1_000  # leads written at a time; a multiple of every CRM's batch size, so batches stay full
+_ANSWERS = 100  # answers kept in one transaction
+_RETRY_FIRST = timedelta(minutes=5)
+_RETRY_MOST = timedelta(hours=6)
+_MOST_TRIES = 8
+_PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
+
+Step = Literal["pull", "score", "write", "send"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything one connection's run works with."""
+
+    name: str
+    source: Source
+    store: Store
+    project: Project
+    holder: str  # who this process is, in leases
+    clock: Callable[[], datetime]
+    stop: threading.Event
+    destination: Destination | None = None
+    progress: Callable[[Step, str, int, int | None], None] = lambda step, what, done, of: None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked of this run beyond the ordinary."""
+
+    full: bool = False  # read everything again and score every lead
+    limits: planning.Limits | None = None  # None: the project file's
+    notify: bool = True
+    notify_model_changes: bool = False
+
+
+@dataclass
+class Report:
+    """What a run did, counted as it goes."""
+
+    run: int
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, SyncerError] = field(default_factory=dict)  # by stream, or "write"
+    moves: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+
+    @property
+    def outcome(self) -> str:
+        return "partial" if self.failures else "ok"
+
+
+@contextmanager
+def leased(parts: Parts) -> Iterator[Lease]:
+    """Hold the connection: one process at a time, whatever happens to schedulers."""
+    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S)
+    if lease is None:
+        raise TemporaryError(
+            f"{parts.name}: another process is running this connection; wait for it or stop it", code="SY070"
+        )
+    try:
+        yield lease
+    finally:
+        leases.release(parts.store, lease)
+
+
+def sync(parts: Parts, asked: Asked = Asked()) -> Report:
+    """One whole run. Raises what stops a run; what concerns one stream or record is in the report."""
+    with leased(parts) as lease:
+        report = look(parts, lease, asked)
+        with _closing(parts, lease, report):
+            carry_out(parts, lease, report, asked)
+    return report
+
+
+def plan(parts: Parts, asked: Asked = Asked()) -> Report:
+    """Pull, score and plan; the plan is kept under the run's number and nothing is written to the CRM."""
+    with leased(parts) as lease:
+        report = look(parts, lease, asked)
+        _finish(parts, lease, report, "planned", None)
+    return report
+
+
+def apply_saved(parts: Parts, run: int, asked: Asked = Asked()) -> Report:
+    """Do exactly what a saved plan says, or refuse it as stale."""
+    with leased(parts) as lease:
+        report = Report(run)
+        with parts.store.reading() as tx:
+            for planned in decisions.plan_of(tx, run):
+                _count(planned, report)
+        with _closing(parts, lease, report):
+            carry_out(parts, lease, report, asked)
+    return report
+
+
+def deliver(parts: Parts) -> Report | None:
+    """Between runs: write and send again what could not be sent before. None where nothing is due or a run is on."""
+    now = parts.clock()
+    with parts.store.reading() as tx:
+        due = outbox.due(tx, parts.name, now, 1) or write_backs.pending(tx, parts.name, now, order=(), limit=1)
+    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
+    if lease is None:
+        return None
+    report = Report(0)
+    try:
+        if parts.destination is not None:
+            write_back(parts, lease, parts.destination, report)
+        hand_off(parts, lease, report)
+    finally:
+        leases.release(parts.store, lease)
+    return report
+
+
+def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
+    """Steps 1 to 4: pull, score, plan. Nothing leaves the house."""
+    now = parts.clock()
+    account = parts.source.account()
+    with parts.store.writing(lease) as tx:
+        _same_account(parts, runs.account(tx, parts.name), account)
+        runs.set_account(tx, parts.name, account)
+        runs.interrupted(tx, parts.name, now)
+        decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
+        report = Report(runs.start(tx, parts.name, now))
+        if asked.full:
+            mirror.forget_cursors(tx, parts.name)
+    with _failing(parts, lease, report):
+        pull(parts, lease, report)
+        decide(parts, lease, report, asked)
+    return report
+
+
+def pull(parts: Parts, lease: Lease, report: Report) -> None:
+    """Each stream to its end, a page a transaction. A stream that fails is recorded and the others go on."""
+    for stream in parts.source.streams:
+        try:
+            _pull_stream(parts, lease, stream, report)
+        except (ConfigError, TemporaryError) as failure:
+            report.failures[stream] = failure
+            log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
+    if report.failures and len(report.failures) == len(parts.source.streams):
+        raise next(iter(report.failures.values()))
+
+
+def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> None:
+    with parts.store.reading() as tx:
+        since = mirror.cursor(tx, parts.name, stream)
+    done = 0
+    for page in parts.source.pull(stream, since):
+        with parts.store.writing(lease) as tx:
+            mirror.store_page(tx, parts.name, stream, page, parts.clock())
+        done += len(page.records) + len(page.activities)
+        report.counts["read"] += len(page.records)
+        report.counts["activities"] += len(page.activities)
+        report.counts["unreadable"] += len(page.rejected)
+        log.debug("page_stored", connection=parts.name, stream=stream, records=len(page.records))
+        parts.progress("pull", stream, done, page.expected)
+        _heed(parts)
+
+
+def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
+    """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory."""
+    as_of = parts.clock()
+    with parts.store.reading() as tx:
+        policy = _policy(parts, asked, baseline=not runs.baseline_done(tx, parts.name), tx=tx)
+        rules = ",".join(segment.model.version for segment in parts.project.segments)
+        changed = runs.models(tx, parts.name) != rules
+        of = mirror.count(tx, parts.name)
+    which: Literal["all", "due"] = "all" if asked.full or changed else "due"
+    done = 0
+    for leads in mirror.chunks(parts.store, parts.name, which=which, now=as_of):
+        plans = decide_chunk(_with_authors(parts, leads, policy), parts.project, policy, as_of)
+        with parts.store.writing(lease) as tx:
+            decisions.save_plan(tx, report.run, plans)
+        _count(plans, report)
+        done += len(leads)
+        parts.progress("score", "leads", done, of if which == "all" else None)
+        _heed(parts)
+
+
+def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) -> Sequence[Lead]:
+    """The leads; where somebody has set a stage in the CRM since the last run, with who it was."""
+    edits = {lead.id: edit[0].key for lead in leads if (edit := planning.edited_stage(lead, policy)) is not None}
+    if parts.destination is None or not edits:
+        return leads
+    authors = parts.destination.stage_authors(list(edits.values()))
+    return [_with_author(lead, edits[lead.id], authors) if lead.id in edits else lead for lead in leads]
+
+
+def _with_author(lead: Lead, key: RecordKey, authors: Mapping[RecordKey, str]) -> Lead:
+    records = (replace(each, stage_by=authors.get(key)) if each.key == key else each for each in lead.records)
+    return replace(lead, records=tuple(records))
+
+
+def decide_chunk(leads: Sequence[Lead], project: Project, policy: planning.Policy, as_of: datetime) -> list[LeadPlan]:
+    """The plans of some leads; each is scored by the first model whose segment it fits. Pure."""
+    plans: list[LeadPlan] = []
+    rest = list(leads)
+    for segment in project.segments:
+        when = segment.when
+        mine = [lead for lead in rest if when is None or scoring.passes(when, lead.signals, as_of)]
+        taken = {lead.id for lead in mine}
+        rest = [lead for lead in rest if lead.id not in taken]
+        plans.extend(_decide_with(mine, segment.model, policy, as_of))
+    return plans
+
+
+def _decide_with(leads: Sequence[Lead], model: Model, policy: planning.Policy, as_of: datetime) -> Iterator[LeadPlan]:
+    matched = scoring.match([lead.signals for lead in leads], model)
+    evaluation = scoring.evaluate(matched, model, as_of)
+    looks = scoring.next_looks(matched, model, as_of, policy.min_step)
+    for row, lead in enumerate(leads):
+        marks = planning.marks_of(model, evaluation, row)
+        found = planning.Look(
+            as_of=as_of,
+            score=Score(lead.id, as_of, model.version, marks.dimensions, marks.total),
+            marks=marks,
+            next_look=looks[row],
+        )
+        planned = planning.plan_lead(lead, found, model, policy)
+        if planned.changes or planned.handoff or planned.decision.moved:
+            # Words are made only for leads that somebody will read about.
+            whole = scoring.score_of(lead.signals, model, as_of, evaluation, row)
+            found = replace(found, score=whole, had_qualified=_had_qualified(lead, planned, model))
+            planned = planning.plan_lead(lead, found, model, policy)
+        yield planned
+
+
+def _had_qualified(lead: Lead, planned: LeadPlan, model: Model) -> bool:
+    """Would today's rules have given this stage already when the lead was decided last? Then they are the cause."""
+    state = lead.state
+    if state.stage is None or state.scored_at is None or state.model == model.version:
+        return False
+    known = planning.known_at(lead.signals, state.scored_at)
+    then = scoring.evaluate(scoring.match([known], model), model, state.scored_at)
+    marks = planning.marks_of(model, then, 0)
+    policy = planning.Policy("", "", 0)
+    score = Score(lead.id, state.scored_at, model.version, marks.dimensions, marks.total)
+    again = planning.plan_lead(lead, planning.Look(state.scored_at, score, marks, None), model, policy)
+    return again.decision.after.automatic == planned.decision.after.automatic
+
+
+def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
+    """Steps 5 and 6: the fuse, apply, write back, hand off."""
+    sync_settings = parts.project.sync
+    limits = asked.limits or planning.Limits(sync_settings.max_stage_changes, sync_settings.max_handoffs)
+    planning.check_fuse(report.counts["stage_changes"], report.counts["handoffs"], limits)
+    apply(parts, lease, report, asked)
+    if parts.destination is not None:
+        try:
+            write_back(parts, lease, parts.destination, report)
+        except (ConfigError, TemporaryError) as failure:
+            report.failures["write"] = failure  # what was not written stays queued; alerts may still be due
+            log.warning("write_failed", connection=parts.name, reason=failure.message)
+    hand_off(parts, lease, report)
+
+
+def apply(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
+    """The plan becomes current scores, moves, write-backs and notices, in one transaction."""
+    now = parts.clock()
+    with parts.store.writing(lease) as tx:
+        changed = decisions.stale(tx, report.run)
+        if changed:
+            raise StalePlanError(f"{changed} leads changed since the plan was made; plan again", code="SY053")
+        for plans in decisions.plan_of(tx, report.run):
+            notices = [notice for each in plans for notice in _notices(parts, each, asked)]
+            decisions.apply(tx, report.run, plans, notices, now)
+        runs.set_baseline(tx, parts.name, now)
+        runs.set_models(tx, parts.name, ",".join(segment.model.version for segment in parts.project.segments))
+        decisions.drop_plan(tx, report.run)
+    log.debug("plan_applied", connection=parts.name, run=report.run)
+
+
+def _notices(parts: Parts, planned: LeadPlan, asked: Asked) -> Sequence[Notice]:
+    """The messages of a hand-off; they wait for the CRM only where there is a stage to be written to it."""
+    alert, settings = planned.handoff, parts.project.handoff
+    if alert is None or settings is None or not asked.notify:
+        return ()
+    waits = any(change.record == alert.record and change.moves_stage for change in planned.changes)
+    told = handoff.notices(alert, settings)
+    if waits and parts.destination is not None:
+        return told
+    return [replace(each, state="ready", not_before=None) if each.state == "waiting" else each for each in told]
+
+
+def write_back(parts: Parts, lease: Lease, destination: Destination, report: Report) -> None:
+    """Send what the CRM does not show yet, the hottest stages first, until nothing is due."""
+    order = parts.project.stages[::-1]
+    with parts.store.reading() as tx:
+        of = write_backs.counts(tx, parts.name).get("pending", 0)
+    done = 0
+    while True:
+        with parts.store.reading() as tx:
+            changes = write_backs.pending(tx, parts.name, parts.clock(), order=order, limit=_CHUNK)
+        if not changes:
+            return
+        _heed(parts)
+        _enough_time(parts, lease)
+        sendable = _still_ours(parts, lease, destination, changes, report)
+        by_record = {change.record: change for change in sendable}
+        answers: list[Written | Rejected] = []
+        for answer in destination.write(sendable):
+            answers.append(answer)
+            if len(answers) >= _ANSWERS:
+                done += _keep_answers(parts, lease, by_record, answers, report)
+                parts.progress("write", "leads", done, of)
+                answers = []
+        done += _keep_answers(parts, lease, by_record, answers, report)
+        parts.progress("write", "leads", done, of)
+
+
+def _still_ours(
+    parts: Parts, lease: Lease, destination: Destination, changes: Sequence[Change], report: Report
+) -> list[Change]:
+    """The changes as the CRM stands now; where a person has moved the lead meanwhile, their word stands."""
+    moving = [change for change in changes if change.moves_stage]
+    if not moving:
+        return list(changes)
+    fresh = {record.key: record for record in destination.read_back([change.record for change in moving])}
+    edited: list[Record] = []
+    with parts.store.writing(lease) as tx:
+        states = write_backs.states(tx, list(fresh))
+        mirror.put_back(tx, parts.name, list(fresh.values()), parts.clock())
+        for record in fresh.values():
+            if record.deleted or planning.stage_set_by_others(record, states[record.key]) is not None:
+                edited.append(record)
+                write_backs.drop(tx, record.key)
+                outbox.withhold(tx, record.key, "somebody moved the lead in the CRM before the alert could go out")
+    report.counts["kept_by_people"] += len(edited)
+    gone = {record.key for record in edited}
+    return [_seen(change, fresh.get(change.record)) for change in changes if change.record not in gone]
+
+
+def _seen(change: Change, record: Record | None) -> Change:
+    if record is None:
+        return change
+    return replace(change, before=replace(change.before, stage=record.stage, lifecycle=record.lifecycle))
+
+
+def _keep_answers(
+    parts: Parts,
+    lease: Lease,
+    changes: Mapping[RecordKey, Change],
+    answers: Sequence[Written | Rejected],
+    report: Report,
+) -> int:
+    """Keep what the CRM answered; a stage that it took lets its notices go, one that it refused holds them back."""
+    now = parts.clock()
+    by_id = {key.id: change for key, change in changes.items()}
+    with parts.store.writing(lease) as tx:
+        taken = [(changes[answer.record], answer) for answer in answers if isinstance(answer, Written)]
+        write_backs.confirm(tx, taken, now)
+        outbox.release(tx, [answer.record for _, answer in taken if answer.refused is None])
+        for change, answer in taken:
+            if answer.refused is not None:
+                outbox.withhold(tx, change.record, answer.refused)
+        for rejected in (answer for answer in answers if isinstance(answer, Rejected)):
+            _put_off(tx, by_id[rejected.id], rejected, now)
+    report.counts["written"] += len(taken)
+    report.counts["refused"] += sum(answer.refused is not None for _, answer in taken)
+    report.counts["rejected"] += len(answers) - len(taken)
+    return len(answers)
+
+
+def _put_off(tx: Connection, change: Change, rejected: Rejected, now: datetime) -> None:
+    tries = write_backs.attempts(tx, change.record)
+    if rejected.retry and tries < _MOST_TRIES:
+        later = now + min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
+        write_backs.put_off(tx, change.record, rejected.reason, later)
+    else:
+        write_backs.give_up(tx, change.record, rejected.reason)  # sales is told all the same, after `handoff.wait`
+
+
+def hand_off(parts: Parts, lease: Lease, report: Report) -> None:
+    """Send the notices that are due."""
+    settings = parts.project.handoff
+    if settings is None:
+        return
+    delivery = handoff.Delivery(
+        store=parts.store,
+        connection=parts.name,
+        settings=settings,
+        clock=parts.clock,
+        stop=parts.stop,
+        lease=lease,
+        language=parts.project.language,
+        timezone=parts.project.timezone,
+    )
+    report.counts.update(handoff.drain(delivery))
+
+
+@contextmanager
+def _failing(parts: Parts, lease: Lease, report: Report) -> Iterator[None]:
+    """Close the run as failed or stopped when something stops it; the error goes on to whoever asked."""
+    try:
+        yield
+    except LeaseLost:
+        raise  # the run's row belongs to the process that took over
+    except SyncerError as error:
+        outcome = {"UnsafePlanError": "waiting", "Stopped": "stopped"}.get(type(error).__name__, "failed")
+        _finish(parts, lease, report, outcome, error.message)
+        raise
+
+
+@contextmanager
+def _closing(parts: Parts, lease: Lease, report: Report) -> Iterator[None]:
+    with _failing(parts, lease, report):
+        yield
+        reasons = "; ".join(error.message for error in report.failures.values())
+        _finish(parts, lease, report, report.outcome, reasons or None)
+
+
+def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str | None) -> None:
+    calls: Mapping[str, int] = getattr(parts.source, "calls", {})
+    report.counts.update({f"{kind}_calls": count for kind, count in calls.items()})
+    with parts.store.writing(lease) as tx:
+        runs.finish(tx, report.run, outcome, report.counts, error, parts.clock())
+    log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
+
+
+def _count(plans: Sequence[LeadPlan], report: Report) -> None:
+    report.counts["scored"] += len(plans)
+    report.counts["changes"] += sum(len(each.changes) for each in plans)
+    report.counts["handoffs"] += sum(each.handoff is not None for each in plans)
+    report.counts["stage_changes"] += sum(each.decision.moved for each in plans)
+    for each in plans:
+        before = each.decision.before.stage if each.decision.before else None
+        report.moves[before, each.decision.after.stage] += 1
+
+
+def _policy(parts: Parts, asked: Asked, *, baseline: bool, tx: Connection) -> planning.Policy:
+    settings = parts.project.sync
+    return planning.Policy(
+        connection=parts.name,
+        installation=runs.installation(tx),
+        min_step=settings.min_step,
+        respect_edits=settings.manual_change != "overwrite",
+        respect_for=settings.respect_for,
+        handoff_stage=parts.project.handoff.when if parts.project.handoff else None,
+        baseline=baseline,
+        notify_model_changes=asked.notify_model_changes,
+    )
+
+
+def _same_account(parts: Parts, known: str | None, account: str) -> None:
+    if known is not None and known != account:
+        raise ConfigError(
+            f"{parts.name}: this database belongs to {known}, but the token opens {account}; use another database "
+            "(SYNCER_DATABASE_URL) or the right token",
+            code="SY071",
+        )
+
+
+def _heed(parts: Parts) -> None:
+    if parts.stop.is_set():
+        raise Stopped(f"{parts.name}: asked to stop")
+
+
+def _enough_time(parts: Parts, lease: Lease) -> None:
+    """Renew the lease before writing to the outside; a process that slept through it must not write at all."""
+    with parts.store.writing(lease) as tx:
+        leases.renew(tx, lease)
