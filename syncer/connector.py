@@ -13,7 +13,7 @@ exceptions never pass this wall.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -97,6 +97,10 @@ class Destination(Protocol):
 
     def read_back(self, records: Sequence[RecordKey]) -> Iterator[Record]:
         """What the CRM shows right now (the truth, not an index). A record that is gone comes as `deleted`."""
+        ...
+
+    def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        """Who set the stage that each record shows; only those where the CRM tells, and where it was a person."""
         ...
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:

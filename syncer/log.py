@@ -35,14 +35,15 @@ def _redact_value(value: Any) -> Any:
         return {redact(str(key)): _redact_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_redact_value(inner) for inner in value]
+    shown = redact(str(value))
     if value is None or isinstance(value, bool | int | float):
-        return value
-    return redact(str(value))
+        return value if shown == str(value) else shown  # a secret may be a number
+    return shown
 
 
 def _redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     own = {key: event[key] for key in ("_record", "_from_structlog") if key in event}
-    return {key: own[key] if key in own else _redact_value(value) for key, value in event.items()}
+    return {redact(key): own[key] if key in own else _redact_value(value) for key, value in event.items()}
 
 
 def set_up(level: str = "INFO", *, style: Literal["console", "json"] = "console", stream: TextIO | None = None) -> None:

@@ -46,7 +46,7 @@ class Record:
     email: str | None = None
     fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)  # by the names the model uses
     stage: str | None = None  # what our stage field shows: a stage's name, or whatever somebody put there
-    stage_by: str | None = None  # who set it last, where the CRM tells ("marta@acme.es")
+    stage_by: str | None = None  # who set it last, once known: see Destination.stage_authors
     lifecycle: str | None = None  # what the CRM's own stage field shows, raw
     lifecycle_stage: str | None = None  # the stage of ours that `lifecycle` stands for, where the config maps one
     protected: bool = False  # the lead's stage belongs to others (customer, opportunity ...)
@@ -110,6 +110,7 @@ class ActivitySignal:
     at: datetime
     fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)
     observed: bool = False
+    seen_at: datetime | None = None  # when syncer first saw it as it is now; no rule looks at this
 
 
 @dataclass(frozen=True, slots=True)

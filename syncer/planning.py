@@ -5,7 +5,7 @@ One `LeadPlan` holds what is decided of a lead, what will be written to its reco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from syncer.errors import UnsafePlanError
@@ -19,6 +19,7 @@ from syncer.model import (
     Override,
     Record,
     Score,
+    Signals,
     StageState,
     Standing,
     WriteState,
@@ -88,6 +89,15 @@ def plan_lead(lead: Lead, look: Look, model: Model, policy: Policy) -> LeadPlan:
     return LeadPlan(decision, changes, _handoff(lead, decision, policy))
 
 
+def known_at(signals: Signals, moment: datetime) -> Signals:
+    """What was known of the lead then: an activity may be told of long after it happened."""
+    return replace(
+        signals,
+        activities=tuple(each for each in signals.activities if (each.seen_at or each.at) <= moment),
+        readings=tuple(each for each in signals.readings if each.seen_at <= moment),
+    )
+
+
 def marks_of(model: Model, evaluation: Evaluation, row: int) -> Marks:
     """What the stage machine needs to know of the lead in one row of an evaluation."""
     return Marks(
@@ -100,12 +110,11 @@ def marks_of(model: Model, evaluation: Evaluation, row: int) -> Marks:
 
 def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands:
     """What people say of the lead's stage now: an override kept, a new edit seen in the CRM, a protected stage."""
-    live = _live(lead, policy)
-    if any(record.protected or not _ours(record.stage, model) for record in live):
-        return Hands(override=None, protected=True)
     kept = lead.state.override
     if kept is not None and ((kept.until is not None and kept.until <= as_of) or not _ours(kept.stage, model)):
         kept = None
+    if any(record.protected or not _ours(record.stage, model) for record in _live(lead, policy)):
+        return Hands(kept, protected=True)  # a person's word outlives the time others have the lead
     edit = edited_stage(lead, policy)
     if edit is None or not policy.respect_edits:
         return Hands(kept)
@@ -120,8 +129,11 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
 
 
 def edited_stage(lead: Lead, policy: Policy) -> tuple[Record, str] | None:
-    """The record whose stage somebody else changed since the last decision, and the stage they gave it."""
+    """The record whose stage somebody else changed since the last decision, and the stage they gave it. A lead that
+    comes into an existing base with a stage has got it from somebody, too."""
     for record in _live(lead, policy):
+        if lead.state.stage is None and not policy.baseline and record.stage is not None:
+            return record, record.stage
         write = lead.writes.get(record.key, _UNSEEN)
         stage = stage_set_by_others(record, write)
         if stage is not None:
@@ -157,7 +169,7 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
         return "override"  # what happens next is that the person let go
     if state.model != model.version and (look.had_qualified or not state.touched & {"activity", "profile"}):
         return "model"
-    return "fading" if not state.touched else _newest_cause(lead)
+    return _newest_cause(lead) if state.touched & {"activity", "profile"} else "fading"
 
 
 def check_fuse(moves: int, alerts: int, limits: Limits) -> None:
@@ -166,13 +178,13 @@ def check_fuse(moves: int, alerts: int, limits: Limits) -> None:
         raise UnsafePlanError(
             f"the plan moves {moves} leads to another stage, more than sync.max_stage_changes: {limits.stage_changes}; "
             f"nothing was written. Look at it with `syncer plan`, then run `syncer run --yes-really {moves}`",
-            code="SY061",
+            code="SY051",
         )
     if alerts > limits.handoffs:
         raise UnsafePlanError(
             f"the plan hands {alerts} leads to sales, more than sync.max_handoffs: {limits.handoffs}; nothing was "
             f"written. Look at it with `syncer plan`, then run `syncer run --yes-really {alerts}`",
-            code="SY062",
+            code="SY052",
         )
 
 

@@ -26,7 +26,7 @@ def once_more(request: Callable[[], T], *, stop: threading.Event, attempts: int 
     Waits what the other side asked for (`retry_after_s`), else from half a second doubling to 20 seconds with jitter.
     A wish longer than `patience_s` seconds is passed on at once: the caller parks its work instead of blocking.
     """
-    fallback = backoff(initial=0.5, max=20.0, jitter=0.5)
+    fallback = backoff(multiplier=0.5, max=20.0, jitter=0.5)
 
     def pause_s(state: RetryCallState) -> float:
         wish = _wish_s(state)

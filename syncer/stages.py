@@ -73,7 +73,7 @@ def _placed(
         return (previous.stage if previous else model.stages[0].name), "protected"
     if hands.override is not None:
         return hands.override.stage, "person"
-    held = any(model.stage_rank(veto.hold_at) <= model.stage_rank(automatic) for veto in marks.vetoes)
+    held = any(veto.hold_at == automatic for veto in marks.vetoes)
     return automatic, "veto" if held else "rules"
 
 
@@ -81,14 +81,24 @@ def _automatic(previous: StageState | None, marks: Marks, model: Model, hands: H
     """The rank that the rules alone give, going on from where the lead stood."""
     stood = _stood(previous, model, hands)
     reached = _reached(stood, marks, model)
-    if stood is None or reached >= stood:
-        return _held(reached, stood, marks, model)
-    if model.stages[stood].owned_by:
-        return stood  # only a person moves it down, so a veto does not either
-    young = previous is not None and occasion.as_of - previous.since < timedelta(
-        milliseconds=model.stages[stood].dwell_ms
-    )
-    return _held(stood if young else _fallen(stood, reached, model), stood, marks, model)
+    ceiling = min((model.stage_rank(veto.hold_at) for veto in marks.vetoes), default=len(model.stages))
+    if stood is None:
+        return min(reached, ceiling)
+    if _is_owned(stood, previous, model, hands):
+        return max(stood, min(reached, ceiling))  # only a person moves it down, so a veto does not either
+    start = min(stood, ceiling)
+    if reached < start:
+        dwell = timedelta(milliseconds=model.stages[stood].dwell_ms)
+        young = start == stood and previous is not None and occasion.as_of - previous.since < dwell
+        return start if young else _fallen(start, reached, stood, model)
+    return min(reached, ceiling)
+
+
+def _is_owned(stood: int, previous: StageState | None, model: Model, hands: Hands) -> bool:
+    """Does the lead stand in a stage that people own? One that a person has moved out does not, whatever the rules
+    thought of it before."""
+    stands = hands.override.stage if hands.override else previous.stage if previous else None
+    return model.stages[stood].owned_by is not None and model.stages[stood].name == stands
 
 
 def _stood(previous: StageState | None, model: Model, hands: Hands) -> int | None:
@@ -112,19 +122,12 @@ def _reached(stood: int | None, marks: Marks, model: Model) -> int:
     return reached
 
 
-def _fallen(stood: int, reached: int, model: Model) -> int:
-    """One stage down after the other, as far as they let go."""
-    rank = stood
-    while rank > reached and model.stages[rank].falls_back and not model.stages[rank].owned_by:
+def _fallen(start: int, reached: int, stood: int, model: Model) -> int:
+    """One stage down after the other, as far as they let go; that `stood` itself is not owned, the caller has seen."""
+    rank = start
+    while rank > reached and model.stages[rank].falls_back and (rank == stood or not model.stages[rank].owned_by):
         rank -= 1
     return rank
-
-
-def _held(rank: int, stood: int | None, marks: Marks, model: Model) -> int:
-    """Not above the stage a veto names; from a stage that people own, no rule moves a lead down."""
-    if stood is not None and model.stages[stood].owned_by:
-        return rank
-    return min([rank, *(model.stage_rank(veto.hold_at) for veto in marks.vetoes)])
 
 
 def missing(state: StageState, marks: Marks, model: Model) -> tuple[str, tuple[Gate, ...]] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 
 from syncer.model import Signals
 from syncer.rules import Condition, Model, Veto
@@ -11,7 +10,6 @@ from syncer.scoring.evaluate import evaluate
 from syncer.scoring.match import match
 
 
-@lru_cache(maxsize=256)
 def _question(condition: Condition) -> Model:
     return Model("question", "UTC", (), (), vetoes=(Veto("asked", "asked", condition, ""),))
 

@@ -33,6 +33,7 @@ from syncer.scoring.values import HOUR_MS, epoch_ms
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_QUARTER_MS = HOUR_MS // 4
 _ANCHOR_MS = epoch_ms(datetime.fromisoformat("1900-01-01T00:00:00+00:00"))  # a Monday, so 7d windows are weeks
 
 
@@ -87,10 +88,6 @@ def evaluate(matched: Matched, model: Model, as_of: datetime) -> Evaluation:
     )
 
 
-def _columns_of(dimension: Dimension, model: Model) -> list[int]:
-    return [i for i, (owner, _) in enumerate(model.rules) if owner.name == dimension.name]
-
-
 def _columns(columns: list[Ints], matched: Matched) -> Ints:
     return np.stack(columns, axis=1) if columns else np.zeros((matched.leads, 0), dtype=np.int64)
 
@@ -112,8 +109,8 @@ def _rule_points(rule: Rule, now: _Now) -> tuple[Ints, Ints]:
         allowed = _holds(All(rest), now)[lead]
         lead, at = lead[allowed], at[allowed]
     factor = factor_at(rule.fade, (now.as_of_ms - at) // HOUR_MS)
-    billionths = _per_lead(lead, factor, now) * rule.points
-    return round_points(billionths), _per_lead(lead, np.ones_like(lead), now)
+    points = round_points(_per_lead(lead, factor, now), rule.points)
+    return points, _per_lead(lead, np.ones_like(lead), now)
 
 
 def _paying(rule: Rule, counted: ActivityTest, now: _Now) -> tuple[Ints, Ints]:
@@ -121,7 +118,9 @@ def _paying(rule: Rule, counted: ActivityTest, now: _Now) -> tuple[Ints, Ints]:
     lead, at = _in_window(counted, now)
     if rule.frequency is not None:
         window = calendar_window(at, rule.frequency, now.timezone)
-        first = _rank(lead, window) < rule.frequency.count
+        order = np.lexsort((at, window, lead))  # a clock set back may lead back into an earlier window
+        first = np.zeros(len(lead), dtype=np.bool_)
+        first[order] = _rank(lead[order], window[order]) < rule.frequency.count
         lead, at = lead[first], at[first]
     rank = _rank(lead)
     if rule.each:
@@ -164,17 +163,17 @@ def _per_lead(lead: Ints, amounts: Ints, now: _Now) -> Ints:
 
 def calendar_window(at: Ints, frequency: Frequency, timezone: str) -> Ints:
     """The number of the calendar window each time falls into, on the wall clock of the time zone."""
-    hours, back = np.unique(at // HOUR_MS, return_inverse=True)
-    offsets = np.array([_offset_ms(timezone, int(hour)) for hour in hours], dtype=np.int64)
+    quarters, back = np.unique(at // _QUARTER_MS, return_inverse=True)
+    offsets = np.array([_offset_ms(timezone, int(quarter)) for quarter in quarters], dtype=np.int64)
     windows: Ints = (at + offsets[back] - _ANCHOR_MS) // frequency.every_ms
     return windows
 
 
 @lru_cache(maxsize=1 << 17)
-def _offset_ms(timezone: str, hour: int) -> int:
-    """The zone's distance from UTC in milliseconds during that hour since 1970 (zones change on the hour in UTC, but
-    for a few that once changed within it)."""
-    start = datetime.fromisoformat("1970-01-01T00:00:00+00:00") + timedelta(hours=hour)
+def _offset_ms(timezone: str, quarter: int) -> int:
+    """The zone's distance from UTC in milliseconds during that quarter of an hour since 1970. Clocks change on the
+    quarter in UTC (Adelaide's on the half hour), but for a few that once changed within it."""
+    start = datetime.fromisoformat("1970-01-01T00:00:00+00:00") + timedelta(milliseconds=quarter * _QUARTER_MS)
     offset = start.astimezone(ZoneInfo(timezone)).utcoffset()
     return 0 if offset is None else int(offset.total_seconds()) * 1000
 

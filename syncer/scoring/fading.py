@@ -38,14 +38,14 @@ def _exponential(half_life: int) -> list[int]:
     table: list[int] = []
     fixed = WHOLE << _FIXED
     while not table or table[-1]:
-        table.append((fixed + (1 << (_FIXED - 1))) >> _FIXED)
+        table.append(round_half_even(fixed, 1 << _FIXED))
         fixed = fixed * hourly >> _FIXED
     return table
 
 
 def _step(half_life: int) -> list[int]:
     """Halved once each whole half-life, until it is 0."""
-    halvings = WHOLE.bit_length()
+    halvings = WHOLE.bit_length() + 1
     return [round_half_even(WHOLE, 1 << (age // half_life)) for age in range(half_life * halvings + 1)]
 
 
@@ -65,9 +65,14 @@ def round_half_even(amount: int, unit: int) -> int:
     return whole + (twice > unit or (twice == unit and whole % 2 == 1))
 
 
-def round_points(billionths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Hundredths from billionths of a hundredth, each rounded once, halves to the even one."""
-    whole, rest = np.divmod(billionths, WHOLE)
+def round_points(factors: NDArray[np.int64], points: int) -> NDArray[np.int64]:
+    """Sums of factors x points in hundredths, each rounded once, halves to the even one.
+
+    The whole factors are multiplied apart from the rest, so a million points for a million activities fit in 64 bits.
+    """
+    times, part = np.divmod(factors, WHOLE)
+    more, rest = np.divmod(part * points, WHOLE)
+    whole = times * points + more
     up = (rest > _HALF) | ((rest == _HALF) & (whole % 2 == 1))
     rounded: NDArray[np.int64] = whole + up
     return rounded

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from syncer.model import ActivitySignal, Contribution, Score, Signals
+from syncer.model import ActivitySignal, Contribution, Score, Signals, Value
 from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, Model, NoneOf, Rule, leaves
 from syncer.scoring.evaluate import Evaluation, evaluate
 from syncer.scoring.match import activities_of, match, meets
@@ -80,12 +80,12 @@ def _facts(condition: Condition, signals: Signals) -> Iterator[str]:
     elif isinstance(condition, All | AnyOf | NoneOf):
         for part in condition.conditions:
             facts = list(_facts(part, signals))
-            # Of alternatives, the ones that are empty say nothing.
-            yield from (fact for fact in facts if isinstance(condition, All) or not fact.endswith("(empty)"))
+            # Of alternatives, the ones that are empty say nothing; of exclusions they say why it holds.
+            yield from (fact for fact in facts if not isinstance(condition, AnyOf) or not fact.endswith("(empty)"))
 
 
-def _plain(test: FieldTest, value: object) -> bool:
-    return test.operator not in RELATIVE and value is not None
+def _plain(test: FieldTest, value: Value) -> bool:
+    return test.operator not in RELATIVE and is_set(value)
 
 
 def _short(shown: str) -> str:

@@ -7,8 +7,7 @@ lead; a leaf on activities, or on a date seen from now, gives *hits*: (lead, lea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from syncer.model import ActivitySignal, Reading, Signals, Value
 from syncer.rules import ActivityTest, FieldTest, Model, leaves
 from syncer.scoring.predicates import RELATIVE, holds_at, predicate
-from syncer.scoring.values import epoch_ms, moment_ms
+from syncer.scoring.values import epoch_ms, moment_ms, text
 
 MOST_PER_READING = 1_000
 """A counter that jumps by more than this between two readings is an import, not a person; it counts as this many."""
@@ -38,7 +37,7 @@ class Leaves:
         """The leaf's column among bits, or its number among hits (dates first, then activities)."""
         if isinstance(leaf, ActivityTest):
             return len(self.dates) + self.activities.index(untimed(leaf))
-        return self.dates.index(_dated(leaf)) if leaf.operator in RELATIVE else self.bits.index(leaf)
+        return self.dates.index(_dated(leaf)) if leaf.operator in RELATIVE else self.bits.index(_plain(leaf))
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,29 @@ class Matched:
 
 def untimed(test: ActivityTest) -> ActivityTest:
     """The test without its window: windows are looked at in the second step, so they share hits."""
-    return ActivityTest(test.kind, test.tests)
+    return ActivityTest(test.kind, tuple(_plain(each) for each in test.tests))
+
+
+def _plain(test: FieldTest) -> FieldTest:
+    """The test with true and false as texts: True == 1 in Python, but not in a rule, so they must not be one leaf."""
+    if not isinstance(test.argument, tuple):
+        return test
+    return replace(test, argument=tuple(text(each) if isinstance(each, bool) else each for each in test.argument))
 
 
 def _dated(test: FieldTest) -> FieldTest:
     return FieldTest(test.field, "newer_than", 0)
 
 
-@lru_cache(maxsize=64)
 def leaves_of(model: Model) -> Leaves:
-    """The model's tests, each once, in the order they are first written."""
+    """The model's tests, each once, in the order they are first written.
+
+    Not remembered: models that differ only in true and 1 are equal to Python, and hashing one takes as long as this.
+    """
     every = [leaf for condition in model.conditions() for leaf in leaves(condition)]
     plain = [leaf for leaf in every if isinstance(leaf, FieldTest)]
     return Leaves(
-        bits=_once(leaf for leaf in plain if leaf.operator not in RELATIVE),
+        bits=_once(_plain(leaf) for leaf in plain if leaf.operator not in RELATIVE),
         dates=_once(_dated(leaf) for leaf in plain if leaf.operator in RELATIVE),
         activities=_once(untimed(leaf) for leaf in every if isinstance(leaf, ActivityTest)),
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from syncer.model import Value
 from syncer.rules import Argument, FieldTest
-from syncer.scoring.values import domain, fold, is_set, moment_ms, number, text
+from syncer.scoring.values import domain, fold, is_set, moment_ms, number, text, unaccented
 
 Predicate = Callable[[Value], bool]
 RELATIVE = ("older_than", "newer_than")
@@ -20,7 +20,7 @@ RELATIVE = ("older_than", "newer_than")
 def predicate(test: FieldTest) -> Predicate:
     """The test as a function of the field's value. A value that is not set passes nothing but `is_set: false`."""
     if test.operator == "is_set":
-        return lambda value: is_set(value) == test.argument
+        return lambda value: is_set(value) == (test.argument != test.negated)
     asked = _ASK[test.operator](test)
 
     def holds(value: Value) -> bool:
@@ -62,7 +62,8 @@ def _reader(test: FieldTest) -> Callable[[Value], str]:
 def _any_of(test: FieldTest) -> _Ask:
     read = _reader(test)
     texts = {read(wanted) for wanted in _texts(test.argument)}
-    numbers = {float(wanted) for wanted in _texts(test.argument) if isinstance(wanted, int | float)}
+    wanted_numbers = (number(wanted) for wanted in _texts(test.argument) if not isinstance(wanted, str))
+    numbers = {wanted for wanted in wanted_numbers if wanted is not None}  # a bool is none
     return lambda value: read(value) in texts or (bool(numbers) and number(value) in numbers)
 
 
@@ -73,8 +74,11 @@ def _contains(test: FieldTest) -> _Ask:
 
 
 def _matches(test: FieldTest) -> _Ask:
-    pattern = re.compile(str(test.argument), 0 if test.exact else re.IGNORECASE)
-    return lambda value: pattern.search(text(value)) is not None
+    if test.exact:
+        exactly = re.compile(str(test.argument))
+        return lambda value: exactly.search(text(value)) is not None
+    pattern = re.compile(unaccented(str(test.argument)), re.IGNORECASE)
+    return lambda value: pattern.search(unaccented(text(value))) is not None
 
 
 def _between(test: FieldTest) -> _Ask:
@@ -92,7 +96,12 @@ def _numeric(compare: Callable[[float], bool]) -> _Ask:
 
 def _domain_in(test: FieldTest) -> _Ask:
     domains = {domain(str(wanted)) for wanted in _texts(test.argument)}
-    return lambda value: domain(value) in domains
+
+    def asked(value: Value) -> bool | None:
+        read = domain(value)
+        return None if read is None else read in domains
+
+    return asked
 
 
 _ASK: Mapping[str, Callable[[FieldTest], _Ask]] = {

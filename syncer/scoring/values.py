@@ -12,7 +12,9 @@ from syncer.model import Value
 
 HOUR_MS = 3_600_000
 _EARLIEST_EPOCH_MS = 10_000_000_000  # smaller numbers are years or seconds, not the CRMs' epoch milliseconds
+_LATEST_EPOCH_MS = 253_402_300_800_000  # the year 10000; greater numbers are typing errors or other things' ids
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DOMAIN = re.compile(r"[^\s@.]+(\.[^\s@.]+)+")
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 
 
@@ -33,19 +35,31 @@ def text(value: Value) -> str:
 @lru_cache(maxsize=65536)
 def fold(raw: str) -> str:
     """Without case, accents and doubled blanks: "Dirección  General" -> "direccion general"."""
-    decomposed = unicodedata.normalize("NFKD", raw.casefold())
-    return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())
+    # Twice, since "™" only becomes letters (and capital ones) by decomposing.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", raw).casefold())
+    return " ".join(without_marks(decomposed).split())
+
+
+def unaccented(raw: str) -> str:
+    """Without accents, case kept; nothing else changes, so a regular expression stays one."""
+    return without_marks(unicodedata.normalize("NFD", raw))
+
+
+def without_marks(decomposed: str) -> str:
+    """What is left of decomposed text when its combining marks are gone."""
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def number(value: Value) -> float | None:
     """A finite number, or None. Only plain notation counts: "1,234" and "1;2" are not numbers."""
     if isinstance(value, bool) or value is None:
         return None
-    if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
-    if not _PLAIN_NUMBER.fullmatch(value.strip()):
+    if isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(value.strip()):
         return None
-    read = float(value)
+    try:
+        read = float(value)
+    except OverflowError:  # an int of more than 300 digits
+        return None
     return read if math.isfinite(read) else None
 
 
@@ -53,7 +67,7 @@ def moment_ms(value: Value) -> int | None:
     """A point in time as epoch milliseconds, from ISO 8601 text or epoch milliseconds; a date is midnight in UTC."""
     as_number = number(value)
     if as_number is not None:
-        return int(as_number) if abs(as_number) >= _EARLIEST_EPOCH_MS else None
+        return int(as_number) if _EARLIEST_EPOCH_MS <= abs(as_number) < _LATEST_EPOCH_MS else None
     if not isinstance(value, str):
         return None
     try:
@@ -69,6 +83,7 @@ def epoch_ms(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
-def domain(value: Value) -> str:
-    """What follows the last @ of an e-mail address, folded; a bare domain stands for itself."""
-    return fold(text(value)).rpartition("@")[2]
+def domain(value: Value) -> str | None:
+    """What follows the last @ of an e-mail address, folded; a bare domain stands for itself. None for other texts."""
+    read = fold(text(value)).rpartition("@")[2]
+    return read if _DOMAIN.fullmatch(read) else None

@@ -1,0 +1,159 @@
+"""The composition root: from files and environment to the parts of a run. The only module that imports connectors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+
+import connectors
+from syncer.connector import Destination, Source, Wanted
+from syncer.errors import ConfigError, NotFound
+from syncer.run import Parts, Step
+from syncer.settings import Connection, ProcessSettings, Project, load_project
+from syncer.store import Store, leases, open_store
+
+log = structlog.get_logger(__name__)
+
+Progress = Callable[[Step, str, int, int | None], None]
+
+
+def quiet(step: Step, what: str, done: int, of: int | None) -> None:
+    """Show no progress."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class App:
+    """One loaded project and its open database."""
+
+    process: ProcessSettings
+    project: Project
+    store: Store
+    holder: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    clock: Callable[[], datetime] = utc_now
+
+    def connection(self, name: str | None = None) -> Connection:
+        """The connection of that name; without one, the only one there is. NotFound otherwise."""
+        known = {each.name: each for each in self.project.connections}
+        if name is None and len(known) == 1:
+            return next(iter(known.values()))
+        names = ", ".join(sorted(known))
+        if name is None:
+            raise NotFound(f"there are several connections; name one of: {names}", code="SY080")
+        if name not in known:
+            raise NotFound(f"no connection is called '{name}'; there are: {names}", code="SY080")
+        return known[name]
+
+    def chosen(self, name: str | None) -> tuple[Connection, ...]:
+        """All connections, or the one of that name."""
+        return self.project.connections if name is None else (self.connection(name),)
+
+    def connector(self, connection: Connection) -> Source:
+        """The connector of a connection, built for what the rules look at."""
+        wanted = Wanted(
+            fields=self.project.needed_fields,
+            activities=self.project.needed_activities,
+            stages=self.project.stages,
+            stop=self.stop,
+        )
+        built: Source = connector_class(connection.type)(connection.name, connection.settings, wanted)
+        return built
+
+    def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
+        """What one connection's run works with."""
+        connection = self.connection(name)
+        source = self.connector(connection)
+        return Parts(
+            name=connection.name,
+            source=source,
+            store=self.store,
+            project=self.project,
+            holder=self.holder,
+            clock=self.clock,
+            stop=self.stop,
+            destination=source if isinstance(source, Destination) else None,
+            progress=progress,
+        )
+
+
+@contextmanager
+def opened(process: ProcessSettings, environ: Mapping[str, str] | None = None) -> Iterator[App]:
+    """Read the project, open its database, and close it afterwards."""
+    project = read_project(process, environ)
+    store = open_store(process.database_url.get_secret_value())
+    try:
+        yield App(process, project, store, leases.this_process())
+    finally:
+        store.close()
+
+
+def read_project(process: ProcessSettings, environ: Mapping[str, str] | None = None) -> Project:
+    """The checked project; ConfigError with everything that is wrong with it."""
+    if not process.config.exists():
+        raise ConfigError(
+            f"there is no project file {process.config}; `syncer init` writes one, --config names another, and "
+            "`syncer demo` needs none",
+            code="SY001",
+        )
+    return load_project(process.config, settings_classes(), os.environ if environ is None else environ)
+
+
+def registry() -> dict[str, str]:
+    """`type:` of a connection -> dotted name of its class: ours, then those of installed packages."""
+    installed = {point.name: point.value.replace(":", ".") for point in entry_points(group="syncer.connectors")}
+    return {**installed, **connectors.REGISTRY}
+
+
+def connector_class(type_: str) -> Any:
+    """The class of an installed connector. ConfigError where its package cannot be imported."""
+    module, _, name = registry()[type_].rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"connector '{type_}' cannot be loaded: {error}; reinstall its package", code="SY081"
+        ) from error
+
+
+def settings_classes() -> dict[str, type[BaseModel]]:
+    """`type:` -> the pydantic model of its section in the project file.
+
+    Somebody else's package that cannot be imported is left out, so that it breaks only the projects that use it.
+    """
+    found: dict[str, type[BaseModel]] = {}
+    for type_ in registry():
+        try:
+            found[type_] = connector_class(type_).Settings
+        except ConfigError as error:
+            if type_ in connectors.REGISTRY:
+                raise
+            log.warning("connector_left_out", connector=type_, reason=error.message)
+    return found
+
+
+def examples() -> Path:
+    """The folder with the commented examples: beside the code in a checkout, in share/ of an installed package."""
+    beside = Path(__file__).parent.parent / "config"
+    shared = Path(sysconfig.get_path("data")) / "share" / "syncer" / "config"
+    found = next((folder for folder in (beside, shared) if (folder / "syncer.yml").is_file()), None)
+    if found is None:
+        raise ConfigError(
+            f"the examples are missing: neither {beside} nor {shared} exists; reinstall syncer", code="SY082"
+        )
+    return found
