@@ -43,6 +43,7 @@ _ANSWERS = 100  # answers kept in one transaction
 _RETRY_FIRST = timedelta(minutes=5)
 _RETRY_MOST = timedelta(hours=6)
 _MOST_TRIES = 8
+_POINT = 100  # hundredths; what the CRM shows is whole points
 _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
 
 Step = Literal["pull", "score", "write", "send"]
@@ -244,7 +245,7 @@ def decide_chunk(leads: Sequence[Lead], project: Project, policy: planning.Polic
 def _decide_with(leads: Sequence[Lead], model: Model, policy: planning.Policy, as_of: datetime) -> Iterator[LeadPlan]:
     matched = scoring.match([lead.signals for lead in leads], model)
     evaluation = scoring.evaluate(matched, model, as_of)
-    looks = scoring.next_looks(matched, model, as_of, policy.min_step)
+    looks = scoring.next_looks(matched, model, as_of, min(policy.min_step, _POINT))
     for row, lead in enumerate(leads):
         marks = planning.marks_of(model, evaluation, row)
         found = planning.Look(

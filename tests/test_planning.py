@@ -233,9 +233,15 @@ class TestPeople:
             assert stage_set_by_others(record(stage=stage), pending) is None
         assert stage_set_by_others(record(stage="sql"), pending) == "sql"
 
-    def test_a_stage_shown_before_we_ever_decided_is_nobodys_edit(self) -> None:
+    def test_a_stage_shown_at_the_first_look_at_a_base_is_nobodys_edit(self) -> None:
         assert stage_set_by_others(record(stage="sql"), UNWRITTEN) is None
-        assert edited_stage(lead(None, None, record(stage="sql")), POLICY) is None
+        assert edited_stage(lead(None, None, record(stage="sql")), replace(POLICY, baseline=True)) is None
+
+    def test_a_stage_with_which_a_lead_comes_into_an_existing_base_is_somebodys_word(self) -> None:
+        newcomer = record(stage="mql")
+        assert edited_stage(lead(None, None, newcomer), POLICY) == (newcomer, "mql")
+        found = plan(lead(None, None, newcomer), look(5))
+        assert (found.decision.after.stage, found.decision.after.held_by) == ("mql", "person")
 
     def test_an_edit_while_a_write_is_on_its_way_wins_over_the_write(self) -> None:
         pending = written(10, "cold", pending=Standing(5000, "sql"))
@@ -423,7 +429,6 @@ class TestAdoption:
         baseline = replace(POLICY, baseline=True)
         found = plan(who, look(15), baseline, model)
         assert (found.decision.after.stage, found.decision.before, found.decision.moved) == ("mql", None, False)
-        assert plan(who, look(15), POLICY, model).decision.after.stage == "cold"
 
     def test_adopting_the_hand_off_stage_opens_no_episode_and_alerts_nobody(self) -> None:
         found = plan(lead(None, None, record(stage="sql")), look(60), replace(POLICY, baseline=True))

@@ -1,0 +1,227 @@
+"""`check`: what is wrong, where, what to do now, and an exit code that says who must act."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from syncer.cli import cli
+from syncer.store import leases
+from tests.runs.house import ENVIRONMENT, MODEL, House
+from tests.terminal import Terminal
+
+PERSON, PATIENCE = 2, 4
+NEEDED = ("crm.objects.contacts.read", "crm.objects.contacts.write", "crm.schemas.contacts.read")
+
+_TEN_MISTAKES = """\
+version: 1
+timezone: Europe/Madridd
+lenguage: es
+connections:
+  crm:
+    type: hubspott
+    token: ${HUBSPOT_TOKEN}
+  other:
+    type: hubspot
+    token: ${TOKEN_THAT_IS_NOT_SET}
+sync:
+  every: 15 minutes
+  max_stage_changes: many
+models: model.yml
+handoff:
+  when: sqll
+  notifiers:
+    hook: {type: webhook, url: "not an address", secret: "${HOOK_SECRET}"}
+  notify: [hooky]
+"""
+_MODEL_MISTAKES = MODEL.replace("half_life: 30d", "half_lif: 30d").replace("points: 40", "points: forty")
+_PLACES = {
+    "syncer.yml": (2, 3, 6, 10, 12, 13, 16, 18, 19),
+    "model.yml": (2, 5),
+}
+
+
+def typed(house: House, *words: str) -> Result:
+    """As `house.cli`, which speaks with the portal first."""
+    given = ["--config", str(house.folder / "syncer.yml"), "--database-url", house.database_url, *words]
+    return CliRunner().invoke(cli, given, env=ENVIRONMENT, catch_exceptions=False)
+
+
+def findings(house: House, *words: str, exit_code: int, **environment: str) -> list[dict[str, Any]]:
+    result = house.cli("check", "--json", *words, environment={**ENVIRONMENT, **environment})
+    assert result.exit_code == exit_code, result.output
+    content = orjson.loads(result.stdout)
+    assert content["schema"] == "syncer.check/1"
+    wrong: list[dict[str, Any]] = [each for each in content["findings"] if each["level"] != "ok"]
+    return wrong
+
+
+def test_every_planted_mistake_is_listed_with_its_place_in_one_pass(terminal: Terminal) -> None:
+    (terminal.folder / "syncer.yml").write_text(_TEN_MISTAKES)
+    (terminal.folder / "model.yml").write_text(_MODEL_MISTAKES)
+    done = terminal("check")
+    assert done.returncode == PERSON
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    found = re.findall(r"^  --> (\S+?):(\d+):(\d+)", done.stderr, re.MULTILINE)
+    for file, lines in _PLACES.items():
+        assert {int(line) for name, line, _ in found if name == file} == set(lines), done.stderr
+    assert all(int(column) > 0 for _, _, column in found)
+    assert done.stderr.count("error: ") == len(found) == sum(map(len, _PLACES.values()))
+    assert "did you mean 'hubspot'?" in done.stderr
+    assert f"{len(found)} problems in 2 files" in done.stderr
+
+
+def test_the_same_mistakes_are_one_object_for_a_program(terminal: Terminal) -> None:
+    (terminal.folder / "syncer.yml").write_text(_TEN_MISTAKES)
+    (terminal.folder / "model.yml").write_text(_MODEL_MISTAKES)
+    done = terminal("check", "--json")
+    assert done.returncode == PERSON
+    content = orjson.loads(done.stdout)
+    assert content["errors"] == sum(map(len, _PLACES.values()))
+    assert {each["where"].split(":")[0] for each in content["findings"]} == set(_PLACES)
+
+
+def test_a_house_in_order_is_told_layer_by_layer(base: House) -> None:
+    result = base.cli("check")
+    assert result.exit_code == 0, result.output
+    layers = [line.split()[1] for line in result.stdout.splitlines() if re.match(r"\d ", line)]
+    assert layers == ["files", "environment", "credentials", "scopes", "fields", "rules"]
+    assert result.stdout.endswith("no errors, no warnings.\n")
+
+
+def test_a_wrong_token_is_one_message_and_needs_a_person(house: House) -> None:
+    (wrong,) = findings(house, exit_code=PERSON, HUBSPOT_TOKEN="another-token")
+    assert wrong["layer"] == "credentials"
+    assert "token" in wrong["message"]
+    for command in ("run", "plan", "setup"):
+        result = house.cli(command, environment={**ENVIRONMENT, "HUBSPOT_TOKEN": "another-token"})
+        assert result.exit_code == PERSON, command
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("error SY")
+        assert result.stdout == ""
+
+
+def test_a_missing_scope_is_named(base: House) -> None:
+    base.control("tokens", add="poor-token", scopes=["crm.objects.contacts.write", "crm.schemas.contacts.read"])
+    wrong = findings(base, exit_code=PERSON, HUBSPOT_TOKEN="poor-token")
+    assert {each["level"] for each in wrong if "crm.objects.contacts.read" in each["message"]} == {"error"}
+    result = base.cli("run", environment={**ENVIRONMENT, "HUBSPOT_TOKEN": "poor-token"})
+    assert result.exit_code == PERSON
+    assert "crm.objects.contacts.read" in result.stderr
+
+
+def test_a_scope_that_only_writing_needs_is_named_when_it_is_missed(base: House) -> None:
+    base.control("tokens", add="reader", scopes=[each for each in NEEDED if not each.endswith("write")])
+    base.edit(base.person(country="ES"), city="Toledo")
+    result = base.cli("run", environment={**ENVIRONMENT, "HUBSPOT_TOKEN": "reader"})
+    assert result.exit_code == PERSON
+    assert "crm.objects.contacts.write" in result.stderr
+
+
+def test_a_field_deleted_in_the_crm_is_named_and_setup_brings_it_back(base: House) -> None:
+    base.api("DELETE", "/crm/v3/properties/contacts/ls_score")
+    (wrong,) = findings(base, "--strict", exit_code=PERSON)
+    assert wrong["layer"] == "fields"
+    assert "ls_score" in wrong["message"]
+    assert "setup" in wrong["help"]
+    base.setup()
+    assert base.cli("check", "--strict").exit_code == 0
+
+
+@pytest.mark.xfail(strict=True, reason="the connector calls a property that the portal lacks a fault of each record")
+def test_a_run_that_misses_a_field_needs_a_person_and_loses_nothing(base: House) -> None:
+    base.api("DELETE", "/crm/v3/properties/contacts/ls_score")
+    fresh = base.person(country="ES")
+    result = base.cli("run")
+    assert result.exit_code == PERSON
+    assert "ls_score" in result.stderr
+    base.setup()
+    assert base.cli("run").exit_code == 0
+    assert base.shown(fresh)["ls_score"] == "40"
+
+
+def test_a_field_of_the_wrong_type_is_named_and_setup_refuses_it(house: House) -> None:
+    text = {
+        "name": "ls_score",
+        "label": "Mine",
+        "type": "string",
+        "fieldType": "text",
+        "groupName": "contactinformation",
+    }
+    house.api("POST", "/crm/v3/properties/contacts", **text)
+    wrong = findings(house, exit_code=PERSON)
+    assert [each["message"] for each in wrong if each["level"] == "error"] == [
+        "crm: ls_score is of type 'string' in HubSpot, not number; name another in `write`"
+    ]
+    result = house.cli("setup")
+    assert result.exit_code == PERSON
+    assert "of type 'string'" in result.stderr
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_crm_that_is_not_there_asks_for_patience(house: House) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        house.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        house.write_project()
+        for command in ("check", "setup", "plan", "run"):
+            result = typed(house, command)
+            assert result.exit_code == PATIENCE, result.output
+            assert (result.stdout + result.stderr).count("no connection") == 1
+            assert "Traceback" not in result.stderr
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_crm_that_hangs_asks_for_patience_within_the_time_that_was_set(house: House) -> None:
+    path = house.folder / "syncer.yml"
+    path.write_text(path.read_text().replace("    lag: 0s", "    lag: 0s\n    timeout_s: {connect: 1, read: 0.2}"))
+    house.control("faults", faults=[{"path": "account-info", "hang_s": 1.0}])
+    result = house.cli("check")
+    assert result.exit_code == PATIENCE, result.output
+    assert "no connection" in result.stdout
+    assert "timed out" in result.stdout
+
+
+def test_a_connection_at_work_elsewhere_asks_for_patience(base: House) -> None:
+    with base.app() as app:
+        assert leases.take(app.store, "crm", holder="somebody", ttl_s=60) is not None
+        result = base.cli("run")
+    assert result.exit_code == PATIENCE
+    assert "another process is running this connection" in result.stderr
+
+
+def test_without_anybody_to_tell_check_warns_and_strict_makes_it_an_error(base: House) -> None:
+    path = base.folder / "syncer.yml"
+    path.write_text(path.read_text().partition("handoff:")[0])
+    result = base.cli("check", "--offline")
+    assert result.exit_code == 0
+    assert "! nobody is told when a lead is ready  SY083" in result.stdout
+    assert "no errors, 1 warning." in result.stdout
+    assert base.cli("check", "--offline", "--strict").exit_code == PERSON
+
+
+def test_setup_twice_creates_nothing_the_second_time(house: House) -> None:
+    looked = house.cli("setup")
+    assert looked.exit_code == 0
+    assert "4 to create. Nothing was created; run again with --apply." in looked.stdout
+    assert house.cli("setup", "--apply").stdout.endswith("Created 4.\n")
+    house.forget_calls()
+    again = house.cli("setup", "--apply")
+    assert again.exit_code == 0
+    assert again.stdout.endswith("Everything is there already.\n")
+    assert house.writes() == 0
+
+
+def test_a_database_that_cannot_be_opened_is_one_message(house: House, tmp_path: Path) -> None:
+    house.database_url = f"sqlite:///{tmp_path / 'missing' / 'syncer.db'}"
+    result = house.cli("status")
+    assert result.exit_code == PERSON
+    assert "does not exist" in result.stderr
+    assert result.stderr.count("\n") == 1
