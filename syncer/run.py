@@ -122,10 +122,8 @@ def plan(parts: Parts, asked: Asked = Asked()) -> Report:
 def apply_saved(parts: Parts, run: int, asked: Asked = Asked()) -> Report:
     """Do exactly what a saved plan says, or refuse it as stale."""
     with leased(parts) as lease:
-        report = Report(run)
         with parts.store.reading() as tx:
-            for planned in decisions.plan_of(tx, run):
-                _count(planned, report)
+            report = Report(run, Counter(runs.get(tx, run).counts))
         with _closing(parts, lease, report):
             carry_out(parts, lease, report, asked)
     return report
@@ -174,6 +172,8 @@ def pull(parts: Parts, lease: Lease, report: Report) -> None:
             _pull_stream(parts, lease, stream, report)
         except (ConfigError, TemporaryError) as failure:
             report.failures[stream] = failure
+            if isinstance(failure, TemporaryError) or stream == parts.source.streams[0]:
+                report.counts["incomplete"] += 1  # more of it will come; a missing scope is how things are
             log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
     if report.failures and len(report.failures) == len(parts.source.streams):
         raise next(iter(report.failures.values()))
@@ -302,7 +302,8 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
         for plans in decisions.plan_of(tx, report.run):
             notices = [notice for each in plans for notice in _notices(parts, each, asked)]
             decisions.apply(tx, report.run, plans, notices, now)
-        runs.set_baseline(tx, parts.name, now)
+        if not report.counts["incomplete"]:
+            runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
         runs.set_models(tx, parts.name, ",".join(segment.model.version for segment in parts.project.segments))
         decisions.drop_plan(tx, report.run)
     log.debug("plan_applied", connection=parts.name, run=report.run)

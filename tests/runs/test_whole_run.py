@@ -329,3 +329,24 @@ def test_a_new_lead_that_comes_with_a_stage_keeps_it(base: House) -> None:
     with base.app() as app, app.store.reading() as tx:
         (lead,) = mirror.find(tx, newcomer)
         assert decisions.lead_state(tx, lead).stage.held_by == "person"  # type: ignore[union-attr]
+
+
+def test_until_the_whole_base_is_read_nobody_is_told_of_what_was_there(house: House) -> None:
+    house.setup()
+    for _ in range(120):
+        house.person(country="FR")
+    ready = house.person(country="ES", jobtitle="Director")  # on the second page of the first load
+    house.meeting(ready)
+    house.meeting(ready)
+    moving = {"method": "GET", "status": 477, "headers": {"Retry-After": "7200"}}
+    house.control("faults", faults=[{**moving, "path": "/objects/.*/contacts[?].*after="}])
+    assert house.sync().outcome == "partial"
+    house.control("faults", faults=[])
+    assert house.sync().outcome == "ok"
+    assert house.shown(ready)["ls_stage"] == "sql"
+    assert house.told() == []
+    late = house.person(country="ES", jobtitle="Director")
+    house.meeting(late)
+    house.meeting(late)
+    house.sync()
+    assert len(house.told()) == 1

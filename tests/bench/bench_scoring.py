@@ -1,0 +1,76 @@
+"""How much faster the kernel scores than the naive reference of the tests, as a ratio in one run; one lead; memory.
+
+python -m tests.bench.bench_scoring [LEADS]
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from syncer import scoring
+from syncer.model import ActivitySignal, Signals
+from syncer.settings import load_model
+from tests.scoring import reference
+
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+MODEL = load_model(Path(__file__).parents[2] / "config" / "models" / "demo.yml")
+KINDS = ("email_received", "call", "meeting", "form_submission", "email_click", "email_open", "visit")
+COUNTRIES, TITLES = ("Spain", "Mexico", "France", "Peru", ""), ("CEO", "Directora", "Analista", "Estudiante", "")
+REFERENCE_LEADS = 300
+REPEATS = 5
+
+
+def person(number: int) -> Signals:
+    """A lead with ten activities in the last half year."""
+    lot = random.Random(number)
+    fields = {
+        "email": f"p{number}@acme{number % 50}.example",
+        "country": lot.choice(COUNTRIES),
+        "jobtitle": lot.choice(TITLES),
+        "company_size": str(lot.randrange(1, 3000)),
+        "main_challenge": lot.choice(("", "expense reporting")),
+    }
+    activities = [
+        ActivitySignal(lot.choice(KINDS), NOW - timedelta(minutes=lot.randrange(260_000)), {"outcome": "completed"})
+        for _ in range(10)
+    ]
+    return Signals(number, fields, tuple(sorted(activities, key=lambda each: each.at)))
+
+
+def median_s(work: Callable[[], object]) -> float:
+    """Processor seconds of the median of a few runs."""
+    taken = []
+    for _ in range(REPEATS):
+        before = time.process_time()
+        work()
+        taken.append(time.process_time() - before)
+    return sorted(taken)[REPEATS // 2]
+
+
+def main(leads: int) -> None:
+    people = [person(number) for number in range(leads)]
+    matched = scoring.match(people, MODEL)
+    per_lead: dict[str, float] = {
+        "match": median_s(lambda: scoring.match(people, MODEL)) / leads,
+        "evaluate": median_s(lambda: scoring.evaluate(matched, MODEL, NOW)) / leads,
+        "naive reference": median_s(lambda: [reference.told(each, MODEL, NOW) for each in people[:REFERENCE_LEADS]])
+        / REFERENCE_LEADS,
+    }
+    per_lead["match + evaluate"] = per_lead["match"] + per_lead["evaluate"]
+    print(f"{leads} leads x 10 activities x {len(MODEL.rules)} rules, median of {REPEATS}, processor time")
+    for name, seconds in per_lead.items():
+        ratio = per_lead["naive reference"] / seconds
+        print(f"  {name:<16} {seconds * 1e6:9.1f} µs a lead   naive / this = {ratio:6.1f}")
+    alone_s = median_s(lambda: scoring.score(people[0], MODEL, NOW))
+    print(f"  one lead scored and explained: {alone_s * 1e3:.1f} ms warm")
+    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)
