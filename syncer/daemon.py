@@ -108,6 +108,8 @@ class Daemon:
     def _ring(self, name: str) -> None:
         """One run, unless another daemon had it meanwhile. What it raises is told and never stops the daemon."""
         with self._busy, structlog.contextvars.bound_contextvars(connection=name):
+            if self._app.stop.is_set():
+                return
             self._running.add(name)
             started = self._app.clock()
             following = started + self._app.project.sync.every
@@ -155,7 +157,8 @@ class Daemon:
     def _deliver(self, name: str) -> None:
         with self._busy, structlog.contextvars.bound_contextvars(connection=name):
             try:
-                deliver(self._app.parts(name))
+                if not self._app.stop.is_set():
+                    deliver(self._app.parts(name))
             except SyncerError as failure:
                 log.debug("delivery_put_off", reason=failure.message)  # the next run tells of an outage
             except Exception:
@@ -214,7 +217,7 @@ class Daemon:
     def _drain(self) -> bool:
         """Start nothing more, let what runs reach its next safe place, and give up on it in time."""
         log.info("draining", seconds=self._process.drain_s)
-        self._scheduler.pause()
+        self._scheduler.remove_all_jobs()  # waits for the round of alarms that is going off; a bare shutdown does not
         finished = self._busy.wait_idle(self._process.drain_s)
         self._scheduler.shutdown(wait=False)
         log.info("daemon_stopped", drained=finished)

@@ -113,7 +113,7 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     kept = lead.state.override
     if kept is not None and ((kept.until is not None and kept.until <= as_of) or not _ours(kept.stage, model)):
         kept = None
-    if any(record.protected or not _ours(record.stage, model) for record in _live(lead, policy)):
+    if any(record.protected or _foreign(record, lead, model) for record in _live(lead, policy)):
         return Hands(kept, protected=True)  # a person's word outlives the time others have the lead
     edit = edited_stage(lead, policy)
     if edit is None or not policy.respect_edits:
@@ -167,9 +167,12 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
         return "merge"
     if state.stage.held_by == "person":
         return "override"  # what happens next is that the person let go
-    if state.model != model.version and (look.had_qualified or not state.touched & {"activity", "profile"}):
-        return "model"
-    return _newest_cause(lead) if state.touched & {"activity", "profile"} else "fading"
+    changed = state.model != model.version
+    if look.had_qualified and "profile" not in state.touched:
+        return "model" if changed else "baseline"  # a part of the base that we have only now read
+    if state.touched & {"activity", "profile"}:
+        return _newest_cause(lead)
+    return "model" if changed else "fading"
 
 
 def check_fuse(moves: int, alerts: int, limits: Limits) -> None:
@@ -218,6 +221,12 @@ def _ours(stage: str | None, model: Model) -> bool:
     return stage is None or any(stage == each.name for each in model.stages)
 
 
+def _foreign(record: Record, lead: Lead, model: Model) -> bool:
+    """It shows a stage that is none of the model's, and not one either that we gave it under an older model."""
+    given = lead.state.stage.stage if lead.state.stage else None
+    return not _ours(record.stage, model) and record.stage != given
+
+
 def _adopted(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> StageState | None:
     """At the first look at a base, the stage that the CRM already shows is where the rules go on from."""
     shown_stage = next((record.stage for record in _live(lead, policy) if record.stage), None)
@@ -256,7 +265,9 @@ def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
     """The one alert of this qualification, if the lead has just entered the stage that is handed over."""
     after, before = decision.after, decision.before
     entered = after.stage == policy.handoff_stage and (before is None or before.stage != after.stage)
-    silent = (before is None and policy.baseline) or (after.cause == "model" and not policy.notify_model_changes)
+    silent = (
+        policy.baseline or after.cause == "baseline" or (after.cause == "model" and not policy.notify_model_changes)
+    )
     live = _live(lead, policy)
     if not entered or silent or after.held_by == "protected" or not live:
         return None

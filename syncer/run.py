@@ -29,6 +29,7 @@ from syncer.model import (
     RecordKey,
     Rejected,
     Score,
+    WriteState,
     Written,
 )
 from syncer.rules import Model
@@ -125,22 +126,24 @@ def apply_saved(parts: Parts, run: int, asked: Asked = Asked()) -> Report:
         with parts.store.reading() as tx:
             report = Report(run, Counter(runs.get(tx, run).counts))
         with _closing(parts, lease, report):
-            carry_out(parts, lease, report, asked)
+            carry_out(parts, lease, report, asked, saved=True)
     return report
 
 
-def deliver(parts: Parts) -> Report | None:
-    """Between runs: write and send again what could not be sent before. None where nothing is due or a run is on."""
+def deliver(parts: Parts, *, write: bool = True) -> Report | None:
+    """Between runs: write and send again what could not be sent before. None where nothing is due or a run is on.
+    `write` False: the CRM has asked for patience, so only messages go out."""
     now = parts.clock()
     with parts.store.reading() as tx:
-        due = outbox.due(tx, parts.name, now, 1) or write_backs.pending(tx, parts.name, now, order=(), limit=1)
+        unwritten = write and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
+        due = unwritten or outbox.anything_due(tx, parts.name, now)
     lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
     if lease is None:
         return None
     report = Report(0)
     try:
-        if parts.destination is not None:
-            write_back(parts, lease, parts.destination, report)
+        if parts.destination is not None and unwritten:
+            _write_if_possible(parts, lease, parts.destination, report)
         hand_off(parts, lease, report)
     finally:
         leases.release(parts.store, lease)
@@ -150,17 +153,17 @@ def deliver(parts: Parts) -> Report | None:
 def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
     """Steps 1 to 4: pull, score, plan. Nothing leaves the house."""
     now = parts.clock()
-    account = parts.source.account()
     with parts.store.writing(lease) as tx:
-        _same_account(parts, runs.account(tx, parts.name), account)
-        runs.set_account(tx, parts.name, account)
         runs.interrupted(tx, parts.name, now)
         decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
         report = Report(runs.start(tx, parts.name, now))
         if asked.full:
             mirror.forget_cursors(tx, parts.name)
+            write_backs.try_again(tx, parts.name)
     with _failing(parts, lease, report):
+        _insist_on_account(parts, lease)
         pull(parts, lease, report)
+        reconcile(parts, lease, report, whole=asked.full)
         decide(parts, lease, report, asked)
     return report
 
@@ -172,16 +175,18 @@ def pull(parts: Parts, lease: Lease, report: Report) -> None:
             _pull_stream(parts, lease, stream, report)
         except (ConfigError, TemporaryError) as failure:
             report.failures[stream] = failure
-            if isinstance(failure, TemporaryError) or stream == parts.source.streams[0]:
-                report.counts["incomplete"] += 1  # more of it will come; a missing scope is how things are
+            if stream == parts.source.streams[0]:
+                report.counts["incomplete"] += 1
             log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
     if report.failures and len(report.failures) == len(parts.source.streams):
         raise next(iter(report.failures.values()))
 
 
 def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> None:
-    with parts.store.reading() as tx:
-        since = mirror.cursor(tx, parts.name, stream)
+    people = stream == parts.source.streams[0]
+    wanted = (*parts.project.needed_fields, *parts.project.needed_activities) if people else ()
+    with parts.store.writing(lease) as tx:
+        since, history = mirror.begin(tx, parts.name, stream, wanted)
     done = 0
     for page in parts.source.pull(stream, since):
         with parts.store.writing(lease) as tx:
@@ -192,6 +197,32 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
         report.counts["unreadable"] += len(page.rejected)
         log.debug("page_stored", connection=parts.name, stream=stream, records=len(page.records))
         parts.progress("pull", stream, done, page.expected)
+        _heed(parts)
+    if history:
+        with parts.store.writing(lease) as tx:
+            mirror.end(tx, parts.name, stream)
+
+
+def reconcile(parts: Parts, lease: Lease, report: Report, *, whole: bool) -> None:
+    """Ask again for people who could not be read; in a whole sweep also for those whom the CRM does not list any more:
+    deletions and merges are not in its increments."""
+    people = parts.source.streams[0]
+    if parts.destination is None or people in report.failures:
+        return
+    with parts.store.reading() as tx:
+        doubtful = set(mirror.unread(tx, parts.name, people))
+        known = set(mirror.live_ids(tx, parts.name, people)) if whole else set()
+    if known:
+        there = {each for page in parts.source.ids(people) for each in page}
+        doubtful |= known - there
+    keys = [RecordKey(parts.name, people, each) for each in sorted(doubtful)]
+    for first in range(0, len(keys), _CHUNK):
+        some = keys[first : first + _CHUNK]
+        shown = list(parts.destination.read_back(some))
+        with parts.store.writing(lease) as tx:
+            mirror.put_back(tx, parts.name, shown, parts.clock())
+            mirror.settle(tx, parts.name, people, [key.id for key in some])
+        report.counts["reconciled"] += len(shown)
         _heed(parts)
 
 
@@ -218,9 +249,13 @@ def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
 def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) -> Sequence[Lead]:
     """The leads; where somebody has set a stage in the CRM since the last run, with who it was."""
     edits = {lead.id: edit[0].key for lead in leads if (edit := planning.edited_stage(lead, policy)) is not None}
-    if parts.destination is None or not edits:
+    if parts.destination is None or not edits or not policy.respect_edits:
         return leads
-    authors = parts.destination.stage_authors(list(edits.values()))
+    try:
+        authors = parts.destination.stage_authors(list(edits.values()))
+    except (ConfigError, TemporaryError) as failure:
+        log.warning("authors_unknown", connection=parts.name, reason=failure.message)  # the edit stands all the same
+        return leads
     return [_with_author(lead, edits[lead.id], authors) if lead.id in edits else lead for lead in leads]
 
 
@@ -257,16 +292,18 @@ def _decide_with(leads: Sequence[Lead], model: Model, policy: planning.Policy, a
         planned = planning.plan_lead(lead, found, model, policy)
         if planned.changes or planned.handoff or planned.decision.moved:
             # Words are made only for leads that somebody will read about.
-            whole = scoring.score_of(lead.signals, model, as_of, evaluation, row)
-            found = replace(found, score=whole, had_qualified=_had_qualified(lead, planned, model))
+            found = replace(found, score=scoring.score_of(lead.signals, model, as_of, evaluation, row))
+            if planned.handoff or planned.decision.moved:
+                found = replace(found, had_qualified=_had_qualified(lead, planned, model))
             planned = planning.plan_lead(lead, found, model, policy)
         yield planned
 
 
 def _had_qualified(lead: Lead, planned: LeadPlan, model: Model) -> bool:
-    """Would today's rules have given this stage already when the lead was decided last? Then they are the cause."""
+    """Would today's rules have given this stage already when the lead was decided last, with what had happened by
+    then? Then they, or history that we have only now read, are the cause, and nothing that the lead has done."""
     state = lead.state
-    if state.stage is None or state.scored_at is None or state.model == model.version:
+    if state.stage is None or state.scored_at is None:
         return False
     known = planning.known_at(lead.signals, state.scored_at)
     then = scoring.evaluate(scoring.match([known], model), model, state.scored_at)
@@ -277,28 +314,33 @@ def _had_qualified(lead: Lead, planned: LeadPlan, model: Model) -> bool:
     return again.decision.after.automatic == planned.decision.after.automatic
 
 
-def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
+def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
     """Steps 5 and 6: the fuse, apply, write back, hand off."""
     sync_settings = parts.project.sync
     limits = asked.limits or planning.Limits(sync_settings.max_stage_changes, sync_settings.max_handoffs)
     planning.check_fuse(report.counts["stage_changes"], report.counts["handoffs"], limits)
-    apply(parts, lease, report, asked)
+    apply(parts, lease, report, asked, saved=saved)
     if parts.destination is not None:
-        try:
-            write_back(parts, lease, parts.destination, report)
-        except (ConfigError, TemporaryError) as failure:
-            report.failures["write"] = failure  # what was not written stays queued; alerts may still be due
-            log.warning("write_failed", connection=parts.name, reason=failure.message)
+        _write_if_possible(parts, lease, parts.destination, report)
     hand_off(parts, lease, report)
 
 
-def apply(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
+def _write_if_possible(parts: Parts, lease: Lease, destination: Destination, report: Report) -> None:
+    """What cannot be written stays queued; alerts may be due all the same."""
+    try:
+        write_back(parts, lease, destination, report)
+    except (ConfigError, TemporaryError) as failure:
+        report.failures["write"] = failure
+        log.warning("write_failed", connection=parts.name, reason=failure.message)
+
+
+def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
     """The plan becomes current scores, moves, write-backs and notices, in one transaction."""
     now = parts.clock()
     with parts.store.writing(lease) as tx:
-        changed = decisions.stale(tx, report.run)
-        if changed:
+        if saved and (changed := decisions.stale(tx, report.run)):
             raise StalePlanError(f"{changed} leads changed since the plan was made; plan again", code="SY053")
+        decisions.leave_out_stale(tx, report.run)  # a person's override came while we scored: the next run obeys it
         for plans in decisions.plan_of(tx, report.run):
             notices = [notice for each in plans for notice in _notices(parts, each, asked)]
             decisions.apply(tx, report.run, plans, notices, now)
@@ -360,19 +402,29 @@ def _still_ours(
         states = write_backs.states(tx, list(fresh))
         mirror.put_back(tx, parts.name, list(fresh.values()), parts.clock())
         for record in fresh.values():
-            if record.deleted or planning.stage_set_by_others(record, states[record.key]) is not None:
+            if _not_ours(record, states[record.key]):
                 edited.append(record)
                 write_backs.drop(tx, record.key)
-                outbox.withhold(tx, record.key, "somebody moved the lead in the CRM before the alert could go out")
+                if parts.project.sync.manual_change != "overwrite" or record.deleted or record.merged_into:
+                    outbox.withhold(tx, record.key, "the lead was moved in the CRM before the alert could go out")
     report.counts["kept_by_people"] += len(edited)
     gone = {record.key for record in edited}
     return [_seen(change, fresh.get(change.record)) for change in changes if change.record not in gone]
 
 
+def _not_ours(record: Record, write: WriteState) -> bool:
+    """Gone, merged into another, become somebody else's (a customer), or moved by a person: nothing is written."""
+    gone = record.deleted or record.merged_into is not None
+    return gone or record.protected or planning.stage_set_by_others(record, write) is not None
+
+
 def _seen(change: Change, record: Record | None) -> Change:
+    """The change as the CRM stands now. Where it shows our stage already, a write that died in the middle, or was
+    taken only in part, is done again as a whole."""
     if record is None:
         return change
-    return replace(change, before=replace(change.before, stage=record.stage, lifecycle=record.lifecycle))
+    stage = change.before.stage if record.stage == change.after.stage else record.stage
+    return replace(change, before=replace(change.before, stage=stage, lifecycle=record.lifecycle))
 
 
 def _keep_answers(
@@ -387,11 +439,12 @@ def _keep_answers(
     by_id = {key.id: change for key, change in changes.items()}
     with parts.store.writing(lease) as tx:
         taken = [(changes[answer.record], answer) for answer in answers if isinstance(answer, Written)]
-        write_backs.confirm(tx, taken, now)
+        write_backs.confirm(tx, [(change, answer) for change, answer in taken if answer.refused is None], now)
         outbox.release(tx, [answer.record for _, answer in taken if answer.refused is None])
         for change, answer in taken:
             if answer.refused is not None:
-                outbox.withhold(tx, change.record, answer.refused)
+                write_backs.refused(tx, change, answer, _later(tx, change.record, now))
+                outbox.hold(tx, change.record, answer.refused)
         for rejected in (answer for answer in answers if isinstance(answer, Rejected)):
             _put_off(tx, by_id[rejected.id], rejected, now)
     report.counts["written"] += len(taken)
@@ -401,12 +454,17 @@ def _keep_answers(
 
 
 def _put_off(tx: Connection, change: Change, rejected: Rejected, now: datetime) -> None:
-    tries = write_backs.attempts(tx, change.record)
-    if rejected.retry and tries < _MOST_TRIES:
-        later = now + min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
+    later = _later(tx, change.record, now)
+    if rejected.retry and later is not None:
         write_backs.put_off(tx, change.record, rejected.reason, later)
     else:
         write_backs.give_up(tx, change.record, rejected.reason)  # sales is told all the same, after `handoff.wait`
+
+
+def _later(tx: Connection, record: RecordKey, now: datetime) -> datetime | None:
+    """When to try a write again, or None: often enough."""
+    tries = write_backs.attempts(tx, record)
+    return now + min(_RETRY_FIRST * 2**tries, _RETRY_MOST) if tries < _MOST_TRIES else None
 
 
 def hand_off(parts: Parts, lease: Lease, report: Report) -> None:
@@ -480,7 +538,13 @@ def _policy(parts: Parts, asked: Asked, *, baseline: bool, tx: Connection) -> pl
     )
 
 
-def _same_account(parts: Parts, known: str | None, account: str) -> None:
+def _insist_on_account(parts: Parts, lease: Lease) -> None:
+    """A state is never used against another portal or org than the one it was made with."""
+    account = parts.source.account()
+    with parts.store.writing(lease) as tx:
+        known = runs.account(tx, parts.name)
+        if known is None:
+            runs.set_account(tx, parts.name, account)
     if known is not None and known != account:
         raise ConfigError(
             f"{parts.name}: this database belongs to {known}, but the token opens {account}; use another database "

@@ -322,7 +322,9 @@ class TestCauses:
         acted = replace(other, touched=frozenset({"activity"}))
         assert self.cause(acted) == "activity"
         assert self.cause(acted, had_qualified=True) == "model"
-        assert self.cause(replace(decided("mql"), model="m@1"), had_qualified=True) == "activity"
+        assert self.cause(replace(decided("mql"), model="m@1"), had_qualified=True) == "baseline", "history read late"
+        typed = replace(other, touched=frozenset({"activity", "profile"}))
+        assert self.cause(typed, had_qualified=True) == "activity", "fields have no history, so the lead has the benefit"
 
     def test_when_a_person_lets_go_that_is_the_cause(self) -> None:
         assert self.cause(decided("mql", frozenset(), held_by="person")) == "override"
@@ -368,8 +370,8 @@ class TestHandoff:
         assert (found.decision.after.stage, found.decision.after.cause) == ("sql", "baseline")
         assert len(found.changes) == 1
 
-    def test_a_lead_known_before_may_qualify_during_a_baseline(self) -> None:
-        assert self.qualify(replace(POLICY, baseline=True)).handoff is not None
+    def test_nobody_is_told_of_anyone_while_the_base_is_still_being_read(self) -> None:
+        assert self.qualify(replace(POLICY, baseline=True)).handoff is None
 
     def test_a_move_that_a_new_model_made_is_written_but_alerts_nobody_unless_asked(self) -> None:
         who = lead(replace(decided("mql", frozenset()), model="m@0"), written(25, "mql"), record(stage="mql"))

@@ -67,7 +67,7 @@ def drain(delivery: Delivery) -> Counter[str]:
     audience = Audience(delivery.language, delivery.timezone)
     going = _Round(delivery, open_channels(delivery.settings, audience))
     with delivery.store.writing(delivery.lease) as tx:
-        uncertain = outbox.recover(tx, delivery.connection)
+        uncertain = outbox.recover(tx, delivery.connection, delivery.clock())
     for notice in chain(uncertain, _due(delivery, {notice.key for notice in uncertain})):
         if delivery.stop.is_set():
             break
@@ -149,13 +149,13 @@ def _keep_failure(going: _Round, notice: Notice, failure: DeliveryError, repeat:
 
 def _put_off(going: _Round, tx: Connection, notice: Notice, failure: DeliveryError, repeat: bool) -> None:
     """What may have arrived once stays uncertain however its repeats fail, so that the next one is marked as well."""
+    next_at = going.delivery.clock() + timedelta(seconds=pause_s(notice.attempts + 1, failure.retry_after_s))
     if failure.outcome == "uncertain" or repeat:
         going.counts["notices_uncertain"] += 1
-        outbox.mark_uncertain(tx, notice.key, failure.message)
+        outbox.mark_uncertain(tx, notice.key, failure.message, next_at)
         return
     going.counts["notices_postponed"] += 1
-    pause = timedelta(seconds=pause_s(notice.attempts + 1, failure.retry_after_s))
-    outbox.mark_failed(tx, notice.key, failure.message, going.delivery.clock() + pause)
+    outbox.mark_failed(tx, notice.key, failure.message, next_at)
 
 
 def _bury(going: _Round, notice: Notice, error: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +20,21 @@ Content = tuple[str, int, dict[str, Any]]
 """kind, at (milliseconds), fields."""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When something is stored; `history`: it is told of for the first time, but was there before we looked."""
+
+    at: datetime
+    history: bool = False
+
+    def known_since(self, happened: datetime | None) -> datetime:
+        return min(happened or self.at, self.at) if self.history else self.at
+
+
 def store_activities(
-    tx: Connection, connection: str, incoming: Iterable[Activity], at: datetime, touches: Touches
+    tx: Connection, connection: str, incoming: Iterable[Activity], arrival: Arrival, touches: Touches
 ) -> None:
-    """Upsert by id and replace the links to records; leads that gain, lose or see changed an activity are touched.
-    `at` is now."""
+    """Upsert by id and replace the links to records; leads that gain, lose or see changed an activity are touched."""
     latest = {activity.id: activity for activity in incoming}
     if not latest:
         return
@@ -36,7 +47,7 @@ def store_activities(
         if not same or before != after:
             changed.append(activity)
             affected |= before ^ after if same else before | after
-    _replace(tx, connection, changed, at)
+    _replace(tx, connection, changed, arrival)
     for lead in leads_of(tx, affected).values():
         touches[lead] |= BITS["activity"]
 
@@ -64,7 +75,7 @@ def _content(activity: Activity) -> Content:
     return activity.kind, to_ms(activity.at), dict(activity.fields)
 
 
-def _replace(tx: Connection, connection: str, changed: Sequence[Activity], at: datetime) -> None:
+def _replace(tx: Connection, connection: str, changed: Sequence[Activity], arrival: Arrival) -> None:
     if not changed:
         return
     of_these = among(tx, activity_links.c.activity_id, [activity.id for activity in changed])
@@ -73,7 +84,8 @@ def _replace(tx: Connection, connection: str, changed: Sequence[Activity], at: d
     if gone:
         tx.execute(delete(activities).where(activities.c.connection == connection, among(tx, activities.c.id, gone)))
     kept = [activity for activity in changed if not activity.deleted]
-    upsert(tx, activities, [_row(connection, activity) | {"seen_at": at} for activity in kept])
+    rows = [_row(connection, activity) | {"seen_at": arrival.known_since(activity.at)} for activity in kept]
+    upsert(tx, activities, rows)
     insert_new(tx, activity_links, [link for activity in kept for link in _links(connection, activity)])
 
 
@@ -93,14 +105,17 @@ Counter = tuple[RecordKey, str]
 """Whose counter, and of what kind of activity."""
 
 
-def store_readings(tx: Connection, incoming: Sequence[Reading], touches: Touches) -> None:
-    """Append each reading that is newer than the newest of its counter and shows something else."""
+def store_readings(tx: Connection, incoming: Sequence[Reading], arrival: Arrival, touches: Touches) -> None:
+    """Append each reading that is newer than the newest of its counter and shows something else. The first reading of
+    a counter that is history was true since the counter's last rise."""
     if not incoming:
         return
     newest = _newest(tx, {reading.record for reading in incoming})
     appended: list[Reading] = []
     for reading in sorted(incoming, key=lambda each: each.seen_at):
         counter = (reading.record, reading.kind)
+        if arrival.history and counter not in newest:
+            reading = replace(reading, seen_at=min(reading.last_at or reading.seen_at, reading.seen_at))
         if _is_news(newest.get(counter), reading):
             newest[counter] = (to_ms(reading.seen_at), reading.value, _ms_or_none(reading.last_at))
             appended.append(reading)

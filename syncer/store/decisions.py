@@ -61,8 +61,8 @@ def drop_plan(tx: Connection, run_id: int) -> None:
 
 
 def drop_old_plans(tx: Connection, connection: str, before: datetime) -> None:
-    """Plans nobody can carry out any more: of runs that crashed, failed or were stopped, and those older than that."""
-    useless = or_(runs.c.outcome.in_(("crashed", "failed", "stopped")), runs.c.started_at < before)
+    """Plans nobody can carry out any more: of runs that crashed, failed, were stopped or met the fuse, and old ones."""
+    useless = or_(runs.c.outcome.in_(("crashed", "failed", "stopped", "waiting")), runs.c.started_at < before)
     theirs = select(runs.c.id).where(runs.c.connection == connection, useless)
     tx.execute(delete(planned).where(planned.c.run_id.in_(theirs)))
 
@@ -79,8 +79,16 @@ def stale(tx: Connection, run_id: int) -> int:
     return tx.execute(select(func.count()).select_from(both).where(planned.c.run_id == run_id, moved)).scalar_one()
 
 
+def leave_out_stale(tx: Connection, run_id: int) -> int:
+    """Take the leads that changed meanwhile out of the plan: the next run decides them. How many there were."""
+    fresh = select(planned.c.lead_id).select_from(planned.join(leads, leads.c.id == planned.c.lead_id))
+    fresh = fresh.where(planned.c.run_id == run_id, leads.c.revision == planned.c.revision)
+    gone = delete(planned).where(planned.c.run_id == run_id, planned.c.lead_id.not_in(fresh))
+    return tx.execute(gone).rowcount
+
+
 def apply(tx: Connection, run_id: int, plans: Sequence[LeadPlan], notices: Sequence[Notice], at: datetime) -> None:
-    """Make the plans true: everything they decide, in the caller's transaction. StalePlanError (SY065) if one of
+    """Make the plans true: everything they decide, in the caller's transaction. StalePlanError (SY053) if one of
     their leads moved on since it was planned; then nothing of this call may be committed."""
     _insist_fresh(tx, plans)
     _keep_states(tx, plans)
@@ -103,7 +111,7 @@ def _insist_fresh(tx: Connection, plans: Sequence[LeadPlan]) -> None:
     if changed:
         named = ", ".join(map(str, changed[:5]))
         raise StalePlanError(
-            f"{len(changed)} leads changed since the plan was made (lead {named}); plan again", code="SY065"
+            f"{len(changed)} leads changed since the plan was made (lead {named}); plan again", code="SY053"
         )
 
 

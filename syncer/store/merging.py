@@ -5,7 +5,7 @@ A merge notice may come before the survivor is mirrored; `records.merged_into` r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -90,21 +90,24 @@ def _move(tx: Connection, lead_id: Any, pairs: Sequence[Mapping[str, int]]) -> N
 
 
 def _hand_over_state(tx: Connection, joins: Mapping[int, int]) -> None:
-    """The survivor's stage state stays; one without takes the absorbed lead's. The higher episode counts."""
+    """The survivor's stage state stays; one without, or one colder than a lead that was handed over, takes that of the
+    absorbed lead: sales has been told of this person. The higher episode counts."""
     involved = sorted({*joins, *joins.values()})
+    told = handoffs.c.closed_at.is_(None) & among(tx, handoffs.c.lead_id, involved)
+    handed = set(tx.execute(select(handoffs.c.lead_id).where(told)).scalars())
     rows = tx.execute(select(leads).where(among(tx, leads.c.id, involved)).order_by(leads.c.id).with_for_update())
     found = {row.id: row for row in rows}
     for remaining in sorted(set(joins.values())):
         absorbed = [found[lead] for lead, its_root in joins.items() if its_root == remaining]
-        tx.execute(update(leads).where(leads.c.id == remaining).values(**_joined(found[remaining], absorbed)))
+        tx.execute(update(leads).where(leads.c.id == remaining).values(**_joined(found[remaining], absorbed, handed)))
 
 
-def _joined(remaining: Any, absorbed: Sequence[Any]) -> dict[str, Any]:
+def _joined(remaining: Any, absorbed: Sequence[Any], handed: Collection[int]) -> dict[str, Any]:
+    decided = [row for row in absorbed if row.stage is not None]
+    told = [row for row in decided if row.id in handed]
+    taken = told or decided if remaining.stage is None else told if remaining.id not in handed else []
     episode = max(row.episode for row in (remaining, *absorbed))
-    decided = next((row for row in absorbed if row.stage is not None), None)
-    if remaining.stage is not None or decided is None:
-        return {"episode": episode}
-    return {"episode": episode, **{name: getattr(decided, name) for name in _DECIDED}}
+    return {"episode": episode, **{name: getattr(taken[0], name) for name in _DECIDED if taken}}
 
 
 def _forget_pending(tx: Connection, absorbed: Sequence[RecordKey]) -> None:

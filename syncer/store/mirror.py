@@ -10,64 +10,111 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from syncer.model import Cursor, Page, Record, Rejected
-from syncer.store.activities import store_activities, store_readings
+from syncer.store.activities import Arrival, store_activities, store_readings
 from syncer.store.columns import clean
 from syncer.store.leads import chunks, count, faces, find, lead, touched_count
 from syncer.store.merging import join_merged
-from syncer.store.records import last_known, store_records
+from syncer.store.records import LIVE, last_known, store_records
 from syncer.store.runs import lock_connection
 from syncer.store.sql import among, insert, upsert
-from syncer.store.tables import cursors, rejected
+from syncer.store.tables import cursors, records, rejected
 from syncer.store.touching import no_touches, touch
 
 __all__ = [
     "KeptRejection",
+    "begin",
     "chunks",
     "count",
     "cursor",
+    "end",
     "faces",
     "find",
     "forget_cursors",
     "lead",
+    "live_ids",
     "put_back",
     "rejections",
+    "settle",
     "store_page",
     "touched_count",
+    "unread",
 ]
 
 
 def store_page(tx: Connection, connection: str, stream: str, page: Page, at: datetime) -> None:
-    """Everything the page says, its cursor, and a mark on every lead to which something that matters happened."""
+    """Everything the page says, its cursor, and a mark on every lead to which something that matters happened.
+
+    Until the stream has been read to its end once (see `begin`, `end`), its pages tell what was there before we
+    looked: their activities count as known since they happened.
+    """
     lock_connection(tx, connection)
     cleaned = clean(page)
-    _store(tx, connection, cleaned, at)
+    here = (cursors.c.connection == connection, cursors.c.stream == stream)
+    history = tx.execute(select(cursors.c.history).where(*here)).scalar()
+    _store(tx, connection, cleaned, Arrival(at, history is True))
     _keep_rejected(tx, connection, stream, cleaned, at)
-    where = {"connection": connection, "stream": stream}
-    upsert(tx, cursors, [{**where, "cursor": page.cursor, "at": at}])
+    row = {"connection": connection, "stream": stream, "cursor": page.cursor, "at": at}
+    upsert(tx, cursors, [row if history is not None else row | {"history": False}])
 
 
-def _store(tx: Connection, connection: str, page: Page, at: datetime) -> None:
+def _store(tx: Connection, connection: str, page: Page, arrival: Arrival) -> None:
     touches = no_touches()
     stored = store_records(tx, page.records, touches)
     join_merged(tx, stored, touches)
-    store_activities(tx, connection, page.activities, at, touches)
-    store_readings(tx, page.readings, touches)
+    store_activities(tx, connection, page.activities, arrival, touches)
+    store_readings(tx, page.readings, arrival, touches)
     touch(tx, touches)
 
 
-def put_back(tx: Connection, connection: str, records: Sequence[Record], at: datetime) -> None:
+def begin(tx: Connection, connection: str, stream: str, wanted: Sequence[str]) -> tuple[Cursor | None, bool]:
+    """(where the pull of the stream goes on, whether it tells history still). Where more is wanted of the stream than
+    was asked for so far, it begins again: what is there already never came with the new names."""
+    where = (cursors.c.connection == connection, cursors.c.stream == stream)
+    known = tx.execute(select(cursors).where(*where)).first()
+    if known is not None and set(wanted) <= set(known.wanted or ()):
+        return (None if known.cursor is None else Cursor(known.cursor)), known.history
+    row = {"connection": connection, "stream": stream, "cursor": None, "history": True, "wanted": sorted(wanted)}
+    upsert(tx, cursors, [row])
+    return None, True
+
+
+def end(tx: Connection, connection: str, stream: str) -> None:
+    """The stream has been read to its end once: what comes from now on is news."""
+    where = (cursors.c.connection == connection, cursors.c.stream == stream)
+    tx.execute(update(cursors).where(*where).values(history=False))
+
+
+def unread(tx: Connection, connection: str, stream: str, limit: int = 1000) -> list[str]:
+    """Ids that could not be read although nothing is wrong with them: to be asked for again."""
+    where = (rejected.c.connection == connection, rejected.c.stream == stream, rejected.c.retry.is_(True))
+    return list(tx.execute(select(rejected.c.id).where(*where).order_by(rejected.c.id).limit(limit)).scalars())
+
+
+def settle(tx: Connection, connection: str, stream: str, ids: Sequence[str]) -> None:
+    """These were read after all, or are gone."""
+    where = (rejected.c.connection == connection, rejected.c.stream == stream, among(tx, rejected.c.id, ids))
+    tx.execute(delete(rejected).where(*where))
+
+
+def live_ids(tx: Connection, connection: str, object_: str) -> list[str]:
+    """The ids of everyone of that object who is believed to exist, for the reconcile sweep."""
+    where = (records.c.connection == connection, records.c.object == object_, LIVE)
+    return list(tx.execute(select(records.c.id).where(*where).order_by(records.c.id)).scalars())
+
+
+def put_back(tx: Connection, connection: str, shown: Sequence[Record], at: datetime) -> None:
     """Store records as `read_back` saw them. That is the truth of now, so it is never older than what is stored."""
     lock_connection(tx, connection)
-    seen = [clean(record) for record in records]
+    seen = [clean(record) for record in shown]
     known = last_known(tx, [record.key for record in seen])
     believed = tuple(
         replace(record, modified_at=max(record.modified_at, known.get(record.key, record.modified_at)))
         for record in seen
     )
-    _store(tx, connection, Page(cursor=Cursor(""), records=believed), at)
+    _store(tx, connection, Page(cursor=Cursor(""), records=believed), Arrival(at))
 
 
 def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:
@@ -79,8 +126,8 @@ def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:
 
 
 def forget_cursors(tx: Connection, connection: str) -> None:
-    """The next pull begins at the beginning."""
-    tx.execute(delete(cursors).where(cursors.c.connection == connection))
+    """The next pull begins at the beginning. What it brings that is new is news all the same."""
+    tx.execute(update(cursors).where(cursors.c.connection == connection).values(cursor=None))
 
 
 @dataclass(frozen=True, slots=True)

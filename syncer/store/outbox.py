@@ -62,6 +62,15 @@ def _notice_row(notice: Notice) -> dict[str, Any]:
     return {**named, "handoff_key": notice.handoff.key, "connection": notice.handoff.record.connection}
 
 
+def anything_due(tx: Connection, connection: str, now: datetime) -> bool:
+    """Whether a message could go out now, or be tried again."""
+    unsure = notices.c.state.in_(("sending", "uncertain")) & or_(
+        notices.c.not_before.is_(None), notices.c.not_before <= now
+    )
+    found = select(notices.c.key).where(notices.c.connection == connection, unsure).limit(1)
+    return tx.execute(found).first() is not None or bool(due(tx, connection, now, 1))
+
+
 def due(tx: Connection, connection: str, now: datetime, limit: int = 100) -> list[Notice]:
     """What may be sent: ready and not put off, or waiting for longer than it should; the oldest hand-off first."""
     may_go = or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
@@ -95,6 +104,11 @@ def release(tx: Connection, records: Sequence[RecordKey]) -> None:
         tx.execute(_waiting_for(tx, records).values(state="ready", not_before=None))
 
 
+def hold(tx: Connection, record: RecordKey, reason: str) -> None:
+    """The CRM does not take the stage for now: nobody is told until it does, or the lead leaves the stage."""
+    tx.execute(_waiting_for(tx, [record]).values(not_before=None, error=reason))
+
+
 def withhold(tx: Connection, record: RecordKey, reason: str) -> None:
     """The CRM does not show the stage and will not: nobody is told."""
     tx.execute(_waiting_for(tx, [record]).values(state="dead", error=reason))
@@ -108,7 +122,7 @@ def _waiting_for(tx: Connection, records: Iterable[RecordKey]) -> Update:
 def mark_sending(tx: Connection, key: str) -> bool:
     """Claim it just before it goes out; False: somebody else did, or it is done."""
     claimed = update(notices).where(notices.c.key == key, notices.c.state.in_(("ready", "waiting", "uncertain")))
-    return tx.execute(claimed.values(state="sending")).rowcount == 1
+    return tx.execute(claimed.values(state="sending", not_before=None)).rowcount == 1
 
 
 def mark_sent(tx: Connection, key: str, at: datetime) -> None:
@@ -125,20 +139,21 @@ def mark_dead(tx: Connection, key: str, error: str) -> None:
     _mark(tx, key, "dead", error=error)
 
 
-def mark_uncertain(tx: Connection, key: str, error: str) -> None:
-    """It may have arrived: the receiver broke off in the middle."""
-    _mark(tx, key, "uncertain", error=error, attempts=notices.c.attempts + 1)
+def mark_uncertain(tx: Connection, key: str, error: str, next_at: datetime | None = None) -> None:
+    """It may have arrived: the receiver broke off in the middle. To be looked at again from `next_at` on."""
+    _mark(tx, key, "uncertain", error=error, not_before=next_at, attempts=notices.c.attempts + 1)
 
 
 def _mark(tx: Connection, key: str, state: NoticeState, **values: Any) -> None:
     tx.execute(update(notices).where(notices.c.key == key).values(state=state, **values))
 
 
-def recover(tx: Connection, connection: str) -> list[Notice]:
-    """Call what a dead process left `sending` uncertain; everything that is uncertain now. Only under the lease."""
+def recover(tx: Connection, connection: str, now: datetime) -> list[Notice]:
+    """Call what a dead process left `sending` uncertain; everything uncertain that is due. Only under the lease."""
     left = update(notices).where(notices.c.connection == connection, notices.c.state == "sending")
     tx.execute(left.values(state="uncertain"))
-    found = _with_handoffs().where(notices.c.connection == connection, notices.c.state == "uncertain")
+    due_now = or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
+    found = _with_handoffs().where(notices.c.connection == connection, notices.c.state == "uncertain", due_now)
     return [_notice(row) for row in tx.execute(found)]
 
 

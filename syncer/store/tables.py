@@ -64,8 +64,10 @@ cursors = Table(
     metadata,
     Column("connection", CleanText, primary_key=True),
     Column("stream", CleanText, primary_key=True),
-    Column("cursor", CleanText, nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("cursor", CleanText),  # NULL: at the beginning
+    Column("at", Instant),
+    Column("history", Boolean, nullable=False, server_default=true()),  # its first whole pull is not over yet
+    Column("wanted", Json),  # the names that were asked for when it began
 )
 
 DUE_AT = (

@@ -39,7 +39,10 @@ def keep(tx: Connection, plans: Sequence[LeadPlan]) -> None:
 
 def _shown(tx: Connection, lead_ids: Iterable[int]) -> Sequence[Any]:
     return tx.execute(
-        select(*RECORD_KEY, records.c.stage, records.c.lifecycle, write_backs.c.confirmed, write_backs.c.seen)
+        select(
+            *(*RECORD_KEY, records.c.stage, records.c.lifecycle),
+            *(write_backs.c.confirmed, write_backs.c.pending_stage, write_backs.c.seen),
+        )
         .select_from(records.outerjoin(write_backs, _SAME))
         .where(among(tx, records.c.lead_id, lead_ids), LIVE)
     ).all()
@@ -48,6 +51,8 @@ def _shown(tx: Connection, lead_ids: Iterable[int]) -> Sequence[Any]:
 def _confirmed(row: Any, change: Change | None) -> Standing:
     never_seen = change.before if change else Standing()
     known = standing_of(row.confirmed) if row.seen else never_seen
+    if row.seen and row.pending_stage is not None and row.stage == row.pending_stage:
+        return replace(known, lifecycle=row.lifecycle)  # our own write, seen before the CRM confirmed the whole of it
     return replace(known, stage=row.stage, lifecycle=row.lifecycle)
 
 
@@ -148,6 +153,22 @@ def _show(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     shown = update(records).where(_this_one(RECORD_KEY), not_newer)
     values = {"lifecycle": lifecycle, "lifecycle_stage": case((moved, sent), else_=records.c.lifecycle_stage)}
     tx.execute(shown.values(stage=bindparam("stage_shown"), **values), rows)
+
+
+def refused(tx: Connection, change: Change, answer: Written, next_at: datetime | None) -> None:
+    """The CRM took the score and not the stage: the change stays, to be tried again at `next_at`; None: given up."""
+    known = states(tx, [change.record])[change.record].confirmed
+    shows = replace(known, score=answer.standing.score, reasons=answer.standing.reasons)
+    kept = {"confirmed": standing_text(shows), "confirmed_modified_at": answer.modified_at, "reason": answer.refused}
+    tries = {"attempts": write_backs.c.attempts + 1, "next_at": next_at, "given_up": next_at is None}
+    _change_one(tx, change.record, **kept, **tries)
+    _show(tx, [_answer_row(change, answer)])
+
+
+def try_again(tx: Connection, connection: str) -> None:
+    """What was given up or put off is due now."""
+    stuck = (KEY[0] == connection) & write_backs.c.pending.is_not(None)
+    tx.execute(update(write_backs).where(stuck).values(given_up=False, attempts=0, next_at=None))
 
 
 def put_off(tx: Connection, record: RecordKey, reason: str, next_at: datetime) -> None:

@@ -84,8 +84,10 @@ def _cursors() -> None:
         "cursors",
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("stream", sa.Text(), nullable=False),
-        sa.Column("cursor", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=True),
+        sa.Column("history", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("connection", "stream", name="pk_cursors"),
     )
 

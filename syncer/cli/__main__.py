@@ -1,0 +1,5 @@
+"""`python -m syncer.cli`."""
+
+from syncer.cli import main
+
+main()

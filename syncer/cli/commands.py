@@ -1,0 +1,188 @@
+"""What can be typed: every command and its options. What a command does stands in a module of its own, imported when it
+runs; so --help needs none of them and is quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Any], Any]
+
+_PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_CRMS = click.Choice(["hubspot"])
+_PRESETS = click.Choice(["b2b-saas", "education", "demo"])
+_LANGUAGES = click.Choice(["en", "es"])
+_LEVELS = click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False)
+_STYLES = click.Choice(["console", "json"], case_sensitive=False)
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_connection = click.argument("connection", required=False)
+_full = click.option("--full", is_flag=True, help="Read and score every lead again.")
+
+
+def shared(*, hidden: bool) -> list[click.Option]:
+    """The options of every command; they are understood before the command's name and after it."""
+    given: dict[str, Any] = {"expose_value": False, "callback": _remember, "hidden": hidden}
+    url = "sqlite:///FILE or postgresql://…  [default: sqlite:///syncer.db]"
+    return [
+        click.Option(["-c", "--config"], type=_PATH, help="The project file.  [default: syncer.yml]", **given),
+        click.Option(["--database-url"], metavar="URL", help=url, **given),
+        click.Option(["--log-level"], type=_LEVELS, help="[default: warning; of daemon and demo: info]", **given),
+        click.Option(["--log-style"], type=_STYLES, help="[default: console]", **given),
+        click.Option(["--debug"], is_flag=True, default=None, help="Show tracebacks.", **given),
+    ]
+
+
+def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    known = ctx.find_root().ensure_object(dict)
+    if value is not None:
+        known[option.name] = value
+
+
+def _do(ctx: click.Context, what: str, given: dict[str, Any]) -> None:
+    """`what`: "check:setup" is the function `setup` of the module `check` here."""
+    module, _, name = what.partition(":")
+    getattr(importlib.import_module(f"syncer.cli.{module}"), name)(ctx, **given)
+
+
+@click.command(short_help="write a first project: connections, rules, lists")
+@click.argument("folder", type=_FOLDER, default=".")
+@click.option("--crm", type=_CRMS, help="Which CRM.")
+@click.option("--preset", type=_PRESETS, help="The rules to start from.")
+@click.option("--language", type=_LANGUAGES, help="Of messages to sales.")
+@click.option("--timezone", default="Europe/Madrid", show_default=True, help="Where a day begins.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is given, and the first choice of the rest.")
+@click.pass_context
+def init(ctx: click.Context, /, **given: Any) -> None:
+    """Write a first project into FOLDER: connections, rules and lists, commented. Overwrites nothing."""
+    _do(ctx, "init:init", given)
+
+
+@click.command(short_help="an embedded CRM with 2,000 leads: see all of it without an account")
+@click.option("--once", is_flag=True, help="Leave after the second sync instead of staying as a daemon.")
+@click.option("--leads", type=click.IntRange(min=50, max=100_000), default=2000, show_default=True)
+@click.option("--dir", "folder", type=_FOLDER, help="Keep the project here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --once).")
+@click.pass_context
+def demo(ctx: click.Context, /, **given: Any) -> None:
+    """An embedded CRM with a year of activities: sync it, let some leads act, see whom sales is told of and why."""
+    _do(ctx, "demo:demo", given)
+
+
+@click.command(short_help="is everything in place? files, token, scopes, fields, rules")
+@_connection
+@click.option("--offline", is_flag=True, help="Look at files and environment only; call no CRM.")
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@_json
+@click.pass_context
+def check(ctx: click.Context, /, **given: Any) -> None:
+    """Is everything in place? Files, environment, credentials, scopes, fields, limits, rules."""
+    _do(ctx, "check:check", given)
+
+
+@click.command(short_help="the fields syncer needs in the CRM; --apply creates them")
+@_connection
+@click.option("--apply", "apply_", is_flag=True, help="Create what is missing.")
+@_json
+@click.pass_context
+def setup(ctx: click.Context, /, **given: Any) -> None:
+    """The groups and fields syncer needs in the CRM. Creates them only with --apply."""
+    _do(ctx, "check:setup", given)
+
+
+@click.command(short_help="who would change stage and why; writes nothing")
+@_connection
+@_full
+@click.option("--all", "every", is_flag=True, help="List every lead that moves, not only the first 30.")
+@click.option("--out", type=_PATH, help="Where to save the plan.  [default: .syncer/plans/]")
+@_json
+@click.pass_context
+def plan(ctx: click.Context, /, **given: Any) -> None:
+    """Who would change stage and why, what would be written and who told. Writes nothing to the CRM."""
+    _do(ctx, "run:plan", given)
+
+
+@click.command(short_help="one sync now: pull, score, write back, tell sales")
+@_connection
+@click.option("--plan", "plan_file", type=_PATH, help="Do exactly what a plan says, or refuse it as stale.")
+@_full
+@click.option("--yes-really", type=click.IntRange(min=0), metavar="N", help="Let up to N leads move or be handed over.")
+@click.option("--no-notify", is_flag=True, help="Tell nobody; qualifications found now are never announced.")
+@click.option("--notify-model-changes", is_flag=True, help="Also tell sales of leads that only a new model made SQL.")
+@_json
+@click.pass_context
+def run(ctx: click.Context, /, **given: Any) -> None:
+    """One sync now: pull, score, write back, tell sales. All connections, or the one named."""
+    _do(ctx, "run:run", given)
+
+
+@click.command(short_help="sync all connections for ever")
+@click.pass_context
+def daemon(ctx: click.Context, /, **given: Any) -> None:
+    """Sync all connections for ever.
+
+    SIGTERM and Ctrl-C finish what is under way and leave; SIGHUP reads the files again, and so does a change of them.
+    """
+    _do(ctx, "daemon:daemon", given)
+
+
+@click.command(short_help="why a lead has its score and stage, line by line")
+@click.argument("lead")
+@_json
+@click.pass_context
+def explain(ctx: click.Context, /, **given: Any) -> None:
+    """Why LEAD (an e-mail, a record's id, or connection/object/id) has its score and stage, line by line."""
+    _do(ctx, "explain:explain", given)
+
+
+@click.command(short_help="set a lead's stage by hand, list or clear such settings")
+@click.argument("words", nargs=-1, required=True, metavar="LEAD STAGE | list LEAD | clear LEAD")
+@click.option("--reason", default="", help="Why; shown in explain.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the rules take over again.")
+@click.option("--author", help="Who says so.  [default: the user of this machine]")
+@_json
+@click.pass_context
+def override(ctx: click.Context, /, **given: Any) -> None:
+    """Set LEAD's stage by hand; the rules go on computing the stage it would have."""
+    _do(ctx, "override:override", given)
+
+
+@click.command(short_help="last and next runs, queues, failures; the health check")
+@click.option("--max-age", metavar="AGE", help="Fail where a connection's last good run is older (15m, 1h, 2d).")
+@click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it.")
+@_json
+@click.pass_context
+def status(ctx: click.Context, /, **given: Any) -> None:
+    """Last and next runs, queues and failures. Exit code 1 where something is stale."""
+    _do(ctx, "status:status", given)
+
+
+@click.group(short_help="the effective configuration, or its JSON Schema")
+def config() -> None:
+    """The effective configuration, or its JSON Schema."""
+
+
+@config.command("schema")
+@click.option("--model", is_flag=True, help="Of a model file instead of the project file.")
+@click.pass_context
+def config_schema(ctx: click.Context, /, **given: Any) -> None:
+    """The JSON Schema of the project file, installed connectors included."""
+    _do(ctx, "config:schema", given)
+
+
+@config.command("show")
+@_json
+@click.pass_context
+def config_show(ctx: click.Context, /, **given: Any) -> None:
+    """Every value in force and where it comes from; secrets are masked."""
+    _do(ctx, "config:show", given)
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    init, demo, check, setup, plan, run, daemon, explain, override, status, config,
+)  # fmt: skip

@@ -1,0 +1,116 @@
+"""`init`: a first project in an empty folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import click
+import orjson
+
+from syncer.app import examples, settings_classes
+from syncer.errors import ConfigError
+from syncer.settings import json_schema
+
+_QUESTIONS = (
+    ("crm", "Which CRM?", "hubspot"),
+    ("preset", "Start from?", "b2b-saas"),
+    ("language", "Language of messages?", "en"),
+)
+_FIELDS = {"b2b-saas": {"unsubscribed": "hs_email_optout"}}  # preset -> the model's names of HubSpot's own fields
+_MAPPING = """\
+    fields:                          # names in the model that are called otherwise in this CRM
+{}"""
+_PROJECT = """\
+# yaml-language-server: $schema=./.syncer/syncer.schema.json
+version: 1
+timezone: {timezone}
+language: {language}
+
+connections:
+  crm:
+    type: {crm}
+    token: ${{HUBSPOT_TOKEN}}          # a service key, or the token of a private app; its place is .env
+{fields}    write:                           # created by: syncer setup --apply
+      score: ls_score
+      stage: ls_stage
+      reasons: ls_score_reasons
+      lifecyclestage:                # HubSpot's own stage, only ever moved forward
+        mql: marketingqualifiedlead
+        sql: salesqualifiedlead
+
+sync:
+  every: 15m
+  max_stage_changes: 200             # the fuse: a run that would move more leads waits for a person
+  max_handoffs: 50
+
+models: models/{preset}.yml
+
+# Who is told when a lead becomes SQL. Every key is explained in the documentation's example.
+# handoff:
+#   when: sql
+#   notifiers:
+#     team: {{type: slack, url: "${{SLACK_WEBHOOK_URL}}"}}
+#   notify: [team]
+"""
+_ENV = """\
+# Copy to .env and fill in; .env never goes into git.
+HUBSPOT_TOKEN=
+# SLACK_WEBHOOK_URL=
+# SYNCER_DATABASE_URL=postgresql://user:password@host/syncer
+"""
+_IGNORE = ".env\n*.db\n*.db-*\n.syncer/plans/\n"
+
+
+def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: str | None) -> None:
+    if timezone not in available_timezones():
+        raise click.BadParameter(f"no time zone is called '{timezone}'; write one like Europe/Madrid")
+    chosen = {
+        name: given[name] or (first if yes else _ask(ctx, name, question, first))
+        for name, question, first in _QUESTIONS
+    }
+    preset = chosen["preset"]
+    fields = "".join(f"      {ours}: {theirs}\n" for ours, theirs in _FIELDS.get(preset, {}).items())
+    project = _PROJECT.format(timezone=timezone, fields=_MAPPING.format(fields) if fields else "", **chosen)
+    texts = {"syncer.yml": project, ".env.example": _ENV, ".gitignore": _IGNORE}
+    copies = {f"models/{preset}.yml": examples() / "models" / f"{preset}.yml"}
+    copies |= {f"lists/{path.name}": path for path in sorted((examples() / "lists").iterdir())}
+    _refuse_overwriting(folder, [*texts, *copies])
+    _write(folder, texts, copies)
+    go = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"Next:  {go}cp .env.example .env   (put the token in it), then   syncer check")
+
+
+def _ask(ctx: click.Context, name: str, question: str, first: str) -> str:
+    """With the choices as they stand in the command's option."""
+    option = next(each for each in ctx.command.params if each.name == name)
+    answer: str = click.prompt(question, type=option.type, default=first)
+    return answer
+
+
+def _refuse_overwriting(folder: Path, names: list[str]) -> None:
+    there = [name for name in names if (folder / name).exists() and name != ".gitignore"]
+    if there:
+        raise ConfigError(f"{folder}: {', '.join(there)} exists already; choose an empty folder", code="SY090")
+
+
+def _write(folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None:
+    try:
+        for name, text in texts.items():
+            if not (folder / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
+                click.echo(f"  created {name}")
+        for name, source in copies.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if not (folder / name).exists():
+                shutil.copy(source, folder / name)
+                click.echo(f"  created {name}")
+        schema = folder / ".syncer" / "syncer.schema.json"
+        schema.parent.mkdir(exist_ok=True)
+        schema.write_bytes(orjson.dumps(json_schema(settings_classes()), option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written: {error.strerror}; choose another folder", code="SY090"
+        ) from error

@@ -1,0 +1,228 @@
+"""`plan` and `run`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from syncer.app import App
+from syncer.cli.output import app_of, points, print_json, progress, show, signed, stopping, table
+from syncer.cli.saved import SavedPlan
+from syncer.errors import SyncerError
+from syncer.log import redact
+from syncer.model import Decision, LeadPlan, RecordKey
+from syncer.planning import Limits, shown
+from syncer.run import Asked, Report, apply_saved
+from syncer.run import plan as make_plan
+from syncer.run import sync as run_once
+from syncer.store import Store, decisions, mirror
+
+_SHOWN_ROWS = 30
+_SHOWN_REASONS = 3
+_TROUBLES = ("refused", "rejected")
+
+
+def plan(ctx: click.Context, connection: str | None, full: bool, every: bool, out: Path | None, as_json: bool) -> None:
+    with app_of(ctx) as app, stopping(app):
+        name = app.connection(connection).name
+        with progress(name) as moves:
+            report = make_plan(app.parts(name, moves), Asked(full=full))
+        saved = SavedPlan.of(app, name, report.run)
+        path = saved.write(out, app.process.config.parent)
+        if as_json:
+            print_json("syncer.plan/1", _plan_json(app.store, saved, report, path))
+        else:
+            _print_plan(app, saved, report, path, every)
+    _raise_first(report.failures.values())
+
+
+def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_json: bool, **flags: Any) -> None:
+    really = flags["yes_really"]
+    asked = Asked(
+        full=flags["full"],
+        limits=None if really is None else Limits(really, really),
+        notify=not flags["no_notify"],
+        notify_model_changes=flags["notify_model_changes"],
+    )
+    with app_of(ctx) as app, stopping(app):
+        done = [_carried_out(app, plan_file, asked)] if plan_file else [
+            _ran(app, each.name, asked) for each in app.chosen(connection) if not app.stop.is_set()
+        ]  # fmt: skip
+    if as_json:
+        print_json("syncer.run/1", {"runs": [outcome_json(*each) for each in done]})
+    else:
+        for name, outcome in done:
+            if isinstance(outcome, Report):
+                click.echo(report_line(name, outcome))
+                if any(outcome.counts[each] for each in _TROUBLES):
+                    click.echo(f"{name}: `syncer status` says what the CRM did not take, and why", err=True)
+    # What a person must mend comes last, when everything else is done; its class gives the exit code.
+    for _, outcome in done:
+        _raise_first([outcome] if isinstance(outcome, SyncerError) else outcome.failures.values())
+
+
+Outcome = Report | SyncerError
+
+
+def _carried_out(app: App, plan_file: Path, asked: Asked) -> tuple[str, Outcome]:
+    saved = SavedPlan.read(plan_file, app)
+    with progress(saved.connection) as moves:
+        return saved.connection, apply_saved(app.parts(saved.connection, moves), saved.run, asked)
+
+
+def _ran(app: App, name: str, asked: Asked) -> tuple[str, Outcome]:
+    """One connection's run; that it failed does not keep the others from theirs."""
+    try:
+        with progress(name) as moves:
+            return name, run_once(app.parts(name, moves), asked)
+    except SyncerError as failure:
+        return name, failure
+
+
+def _raise_first(failures: Iterable[SyncerError]) -> None:
+    for failure in failures:
+        raise failure
+
+
+def outcome_json(name: str, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, SyncerError):
+        return {"connection": name, "outcome": "failed", "error": redact(outcome.message), "code": outcome.code}
+    return {
+        "run": outcome.run,
+        "connection": name,
+        "outcome": outcome.outcome,
+        "counts": dict(outcome.counts),
+        "failures": {stream: redact(failure.message) for stream, failure in outcome.failures.items()},
+    }
+
+
+def report_line(name: str, report: Report) -> str:
+    """What a run did, in one line; what is nothing is left out but for the first three."""
+    counts = report.counts
+    always = [
+        f"read {counts['read']:,} leads, {counts['activities']:,} activities",
+        f"scored {counts['scored']:,}",
+        f"written {counts['written']:,}",
+    ]
+    sometimes = {
+        "stage_changes": "changed stage",
+        "handoffs": "handed over",
+        "notices_sent": "messages sent",
+        "notices_postponed": "messages put off",
+        "notices_uncertain": "messages uncertain",
+        "notices_dead": "messages dead",
+        "kept_by_people": "kept as people set them",
+        "refused": "refused",
+        "rejected": "rejected",
+        "unreadable": "unreadable",
+    }
+    more = [f"{counts[key]:,} {words}" for key, words in sometimes.items() if counts[key]]
+    calls = f"{counts['read_calls']:,} read calls, {counts['write_calls']:,} write calls"
+    return f"{name}: run {report.run} {report.outcome} · {' · '.join([*always, *more, calls])}"
+
+
+def _moving(store: Store, run: int) -> list[LeadPlan]:
+    with store.reading() as tx:
+        return [each for plans in decisions.plan_of(tx, run) for each in plans if each.decision.moved or each.handoff]
+
+
+def _print_plan(app: App, saved: SavedPlan, report: Report, path: Path, every: bool) -> None:
+    moving = _moving(app.store, report.run)
+    names = _names(app.store, moving)
+    rows = [_row(each, names) for each in (moving if every else moving[:_SHOWN_ROWS])]
+    if rows:
+        show(table([("Lead", "left"), ("Stage", "left"), ("Score", "right"), ("Why", "left")], rows))
+    if len(rows) < len(moving):
+        show(f"… {len(moving) - len(rows):,} more: --all")
+    if rows:
+        click.echo()
+    show(_stage_table(app, saved.connection, report))
+    counts = report.counts
+    first = sum(count for (before, _), count in report.moves.items() if before is None)
+    new = f"{first:,} leads get their first stage · " if first else ""
+    show(
+        f"\nPlan: {new}{counts['stage_changes']:,} leads change stage · {counts['changes']:,} records to update"
+        f" · {counts['handoffs']:,} hand-offs"
+    )
+    click.echo(f"Nothing was written. To do exactly this:  syncer run --plan {path}")
+
+
+def _row(each: LeadPlan, names: dict[int, str]) -> list[str]:
+    decision = each.decision
+    before = decision.before.stage if decision.before else "new"
+    was = "" if decision.previous_total is None else f"{shown(decision.previous_total)} → "
+    score = f"{was}{shown(decision.score.total)}"
+    told = "tell sales: " if each.handoff else ""
+    return [_name(decision.lead, names), f"{before} → {decision.after.stage}", score, f"{told}{_why(decision)}"]
+
+
+def _why(decision: Decision) -> str:
+    """The strongest reasons, behind what stands above all points."""
+    held = {"person": "set by a person", "veto": decision.veto or "a veto rule"}.get(decision.after.held_by)
+    model = "the model changed" if decision.after.cause == "model" else None
+    lines = sorted(decision.score.contributions, key=lambda line: (-abs(line.hundredths), line.rule))
+    reasons = [f"{signed(line.hundredths)} {line.name}" for line in lines[:_SHOWN_REASONS]]
+    return " · ".join([*filter(None, (held, model)), *reasons])
+
+
+def _stage_table(app: App, connection: str, report: Report) -> Table:
+    """How many leads stand in each stage now and after the plan; the hottest first."""
+    with app.store.reading() as tx:
+        now: Counter[str] = Counter(decisions.stage_counts(tx, connection))
+    entered: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for (before, after), leads in report.moves.items():
+        if before != after:
+            entered[after] += leads
+            left[before or ""] += leads
+    stages = [*reversed(app.project.stages), *(stage for stage in now if stage not in app.project.stages)]
+    rows = [[stage, *(f"{count:,}" for count in (now[stage], now[stage] + entered[stage] - left[stage],
+                                                entered[stage], left[stage]))] for stage in stages]  # fmt: skip
+    return table([("Stage", "left"), ("now", "right"), ("after", "right"), ("in", "right"), ("out", "right")], rows)
+
+
+def _plan_json(store: Store, saved: SavedPlan, report: Report, path: Path) -> dict[str, Any]:
+    moving = list(_moving(store, report.run))
+    names = _names(store, moving)
+    return {
+        "run": report.run,
+        "connection": saved.connection,
+        "file": str(path),
+        "counts": dict(report.counts),
+        "leads": [_lead_json(each, names) for each in moving],
+    }
+
+
+def _lead_json(each: LeadPlan, names: dict[int, str]) -> dict[str, Any]:
+    decision = each.decision
+    return {
+        "lead": _name(decision.lead, names),
+        "records": [str(change.record) for change in each.changes],
+        "from": decision.before.stage if decision.before else None,
+        "to": decision.after.stage,
+        "held_by": decision.after.held_by,
+        "cause": decision.after.cause,
+        "previous_total": None if decision.previous_total is None else points(decision.previous_total),
+        "total": points(decision.score.total),
+        "handoff": each.handoff is not None,
+        "contributions": [
+            {"rule": line.rule, "name": line.name, "dimension": line.dimension, "points": points(line.hundredths)}
+            for line in decision.score.contributions
+        ],
+    }
+
+
+def _name(lead: int, names: dict[int, str]) -> str:
+    return names.get(lead, f"lead {lead}")
+
+
+def _names(store: Store, plans: Sequence[LeadPlan]) -> dict[int, str]:
+    """Lead -> how people know it: its e-mail, else its record."""
+    with store.reading() as tx:
+        known: dict[int, tuple[RecordKey, str | None]] = mirror.faces(tx, [each.decision.lead for each in plans])
+    return {lead: email or str(key) for lead, (key, email) in known.items()}

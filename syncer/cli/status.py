@@ -1,0 +1,142 @@
+"""`status`: how things stand, for people and for a container's health check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from syncer.app import App
+from syncer.cli.output import ago, app_of, day_and_time, print_json, show, table
+from syncer.errors import ConfigError, NotFound
+from syncer.handoff.text import one_line
+from syncer.log import redact
+from syncer.model import Run
+from syncer.settings import duration
+from syncer.store import decisions, leases, mirror, outbox, runs, write_backs
+
+_HEALTHY = ("ok", "partial")
+_BAD = ("failed", "crashed")
+_LAST_RUNS = 96
+_SHOWN_REASONS = 5
+
+
+def status(ctx: click.Context, max_age: str | None, quiet: bool, as_json: bool) -> None:
+    oldest = _age(max_age)
+    with app_of(ctx) as app:
+        now = app.clock()
+        connections = {each.name: _connection(app, each.name) for each in app.project.connections}
+        stale = [name for name, each in connections.items() if _stale(each["last_good"], oldest, now)]
+        if as_json:
+            print_json("syncer.status/1", {"healthy": not stale, "stale": stale, "connections": connections})
+        elif not quiet:
+            for name, each in connections.items():
+                _print(name, each, (now, app.project.timezone))
+    if stale:
+        if not quiet:
+            click.echo(f"stale: {', '.join(stale)} had no good run for {max_age}", err=True)
+        ctx.exit(NotFound.exit_code)
+
+
+def _age(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise ConfigError(f"--max-age: {error}", code="SY006") from error
+
+
+def _connection(app: App, name: str) -> dict[str, Any]:
+    with app.store.reading() as tx:
+        last = runs.last(tx, name, _LAST_RUNS)
+        held = leases.holder_of(tx, name)
+        counts = decisions.stage_counts(tx, name)
+        return {
+            "leads": mirror.count(tx, name),
+            "stages": {stage: counts[stage] for stage in app.project.stages if stage in counts},
+            "last_run": _run_json(last[0]) if last else None,
+            "last_good": next((run.finished_at for run in last if run.outcome in _HEALTHY), None),
+            "failed_runs": sum(run.outcome in _BAD for run in last),
+            "last_failure": next((_run_json(run) for run in last if run.outcome in _BAD), None),
+            "runs": len(last),
+            "next_run": runs.due_at(tx, name),
+            "held_by": held[0] if held and held[1] > app.clock() else None,
+            "write_backs": write_backs.counts(tx, name),
+            "refused": _reasons(write_backs.troubles(tx, name)),
+            "notices": outbox.counts(tx, name),
+            "rejected": len(mirror.rejections(tx, name)),
+        }
+
+
+def _reasons(troubles: Sequence[write_backs.Trouble]) -> dict[str, int]:
+    """Why the CRM did not take something -> how many records; the most frequent first."""
+    counts = Counter(redact(each.reason) for each in troubles)
+    return dict(counts.most_common(_SHOWN_REASONS))
+
+
+def _run_json(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "outcome": run.outcome,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "counts": dict(run.counts),
+        "error": redact(run.error) if run.error else None,
+    }
+
+
+def _stale(last_good: datetime | None, oldest: timedelta | None, now: datetime) -> bool:
+    return oldest is not None and (last_good is None or now - last_good > oldest)
+
+
+def _print(name: str, each: Mapping[str, Any], here: tuple[datetime, str]) -> None:
+    """`here`: the present, and the time zone it is told in."""
+    stages = ", ".join(f"{stage} {count:,}" for stage, count in each["stages"].items())
+    rows = [
+        ["leads", f"{each['leads']:,}" + (f": {stages}" if stages else "")],
+        ["last run", _told(each["last_run"], here) if each["last_run"] else "none yet: `syncer run`, `syncer daemon`"],
+        *([["", f"{each['held_by']} is at work on it"]] if each["held_by"] else []),
+        *([["failures", _failures(each, here)]] if each["failed_runs"] else []),
+        ["next run", _due(each["next_run"], here) if each["next_run"] else "when the daemon runs"],
+        ["to write", _counts(each["write_backs"])],
+        *(
+            [
+                ["" if number else "refused", one_line(f"{reason} ({count:,} x)")]
+                for number, (reason, count) in enumerate(each["refused"].items())
+            ]
+        ),
+        ["messages", _counts(each["notices"])],
+        *([["unreadable", f"{each['rejected']:,} records of the CRM"]] if each["rejected"] else []),
+    ]
+    show(name, style="bold")
+    show(table([("", "left"), ("", "left")], rows, headed=False), indent=2)
+
+
+def _told(run: Mapping[str, Any], here: tuple[datetime, str]) -> str:
+    ended = run["finished_at"]
+    took = f", took {(ended - run['started_at']).total_seconds():.1f} s" if ended else ""
+    error = f": {one_line(run['error'])}" if run["error"] else ""
+    return f"{run['run']} {run['outcome']}, {_when(ended or run['started_at'], here)}{took}{error}"
+
+
+def _failures(each: Mapping[str, Any], here: tuple[datetime, str]) -> str:
+    run, last = each["last_failure"], each["last_run"]
+    latest = "" if run["run"] == last["run"] else f", the latest {_told(run, here)}"
+    return f"{each['failed_runs']} of the last {each['runs']} runs{latest}"
+
+
+def _when(moment: datetime, here: tuple[datetime, str]) -> str:
+    now, timezone = here
+    return f"{ago(moment, now)} ({day_and_time(moment, timezone)})"
+
+
+def _due(moment: datetime, here: tuple[datetime, str]) -> str:
+    return f"{'due ' if moment <= here[0] else ''}{_when(moment, here)}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"

@@ -1,0 +1,104 @@
+"""`init` and `config`: a first project, and what is in force in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+
+from syncer.cli import cli
+from tests.runs.house import ENVIRONMENT, House
+from tests.settings.test_schema import Checker
+
+TOKEN = {"HUBSPOT_TOKEN": "a-token-of-some-length"}
+PRESETS = ("b2b-saas", "education", "demo")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def typed(*words: str, text: str = "") -> Result:
+    kept = {name: None for name in os.environ if name.startswith("SYNCER_")}
+    return CliRunner().invoke(cli, words, input=text, env={**kept, **TOKEN}, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_init_writes_passes_check_and_its_own_schema(here: Path, preset: str) -> None:
+    made = typed("init", "--yes", "--preset", preset)
+    assert made.exit_code == 0, made.output
+    checked = typed("check", "--offline")
+    assert checked.exit_code == 0, checked.output
+    assert "no errors" in checked.stdout
+    project = YAML(typ="safe").load((here / "syncer.yml").read_text())
+    schema = orjson.loads((here / ".syncer" / "syncer.schema.json").read_bytes())
+    assert Checker(schema).fits(project)
+    assert not Checker(schema).fits({**project, "lenguage": "es"})
+    assert typed("config", "schema").stdout.strip() == orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode()
+
+
+def test_init_asks_for_what_is_not_given(here: Path) -> None:
+    made = typed("init", "here", "--preset", "demo", text="hubspot\nes\n")
+    assert made.exit_code == 0, made.output
+    assert "Which CRM? (hubspot) [hubspot]" in made.stdout
+    assert "Language of messages? (en, es) [en]" in made.stdout
+    assert "Start from?" not in made.stdout
+    assert "language: es" in (here / "here" / "syncer.yml").read_text()
+    assert "Next:  cd here && cp .env.example .env" in made.stdout
+
+
+def test_init_puts_no_secret_into_what_goes_into_git(here: Path) -> None:
+    typed("init", "--yes")
+    assert "token: ${HUBSPOT_TOKEN}" in (here / "syncer.yml").read_text()
+    assert (here / ".gitignore").read_text().splitlines()[0] == ".env"
+    assert "HUBSPOT_TOKEN=\n" in (here / ".env.example").read_text()
+
+
+def test_init_overwrites_nothing(here: Path) -> None:
+    (here / "syncer.yml").write_text("mine\n")
+    refused = typed("init", "--yes")
+    assert refused.exit_code == 2
+    assert "syncer.yml exists already" in refused.stderr
+    assert (here / "syncer.yml").read_text() == "mine\n"
+    assert [path.name for path in here.iterdir()] == ["syncer.yml"]
+
+
+def test_a_time_zone_that_is_none_is_refused_before_anything_is_written(here: Path) -> None:
+    refused = typed("init", "--yes", "--timezone", "Mars/Base")
+    assert refused.exit_code == 2
+    assert "no time zone is called 'Mars/Base'" in refused.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_stopping_a_question_leaves_nothing_behind(here: Path) -> None:
+    stopped = typed("init", text="")
+    assert stopped.exit_code == 130
+    assert list(here.iterdir()) == []
+
+
+def test_config_show_masks_secrets_and_says_where_each_value_comes_from(house: House) -> None:
+    result = house.cli("config", "show")
+    assert result.exit_code == 0, result.output
+    assert 'connections.crm.token = "***"  [env HUBSPOT_TOKEN]' in result.stdout
+    lines = (house.folder / "syncer.yml").read_text().splitlines()
+    line = 1 + next(number for number, text in enumerate(lines) if "max_stage_changes" in text)
+    assert f"sync.max_stage_changes = 200  [syncer.yml:{line}]" in result.stdout
+    assert 'sync.every = "15m"  [default]' in result.stdout
+    settings = house.json("config", "show")["settings"]
+    assert settings["connections.crm.token"] == {"value": "***", "origin": "env HUBSPOT_TOKEN"}
+    for secret in ENVIRONMENT.values():
+        assert secret not in result.output
+
+
+def test_the_schema_of_a_model_fits_the_examples() -> None:
+    schema = Checker(orjson.loads(typed("config", "schema", "--model").stdout))
+    models = Path(__file__).parents[2] / "config" / "models"
+    for path in models.glob("*.yml"):
+        assert schema.fits(YAML(typ="safe").load(path.read_text())), path.name
+    assert not schema.fits({"fit": {"rules": "none"}})

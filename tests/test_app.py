@@ -1,0 +1,81 @@
+"""The composition root: from files and environment to the parts of a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import connectors
+from connectors.hubspot import HubSpot
+from syncer import app as root
+from syncer.app import connector_class, examples, opened, read_project, registry, settings_classes
+from syncer.errors import ConfigError, NotFound
+from syncer.settings import process_settings
+from tests.runs.house import ENVIRONMENT, House, house_on
+
+
+@pytest.fixture
+def house(tmp_path: Path, sqlite_template: Path) -> Iterator[House]:
+    shutil.copy(sqlite_template, tmp_path / "syncer.db")
+    with house_on(tmp_path, f"sqlite:///{tmp_path / 'syncer.db'}") as built:
+        yield built
+
+
+def plug_in(monkeypatch: pytest.MonkeyPatch, **types: str) -> None:
+    """Pretend that packages with these entry points are installed."""
+    points = [EntryPoint(name, target, "syncer.connectors") for name, target in types.items()]
+    monkeypatch.setattr(root, "entry_points", lambda *, group: [each for each in points if each.group == group])
+
+
+def test_an_installed_package_adds_its_connector_and_replaces_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug_in(monkeypatch, memory="tests.connectors.memory:Memory", hubspot="somewhere.else:HubSpot")
+    assert registry() == {"memory": "tests.connectors.memory.Memory", **connectors.REGISTRY}
+    assert connector_class("hubspot") is HubSpot
+    assert set(settings_classes()) == {"memory", "hubspot"}
+
+
+def test_a_broken_package_of_somebody_else_breaks_only_those_who_use_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, broken="no.such.package:Connector")
+    assert "broken" not in settings_classes()
+    with pytest.raises(ConfigError, match="connector 'broken' cannot be loaded"):
+        connector_class("broken")
+    with house.app() as app:
+        assert app.connection().type == "hubspot"
+
+
+def test_the_only_connection_needs_no_name_and_a_wrong_name_lists_the_right_ones(house: House) -> None:
+    with house.app() as app:
+        assert app.connection().name == "crm"
+        assert app.chosen(None) == app.chosen("crm") == (app.connection(),)
+        with pytest.raises(NotFound, match="no connection is called 'crn'; there are: crm"):
+            app.connection("crn")
+
+
+def test_a_project_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
+    process = process_settings(tmp_path, config=tmp_path / "syncer.yml")
+    with pytest.raises(ConfigError, match="`syncer init`"):
+        read_project(process, ENVIRONMENT)
+
+
+def test_a_project_that_is_wrong_touches_no_database(house: House, tmp_path: Path) -> None:
+    (house.folder / "syncer.yml").write_text("version: 2\n")
+    new = tmp_path / "new.db"
+    process = process_settings(tmp_path, config=house.folder / "syncer.yml", database_url=f"sqlite:///{new}")
+    with pytest.raises(ConfigError), opened(process, ENVIRONMENT):
+        raise AssertionError("it must not open")
+    assert not new.exists()
+
+
+def test_every_opening_is_another_holder_so_that_leases_tell_them_apart(house: House) -> None:
+    with house.app() as first, house.app() as second:
+        assert first.holder != second.holder
+
+
+def test_the_examples_are_found() -> None:
+    assert (examples() / "models" / "demo.yml").is_file()
