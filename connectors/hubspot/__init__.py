@@ -28,8 +28,8 @@ __all__ = ["HubSpot"]
 class HubSpot:
     """One portal, as a source and a destination. One thread at a time.
 
-    `calls` counts the requests sent so far, repeated ones too. Deleted contacts are found by `ids` (search never shows
-    them) and when they are asked for by id.
+    `calls` counts the requests sent so far, repeated ones too. A pull never shows deleted contacts (search does not
+    know them): the reconcile sweep finds them (`syncer run --full`, which calls `ids`), and so does asking by id.
     """
 
     Settings: ClassVar[type[BaseModel]] = hubspot_settings.Settings
@@ -37,7 +37,7 @@ class HubSpot:
     def __init__(self, name: str, settings: hubspot_settings.Settings, wanted: Wanted) -> None:
         self._client = Client(name, settings, wanted)
         self._reader = Reader(name, settings, wanted, self._client)
-        self._writer = Writer(settings, wanted, self._client, self._reader)
+        self._writer = Writer(name, settings, wanted, self._client, self._reader)
         self._setup = Setup(name, settings, wanted, self._client)
         self._check = Check(name, settings, wanted, self._client)
         self.streams: tuple[str, ...] = self._reader.streams

@@ -16,8 +16,6 @@ from connectors.hubspot.values import Json
 
 MOST_REQUESTS = 64  # for one batch of 100; a single culprit needs 15
 GONE = "it is gone from HubSpot"
-_NOBODY_MAY = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "CALCULATED_PROPERTY"})
-"""Codes that condemn a property whatever its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,17 @@ class Delivered:
     left_out: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def send(client: Client, what: str, parcels: Iterable[Parcel], *, split_by: str | None = None) -> dict[str, Delivered]:
+def send(
+    client: Client,
+    what: str,
+    parcels: Iterable[Parcel],
+    *,
+    split_by: str | None = None,
+    needed: frozenset[str] = frozenset(),
+) -> dict[str, Delivered]:
     """Write parcels (at most 100, one for a record) and say how each ended. `split_by` names a property with few
-    values: a refusal of it is searched value by value, not record by record."""
+    values: a refusal of it is searched value by value, not record by record. `Refused` where a property of `needed` is
+    missing or read-only: no record is to blame for that."""
     ended: dict[str, Delivered] = {}
     waiting = [list(parcels)]
     for _ in range(MOST_REQUESTS):
@@ -57,6 +63,8 @@ def send(client: Client, what: str, parcels: Iterable[Parcel], *, split_by: str 
         try:
             answer = _update(client, what, batch)
         except Refused as refusal:
+            if needed.intersection(refusal.problem.condemned):
+                raise
             if not _one_more_try(batch, refusal.problem, split_by, waiting):
                 ended |= _culprit(batch[0], refusal.problem)
         else:
@@ -78,8 +86,9 @@ def _update(client: Client, what: str, batch: list[Parcel]) -> Json:
 def _one_more_try(batch: list[Parcel], problem: Problem, split_by: str | None, waiting: list[list[Parcel]]) -> bool:
     """Queue smaller or repaired batches; False where the batch is one record and nothing is left to try."""
     named = {name for name in problem.properties if any(name in each.values for each in batch)}
-    if named and (len(batch) == 1 or _NOBODY_MAY.intersection(problem.codes)):
-        repaired = [each.without(named, problem.message) for each in batch]
+    hopeless = named.intersection(problem.condemned) or (named if len(batch) == 1 else set())
+    if hopeless:
+        repaired = [each.without(hopeless, problem.message) for each in batch]
         if len(batch) > 1 or repaired[0].values:
             waiting.append(repaired)
             return True

@@ -10,7 +10,7 @@ from connectors.hubspot.client import Client
 from connectors.hubspot.lookups import definitions
 from connectors.hubspot.people import LIFECYCLE
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.setup import targets
+from connectors.hubspot.setup import problem_code, targets
 from connectors.hubspot.values import Json
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError
@@ -98,8 +98,7 @@ class Check:
                 message = f"{self._name}: the property {target.name} does not exist in HubSpot yet"
                 yield Finding("fields", "warning", message, "SY043", "`syncer setup` creates it")
             elif problem := target.problem(found):
-                code = "SY045" if "options" in problem else "SY044"
-                yield Finding("fields", "error", f"{self._name}: {problem}", code)
+                yield Finding("fields", "error", f"{self._name}: {problem}", problem_code(problem))
 
     def _unmapped(self, known: dict[str, Json]) -> Iterator[Finding]:
         ours = self._settings.write.lifecyclestage

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from connectors.hubspot.client import Client, next_after
 from connectors.hubspot.values import Json, text
 from syncer.errors import TemporaryError
+from syncer.log import redact
 
 BATCH = 100  # HubSpot's limit for a batch read or update (its batch guide)
 BATCH_WITH_HISTORY = 50
@@ -103,18 +104,28 @@ def not_found(answer: Json) -> frozenset[str]:
 
 
 def associations(client: Client, here: str, there: str, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each id of `here` the ids of `there` tied to it. Each `from` is paged by itself."""
+    """For each id of `here` the ids of `there` tied to it; none where HubSpot says that there are none. Each `from` is
+    paged by itself. TemporaryError where HubSpot could not tell for some: that is not the same as no ties."""
     found: dict[str, dict[str, None]] = {each: {} for each in ids}
     for chunk in chunks(found, ASSOCIATION_BATCH):
         waiting: list[dict[str, str]] = [{"id": each} for each in chunk]
         while waiting:
             what = f"reading the {there} of {here}"
             answer = client.post(what, client.paths.associations(here, there), {"inputs": waiting})
+            _only_untied(what, answer)
             following = [each for row in answer["results"] if (each := _note_ties(row, found))]
             if any(each in waiting for each in following):
                 raise TemporaryError(f"{what}: HubSpot's pages go round in a circle", code="SY042")
             waiting = following
     return {each: tuple(tied) for each, tied in found.items()}
+
+
+def _only_untied(what: str, answer: Json) -> None:
+    """TemporaryError for errors other than "not found": NO_ASSOCIATIONS_FOUND is of that category, too."""
+    errors = [each if isinstance(each, dict) else {} for each in answer.get("errors") or ()]
+    if other := [each for each in errors if each.get("category") != "OBJECT_NOT_FOUND"]:
+        told = redact(str(other[0].get("message") or other[0].get("category") or "it does not say why"))[:200]
+        raise TemporaryError(f"{what}: HubSpot could not tell for some ({len(other)} errors): {told}", code="SY042")
 
 
 def _note_ties(row: Json, found: dict[str, dict[str, None]]) -> dict[str, str] | None:

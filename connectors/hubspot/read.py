@@ -2,14 +2,14 @@
 
 Search is an index, not the truth: it lags, shows strangers, and ends at 10,000 results. So it is asked only for ids,
 in a fixed window of modified times that ends behind the present and overlaps the one before, sorted and continued by
-id; the values are read by id. What search cannot show is found by a new full load (calculated properties) and by `ids`
-(deleted ones).
+id; the values are read by id. What search cannot show is found by `syncer run --full`: its new load reads calculated
+properties, and its reconcile sweep, which calls `ids`, finds the deleted ones.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -115,6 +115,7 @@ class Reader:
         self._wanted = wanted
         self._client = client
         self._known: tuple[Account, Owners] | None = None
+        self._definitions: Mapping[str, Json] | None = None
         self._checked_fields = False
         self._told_owners = False
         self.streams = (people.CONTACTS, *_activity_streams(settings, wanted))
@@ -133,7 +134,8 @@ class Reader:
         yield from self._window(stream, self._following(position))
 
     def ids(self, name: str) -> Iterator[Sequence[str]]:
-        """Every id there is, page by page, from the list: search is an index. Archived ones are absent."""
+        """Every id there is, page by page, from the list: search is an index. Archived ones are absent, so the
+        reconcile sweep of `syncer run --full` takes what is stored and not named here for deleted."""
         what, path = f"listing {name}", self._client.paths.objects(self._stream_kind(name))
         for answer in self._client.pages(what, path, {"limit": str(LIST_PAGE), "properties": "hs_object_id"}):
             yield tuple(str(row["id"]) for row in answer["results"])
@@ -145,6 +147,16 @@ class Reader:
             self._known = (account or self._client.account(), self._owners())
         account, owners_ = self._known
         return people.Lens(self._name, self._settings, self._wanted, account, owners_, self._client.now())
+
+    @property
+    def has_definitions(self) -> bool:
+        return self._definitions is not None
+
+    def definitions(self, *, anew: bool = False) -> Mapping[str, Json]:
+        """The contact's properties by name, as they were when this connector asked last; `anew` asks now."""
+        if anew or self._definitions is None:
+            self._definitions = definitions(self._client)
+        return self._definitions
 
     def fetch(self, stream: Stream, ids: Sequence[str]) -> Found:
         return fetch(self._client, Question(stream.kind, stream.properties), ids)
@@ -173,6 +185,10 @@ class Reader:
         expected: int | None = None
         while True:
             answer = self._search(stream, position)
+            if position.after is None and not answer["results"] and _total_of(answer):
+                # Rows may leave the window while later pages are asked for, never before the first one.
+                message = f"{self._name}: searching {stream.kind} tells of {_total_of(answer)} and shows none"
+                raise TemporaryError(message, code="SY042")
             expected = _total_of(answer) if expected is None else expected
             ids, last = boundary(answer["results"], stream.modified, position)
             done = not (answer["results"] and _goes_on(answer))
@@ -243,7 +259,7 @@ class Reader:
             return
         self._checked_fields = True
         try:
-            known = definitions(self._client)
+            known = self.definitions()
         except ConfigError:  # the scope to look at properties is not needed to read them
             return
         names = people.mapped(self._settings, self._wanted)

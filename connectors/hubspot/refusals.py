@@ -24,6 +24,8 @@ _LONGEST_MESSAGE = 400
 _PAUSE_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}  # HubSpot's own Node client waits as long
 _LOCK_S = 2.0  # a lock of HubSpot's lasts that long (its error guide)
 _MOVING_S = 3600.0
+_NOBODY_MAY = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "CALCULATED_PROPERTY"})
+"""Codes that condemn a property whatever its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Problem:
     policy: str = ""  # of a 429: SECONDLY, TEN_SECONDLY_ROLLING, DAILY
     scopes: tuple[str, ...] = ()  # any of these would open the door
     properties: tuple[str, ...] = ()  # named as wrong
+    condemned: tuple[str, ...] = ()  # of these, the ones that no value would suit: missing, read-only
     codes: tuple[str, ...] = ()
     retry_after_s: float | None = None
 
@@ -66,6 +69,7 @@ def read_problem(status: int, body: bytes | str | None, headers: Mapping[str, st
         policy=str(told.get("policyName") or ""),
         scopes=_named(contexts, "requiredGranularScopes") or _named(contexts, "requiredScopes"),
         properties=_named(contexts, "propertyName"),
+        condemned=_condemned(parts, contexts),
         codes=tuple(dict.fromkeys(str(part["code"]) for part in parts if part.get("code"))),
         retry_after_s=_seconds(headers.get("Retry-After")),
     )
@@ -78,6 +82,12 @@ def _named(contexts: list[Any], key: str) -> tuple[str, ...]:
         for name in names if isinstance(names, list) else ():
             found[str(name)] = None
     return tuple(found)
+
+
+def _condemned(parts: list[dict[str, Any]], contexts: list[Any]) -> tuple[str, ...]:
+    """An answer may also tell of bad values of other properties; those are not condemned."""
+    hopeless = [part.get("context") for part in parts if part.get("code") in _NOBODY_MAY]
+    return _named(hopeless, "propertyName") or (_named(contexts, "propertyName") if hopeless else ())
 
 
 def _seconds(written: str | None) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from connectors.hubspot.client import Client
@@ -80,6 +80,28 @@ def targets(settings: Settings, wanted: Wanted) -> dict[str, Target]:
         text = "The strongest reasons for the score"
         found.append(Target(write.reasons, "Lead score reasons", "string", "textarea", text))
     return {each.name: each for each in found}
+
+
+def unfit(name: str, needed: Iterable[Target], known: Mapping[str, Json]) -> ConfigError | None:
+    """Why properties cannot be written to, all of them in one error with the first one's code; None: they can."""
+    found = [lack for target in needed if (lack := _lack(target, known.get(target.name)))]
+    if not found:
+        return None
+    told = "; ".join(problem for _, problem in found)
+    return ConfigError(f"{name}: nothing can be written: {told}; run `syncer setup {name} --apply`", code=found[0][0])
+
+
+def _lack(target: Target, found: Json | None) -> tuple[str, str] | None:
+    """The code and the words for what is wrong with a property."""
+    if found is None or found.get("archived"):
+        return "SY043", f"the contact property {target.name} does not exist in HubSpot, or is archived"
+    problem = target.problem(found)
+    return None if problem is None else (problem_code(problem), problem)
+
+
+def problem_code(problem: str) -> str:
+    """The code of what `Target.problem` tells."""
+    return "SY045" if "lacks the options" in problem else "SY044"
 
 
 class Setup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from connectors.hubspot.client import Client
 from connectors.hubspot.lookups import BATCH, Question, chunks, fetch
 from connectors.hubspot.people import LIFECYCLE
 from connectors.hubspot.read import Reader
+from connectors.hubspot.refusals import Refused
 from connectors.hubspot.settings import Settings
+from connectors.hubspot.setup import targets, unfit
 from connectors.hubspot.values import Json, hundredths, moment, points, text
 from syncer.connector import Wanted
-from syncer.errors import ConfigError
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, Record, RecordKey, Rejected, Standing, Written
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,20 @@ class Ladder:
 class Writer:
     """Writes changes, and reads back."""
 
-    def __init__(self, settings: Settings, wanted: Wanted, client: Client, reader: Reader) -> None:
+    def __init__(self, name: str, settings: Settings, wanted: Wanted, client: Client, reader: Reader) -> None:
+        self._name = name
         self._settings = settings
         self._wanted = wanted
         self._client = client
         self._reader = reader
         self._known: Ladder | None = None
+        everything, write = targets(settings, wanted), settings.write
+        self._needed = [each for each in everything.values() if each.name in (write.score, write.stage)]
+        self._is_ready = False
 
     def read_back(self, records: Sequence[RecordKey]) -> Iterator[Record]:
-        """Each record as it is now. A merged one comes with `merged_into`, and so does what absorbed it."""
+        """Each record as it is now. A merged one comes with `merged_into`, and so does what absorbed it. TemporaryError
+        where HubSpot neither shows a record nor says that it is gone: who is left out here would be written blindly."""
         if not records:
             return
         lens = self._reader.lens()
@@ -104,6 +108,9 @@ class Writer:
         question = Question(people.CONTACTS, names)
         for ids in chunks(dict.fromkeys(key.id for key in records), BATCH):
             found = fetch(self._client, question, ids)
+            if found.silent:
+                message = f"{self._name}: HubSpot gave no answer for {len(found.silent)} of {len(ids)} contacts"
+                raise TemporaryError(f"{message} read back; they are read again later", code="SY042")
             shown: dict[str, Record] = {}
             for asked, row in found.rows.items():
                 mine = str(row["id"])
@@ -112,8 +119,6 @@ class Writer:
                     shown[asked] = lens.absorbed(asked, row)
             yield from shown.values()
             yield from (lens.gone(each) for each in found.gone)
-            for each, reason in found.silent:
-                log.warning("record_not_read_back", extra={"record": each, "reason": reason})
 
     def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         """Who set the stage that each record shows, where it was a person."""
@@ -127,9 +132,12 @@ class Writer:
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
         """Send in batches of 100. A lost answer is repeated: the values are absolute. Of two changes to one record the
-        last counts, and both get its answer."""
+        last counts, and both get its answer. ConfigError, before anything is written, where the property of the score
+        or the stage cannot take it."""
         answers = Counter(change.record.id for change in changes)
         last = {change.record.id: change for change in changes}
+        if last:
+            self._make_sure()
         ladder = self._ladder() if self._settings.write.lifecyclestage and last else Ladder(())
         for ids in chunks(last, BATCH):
             for answer in self._write([self._wish(last[each], ladder) for each in ids]):
@@ -156,12 +164,49 @@ class Writer:
         moved = send(self._client, "writing lifecycle stages", moving) if moving else {}
         gone = {identity for identity, end in moved.items() if end.gone}
         parcels = [Parcel(each.id, each.values) for each in wishes if each.values and each.id not in gone]
-        stage = self._settings.write.stage
-        scored = send(self._client, "writing scores", parcels, split_by=stage) if parcels else {}
+        scored = self._score(parcels) if parcels else {}
         sent = [Sent(each, moved.get(each.id), scored.get(each.id)) for each in wishes]
         read = self._read([each.wish.id for each in sent if not each.failure and each.is_unsure])
         for each in sent:
             yield self._answer(each, read.get(each.wish.id))
+
+    def _score(self, parcels: Sequence[Parcel]) -> Mapping[str, Delivered]:
+        write = self._settings.write
+        needed = frozenset({write.score, write.stage})
+        try:
+            return send(self._client, "writing scores", parcels, split_by=write.stage, needed=needed)
+        except Refused as refusal:  # a property went after we had looked at it, or we may not look
+            raise self._lost(refusal) from refusal
+
+    def _lost(self, refusal: Refused) -> ConfigError:
+        """What to say of a needed property that HubSpot refused whatever its value."""
+        self._is_ready = False
+        problem = refusal.problem
+        if found := self._unfit(anew=True):
+            return found
+        code = "SY043" if "PROPERTY_DOESNT_EXIST" in problem.codes else "SY044"
+        names = ", ".join(problem.condemned)
+        message = f"{self._name}: HubSpot takes no value for {names} ({problem.message})"
+        return ConfigError(f"{message}; run `syncer setup {self._name} --apply`", code=code)
+
+    def _make_sure(self) -> None:
+        """That score and stage can be written, once; ConfigError where not. Costs one request, or none where a pull has
+        asked for the properties already; what it saw then is asked again only before it counts as wrong."""
+        if self._is_ready:
+            return
+        old = self._reader.has_definitions
+        error = self._unfit(anew=False)
+        if error and old:
+            error = self._unfit(anew=True)
+        if error:
+            raise error
+        self._is_ready = True
+
+    def _unfit(self, *, anew: bool) -> ConfigError | None:
+        try:
+            return unfit(self._name, self._needed, self._reader.definitions(anew=anew))
+        except ConfigError:  # looking at properties needs a scope that writing does not
+            return None
 
     def _read(self, ids: Sequence[str]) -> Mapping[str, Json]:
         """What HubSpot shows of records whose answers did not show what was sent, or to which nothing was sent."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import orjson
@@ -10,7 +12,7 @@ import pytest
 from connectors.hubspot.write import Writer
 from syncer.connector import Destination
 from syncer.errors import ConfigError, TemporaryError
-from syncer.run import Asked, sync
+from syncer.run import Asked, deliver, sync
 from syncer.store import decisions, leases, mirror
 from tests.runs.house import MODEL, House
 
@@ -256,13 +258,11 @@ def test_two_merged_contacts_are_one_lead_and_nothing_is_written_to_the_dead_id(
     assert base.shown(merged)["ls_stage"] == "mql"
 
 
-def test_a_deleted_contact_leaves_scoring(base: House) -> None:
+def test_a_deleted_contact_leaves_scoring_with_the_next_whole_sweep(base: House) -> None:
     warm = ids(base)[2]
-    base.edit(warm, city="Toledo")
     base.api("DELETE", f"/crm/v3/objects/contacts/{warm}")
-    base.meeting(ids(base)[1])
-    report = base.sync()
-    assert report.outcome == "ok"
+    assert base.sync(Asked(full=True)).counts["reconciled"] == 1
+    assert base.json("status")["connections"]["crm"]["leads"] == 3
 
 
 def test_a_stream_without_its_scope_is_named_and_the_others_go_on(base: House) -> None:
@@ -350,3 +350,138 @@ def test_until_the_whole_base_is_read_nobody_is_told_of_what_was_there(house: Ho
     house.meeting(late)
     house.sync()
     assert len(house.told()) == 1
+
+
+MEETINGS = "activity: meeting, outcome: completed, in_last: 90d"
+PATIENCE = {"status": 477, "headers": {"Retry-After": "86400"}}  # HubSpot moves the portal; for a day
+
+
+def test_history_that_is_read_late_is_written_and_tells_nobody(house: House) -> None:
+    house.setup()
+    ready = house.person(country="ES", jobtitle="Director")
+    house.meeting(ready)
+    house.meeting(ready)
+    house.control("faults", faults=[{"path": "/meetings", **PATIENCE}])
+    assert house.sync().outcome == "partial"
+    assert house.shown(ready)["ls_stage"] == "iql"
+    house.control("faults", faults=[])
+    house.sync()
+    assert house.shown(ready)["ls_stage"] == "sql"
+    assert house.told() == []
+
+
+def test_a_model_that_begins_to_look_at_an_activity_tells_nobody_of_its_past(house: House) -> None:
+    house.write_project(MODEL.replace(MEETINGS, "activity: call"))
+    house.setup()
+    ready = house.person(country="ES", jobtitle="Director")
+    house.meeting(ready)
+    house.meeting(ready)
+    house.sync()
+    house.write_project()
+    house.sync()
+    assert house.shown(ready)["ls_stage"] == "sql"
+    assert house.told() == []
+    house.meeting(ready)
+    later = house.person(country="ES", jobtitle="Director")
+    house.meeting(later)
+    house.meeting(later)
+    house.sync()
+    assert [each["lead"]["record"] for each in house.told()] == [f"crm/contacts/{later}"]
+
+
+def test_a_field_that_a_new_rule_looks_at_is_read_of_everybody(base: House) -> None:
+    fitting = ids(base)[1]
+    base.edit(fitting, city="Toledo")
+    base.control("clock", advance_s=7200)
+    base.sync()
+    rule = "    - {name: In town, when: {city: Toledo}, points: 5}\n"
+    base.write_project(MODEL.replace("fit:\n  rules:\n", "fit:\n  rules:\n" + rule))
+    base.control("clock", advance_s=7200)
+    base.sync()
+    assert base.shown(fitting)["ls_score"] == "45"
+
+
+def test_a_stage_that_gets_another_name_in_the_model_moves_its_leads(base: House) -> None:
+    base.write_project(MODEL.replace("name: iql", "name: fits"))
+    fitting = ids(base)[1]
+    made = {"label": "fits", "value": "fits", "displayOrder": 9}
+    options = base.api("GET", "/crm/v3/properties/contacts/ls_stage")["options"]
+    base.api("PATCH", "/crm/v3/properties/contacts/ls_stage", options=[*options, made])
+    base.sync()
+    assert base.shown(fitting)["ls_stage"] == "fits"
+
+
+def test_sales_is_not_told_twice_of_a_person_whose_record_is_merged_away(base: House) -> None:
+    _, fitting, warm, _ = ids(base)
+    base.meeting(warm)
+    base.sync()
+    base.api("POST", "/crm/v3/objects/contacts/merge", primaryObjectId=fitting, objectIdToMerge=warm)
+    base.sync()
+    base.sync()
+    assert len(base.told()) == 1
+
+
+def test_who_became_a_customer_or_was_merged_before_the_write_is_left_alone(
+    base: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, fitting, warm, _ = ids(base)
+    base.meeting(warm)
+    other = base.person(country="ES", jobtitle="Director")
+    base.meeting(other)
+    base.meeting(other)
+    read_back = Writer.read_back
+
+    def changed_first(self: Writer, records: object) -> object:
+        monkeypatch.undo()
+        base.edit(warm, lifecyclestage="customer")
+        base.api("POST", "/crm/v3/objects/contacts/merge", primaryObjectId=fitting, objectIdToMerge=other)
+        return read_back(self, records)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Writer, "read_back", changed_first)
+    assert base.sync().counts["rejected"] == 0
+    assert base.shown(warm)["ls_stage"] == "mql"
+    assert base.shown(warm)["lifecyclestage"] == "customer"
+    assert base.shown(other)["ls_stage"] == "iql", "it answers as the survivor, which has not moved"
+    assert base.told() == []
+
+
+def test_sales_is_told_after_the_wait_although_the_crm_takes_nothing(base: House) -> None:
+    warm = ids(base)[2]
+    base.meeting(warm)
+    base.control("faults", faults=[{"path": "/batch/update", **PATIENCE}])
+    assert base.sync().outcome == "partial"
+    assert base.told() == []
+    with base.app() as app:
+        later = replace(app.parts("crm"), clock=lambda: datetime.now(UTC) + timedelta(hours=2))
+        assert deliver(later, write=False) is not None
+    assert len(base.told()) == 1
+
+
+def test_a_stage_that_hubspot_refuses_is_tried_again_and_told_once_it_is_taken(base: House) -> None:
+    warm = ids(base)[2]
+    base.meeting(warm)
+    refusal = {"path": "contacts/lifecyclestage", "status": 403}
+    base.control("faults", faults=[refusal])
+    assert base.sync().counts["refused"] == 1
+    assert base.told() == []
+    base.control("faults", faults=[])
+    base.sync(Asked(full=True))
+    assert base.shown(warm)["lifecyclestage"] == "salesqualifiedlead"
+    assert len(base.told()) == 1
+
+
+def test_what_could_not_be_written_before_setup_is_written_after_it(house: House) -> None:
+    person = house.person(country="ES")
+    stopped = house.cli("run")
+    assert stopped.exit_code == ConfigError.exit_code
+    assert "setup" in stopped.stderr
+    house.setup()
+    house.sync()
+    assert house.shown(person)["ls_stage"] == "iql"
+
+
+def test_a_wrong_token_leaves_a_failed_run_that_status_shows(base: House) -> None:
+    result = base.cli("run", environment={"HUBSPOT_TOKEN": "wrong-token", "HOOK_SECRET": "x" * 20})
+    assert result.exit_code == ConfigError.exit_code
+    assert "wrong-token" not in result.output
+    assert base.json("status")["connections"]["crm"]["last_run"]["outcome"] == "failed"

@@ -139,7 +139,7 @@ def _daily_work(tx: Connection, plans: list[LeadPlan]) -> None:
     for change in write_backs.pending(tx, "crm", NOW, order=["sql", "mql", "cold"], limit=20):
         write_backs.put_off(tx, change.record, "later", NOW)
         outbox.withhold(tx, change.record, "not now")
-    outbox.recover(tx, "crm")
+    outbox.recover(tx, "crm", NOW)
     outbox.due(tx, "crm", NOW)
     mirror.find(tx, "ana@acme.es")
     mirror.find(tx, "crm/contacts/x9")

@@ -140,3 +140,13 @@ def test_a_plan_for_a_lead_that_was_absorbed_is_stale(store: Store) -> None:
     put(store, record("1", minute=1, merged_into="2"))
     with store.reading() as tx:
         assert decisions.stale(tx, 1) == 2
+
+
+def test_a_person_of_whom_sales_was_told_stays_told_when_the_colder_record_survives(store: Store) -> None:
+    put(store, record("hot"), record("cold"))
+    hot, cold = the_lead(store, "hot"), the_lead(store, "cold")
+    stage = StageState("sql", "sql", NOW, episode=1)
+    apply(store, Plan(decided(hot, "sql", after=stage), handoff=handoff(hot)), Plan(decided(cold, "cold")))
+    put(store, record("hot", minute=1, merged_into="cold"))
+    (joined,) = all_leads(store)
+    assert joined.state.stage == stage

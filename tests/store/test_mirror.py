@@ -370,3 +370,48 @@ def test_an_activity_is_known_since_it_was_stored_as_it_is_now(store: Store) -> 
         with store.writing() as tx:
             mirror.store_page(tx, "crm", "people", Page(Cursor("c"), activities=(again,)), later)
         assert seen_at() == known
+
+
+def begun(store: Store, *wanted: str) -> tuple[Cursor | None, bool]:
+    with store.writing() as tx:
+        return mirror.begin(tx, "crm", "people", wanted)
+
+
+def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_since_they_happened(store: Store) -> None:
+    assert begun(store) == (None, True)
+    put(store, record("1"), activity("old", "1", hour=-5))
+    assert begun(store) == (Cursor("c"), True)
+    with store.writing() as tx:
+        mirror.end(tx, "crm", "people")
+    put(store, activity("new", "1", hour=-4))
+    assert begun(store) == (Cursor("c"), False)
+    (lead,) = all_leads(store)
+    assert [each.seen_at for each in lead.signals.activities] == [NOW - 5 * HOUR, NOW]
+
+
+def test_a_stream_of_which_more_is_wanted_begins_again_and_one_that_is_forgotten_tells_news(store: Store) -> None:
+    begun(store, "country")
+    put(store, record("1"))
+    with store.writing() as tx:
+        mirror.end(tx, "crm", "people")
+    assert begun(store, "country") == (Cursor("c"), False)
+    assert begun(store) == (Cursor("c"), False)
+    with store.writing() as tx:
+        mirror.forget_cursors(tx, "crm")
+    assert begun(store, "country") == (None, False)
+    assert begun(store, "city", "country") == (None, True)
+
+
+def test_who_could_not_be_read_is_asked_for_again_until_settled(store: Store) -> None:
+    put(store, rejected=(Rejected("9", "no answer", retry=True), Rejected("8", "no date")))
+    with store.writing() as tx:
+        assert mirror.unread(tx, "crm", "people") == ["9"]
+        mirror.settle(tx, "crm", "people", ["9"])
+        assert mirror.unread(tx, "crm", "people") == []
+        assert [each.rejected.id for each in mirror.rejections(tx, "crm")] == ["8"]
+
+
+def test_live_ids_are_those_of_people_who_are_neither_deleted_nor_merged(store: Store) -> None:
+    put(store, record("1"), record("2", deleted=True), record("3", merged_into="1"))
+    with store.reading() as tx:
+        assert mirror.live_ids(tx, "crm", "contacts") == ["1"]

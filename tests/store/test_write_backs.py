@@ -150,3 +150,19 @@ def test_the_mirror_shows_at_once_what_the_crm_confirmed_its_own_stage_included(
     (a,), (b,) = the_lead(store, "a").records, the_lead(store, "b").records
     assert (a.stage, a.lifecycle, a.lifecycle_stage) == ("sql", "salesqualifiedlead", "sql")
     assert (b.stage, b.lifecycle, b.lifecycle_stage) == ("sql", "marketingqualifiedlead", "mql")
+
+
+def test_a_stage_the_crm_refuses_for_now_stays_pending_and_given_up_changes_can_be_tried_again(store: Store) -> None:
+    queued(store, a="sql")
+    (change,) = waiting(store)
+    no = answer(change, standing=replace(change.after, lifecycle="lead"), refused="a required field is empty")
+    with store.writing() as tx:
+        write_backs.refused(tx, change, no, NOW + HOUR)
+    assert waiting(store) == []
+    (again,) = waiting(store, later=1)
+    assert (again.after, again.before.score, again.before.stage) == (change.after, change.after.score, None)
+    with store.writing() as tx:
+        write_backs.refused(tx, again, no, None)
+        assert write_backs.counts(tx, "crm")["given_up"] == 1
+        write_backs.try_again(tx, "crm")
+    assert waiting(store) == [again]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import urllib3
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.emulators.hubspot import Limits, Manners, Portal, serve
+from connectors.emulators.hubspot.app import create_app
+from connectors.emulators.hubspot.server import serve_app
 from connectors.hubspot import HubSpot
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import hundredths
@@ -128,6 +131,32 @@ def office(*, limits: Limits | None = None, **manners: Any) -> Iterator[Office]:
     portal = Portal(limits=limits, manners=Manners(**manners))
     with serve(portal) as url:
         yield Office(url, portal)
+
+
+@contextmanager
+def retold(portal: Office, path: str, retell: Callable[[Json], Json]) -> Iterator[Office]:
+    """The same portal at a second address, where the answers of paths that end so say something else."""
+    with serve_app(_retelling(create_app(portal.portal), path, retell)) as url:
+        yield Office(url, portal.portal)
+
+
+def _retelling(told: ASGIApp, path: str, retell: Callable[[Json], Json]) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].endswith(path):
+            await told(scope, receive, send)
+            return
+        parts: list[Message] = []
+
+        async def keep(part: Message) -> None:
+            parts.append(part)
+
+        await told(scope, receive, keep)
+        body = orjson.dumps(retell(orjson.loads(b"".join(part.get("body", b"") for part in parts))))
+        kept = [pair for pair in parts[0]["headers"] if pair[0].lower() != b"content-length"]
+        await send({**parts[0], "headers": [*kept, (b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
 
 
 def records(pages: Sequence[Page]) -> dict[str, Record]:

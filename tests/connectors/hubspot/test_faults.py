@@ -194,4 +194,4 @@ def test_the_requests_are_counted_by_kind() -> None:
         list(hubspot.write([change(ana)]))
         after = hubspot.calls
         assert after["write"] - before["write"] == 1
-        assert after["read"] - before["read"] == 4  # account, owners twice, the contact
+        assert after["read"] - before["read"] == 5  # account, owners twice, the contact, the properties

@@ -13,9 +13,20 @@ from connectors.hubspot.position import Position
 from connectors.hubspot.read import boundary
 from connectors.hubspot.settings import Settings
 from syncer.connector import Wanted
-from syncer.errors import ConfigError
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Cursor, Page, RecordKey
-from tests.connectors.hubspot.portals import STAGES, TOKEN, Office, activities, key, office, readings, records, rejected
+from tests.connectors.hubspot.portals import (
+    STAGES,
+    TOKEN,
+    Office,
+    activities,
+    key,
+    office,
+    readings,
+    records,
+    rejected,
+    retold,
+)
 
 COUNTRY = Wanted(fields=("country",), stages=STAGES)
 OPENS = Wanted(activities=("email_open", "form_submission"))
@@ -237,6 +248,35 @@ def test_case_17_associations_are_read_to_their_last_page_both_ways(version: str
         assert associations(client, "calls", "contacts", calls) == dict.fromkeys(calls, (ana,))
 
 
+@pytest.mark.parametrize(
+    ("error", "is_untied"),
+    [
+        ({"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND"}, True),
+        ({"category": "OBJECT_NOT_FOUND", "message": "No call with ID 7 exists"}, True),
+        ({"category": "VALIDATION_ERROR", "message": "not now"}, False),
+        ({"category": "INTERNAL_ERROR"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_case_17_an_activity_is_untied_only_where_hubspot_says_so(error: dict[str, str], is_untied: bool) -> None:
+    def lose(answer: dict[str, object]) -> dict[str, object]:
+        return {**answer, "results": [], "errors": [{"status": "error", **error}], "numErrors": 1}
+
+    with office() as portal:
+        calls_of(portal, 1, 1)
+        portal.settle()
+        with retold(portal, "/associations/2026-03/calls/contacts/batch/read", lose) as second:
+            hubspot = second.hubspot(Wanted(activities=("call",)))
+            if is_untied:
+                (found,) = activities(pulled(hubspot, None, "calls")).values()
+                assert found.records == ()
+                return
+            with pytest.raises(TemporaryError, match="could not tell for some") as caught:
+                pulled(hubspot, None, "calls")
+            assert caught.value.code == "SY042"
+
+
 def test_case_17_a_meeting_of_many_people_belongs_to_all_of_them() -> None:
     with office(association_page=50) as portal:
         (call,), people = calls_of(portal, 1, 120)
@@ -271,6 +311,35 @@ def test_case_28_an_empty_answer_is_an_error_and_never_no_people() -> None:
             portal.fault(path="/objects/.*/contacts", method="GET", times=1, status=200, body=body)
             assert set(records(pulled(portal.hubspot(COUNTRY)))) == set(people), body
             assert len(portal.statuses("/objects/contacts")) >= 1
+
+
+def test_case_28_a_search_that_counts_people_and_shows_none_is_not_the_end() -> None:
+    with office() as portal:
+        people = portal.add(3)
+        portal.settle()
+        cursor = pulled(portal.hubspot(COUNTRY))[-1].cursor
+        with (
+            retold(portal, "/search", lambda answer: {**answer, "results": []}) as second,
+            pytest.raises(TemporaryError, match="tells of 3 and shows none") as caught,
+        ):
+            pulled(second.hubspot(COUNTRY), cursor)
+        assert caught.value.code == "SY042"
+        assert set(records(pulled(portal.hubspot(COUNTRY), cursor))) == set(people)
+
+
+def test_case_12_rows_that_leave_the_window_after_the_first_page_end_it() -> None:
+    pages = itertools.count()
+
+    def only_the_first(answer: dict[str, object]) -> dict[str, object]:
+        return answer if next(pages) == 0 else {**answer, "results": [], "paging": None}
+
+    with office() as portal:
+        people = portal.add(250)
+        portal.settle()
+        cursor = pulled(portal.hubspot(COUNTRY))[-1].cursor
+        with retold(portal, "/search", only_the_first) as second:
+            assert ids_in_order(pulled(second.hubspot(COUNTRY), cursor)) == people[:200]
+        assert next(pages) == 2
 
 
 @pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])

@@ -9,8 +9,9 @@ from connectors.emulators.hubspot import Requirement
 from connectors.hubspot import HubSpot
 from connectors.hubspot.batches import MOST_REQUESTS
 from syncer.connector import Wanted
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, Rejected, Standing, Written
-from tests.connectors.hubspot.portals import STAGES, Office, change, key, office
+from tests.connectors.hubspot.portals import STAGES, Office, change, key, office, retold
 
 LIFECYCLE = {"lifecyclestage": {"mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"}}
 
@@ -106,14 +107,136 @@ def test_case_09_a_property_deleted_meanwhile_is_left_out_at_once_and_the_others
         assert requests(portal) == 2
 
 
-def test_case_09_a_lost_score_property_rejects_the_change_by_name() -> None:
+PROPERTIES = "/crm/v3/properties/contacts"
+A_TEXT = {"type": "string", "fieldType": "text"}
+TWO_STAGES = {"options": [{"label": each, "value": each} for each in ("cold", "mql")]}
+
+
+@pytest.mark.parametrize("lost", [["ls_score"], ["ls_stage"], ["ls_score", "ls_stage"]], ids=str)
+def test_case_09_without_score_or_stage_nothing_is_written_and_one_error_names_all(lost: list[str]) -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        people = portal.add(3)
+        for each in lost:
+            portal.api("DELETE", f"{PROPERTIES}/{each}")
+        for _ in range(2):  # it is told again until somebody mends it
+            with pytest.raises(ConfigError, match="run `syncer setup crm --apply`") as caught:
+                list(hubspot.write([change(each) for each in people]))
+            assert caught.value.code == "SY043"
+            assert [name for name in ("ls_score", "ls_stage") if name in caught.value.message] == lost
+        assert (requests(portal), hubspot.calls["write"]) == (0, 4)  # the four of `setup`
+        assert all("ls_score" not in portal.shown(each) for each in people)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "code", "told"),
+    [
+        ("ls_score", A_TEXT, "SY044", "ls_score is of type 'string'"),
+        ("ls_stage", A_TEXT, "SY044", "ls_stage is of type 'string'"),
+        ("ls_stage", TWO_STAGES, "SY045", "ls_stage lacks the options sql"),
+    ],
+)
+def test_case_39_a_property_that_cannot_hold_the_value_stops_the_writing_at_once(
+    name: str, wrong: dict[str, Any], code: str, told: str
+) -> None:
     with office() as portal:
         hubspot = ready(portal)
         (ana,) = portal.add(1)
-        portal.api("DELETE", "/crm/v3/properties/contacts/ls_score")
-        (answer,) = hubspot.write([change(ana)])
-        assert isinstance(answer, Rejected)
-        assert "ls_score" in answer.reason
+        portal.api("PATCH", f"{PROPERTIES}/{name}", wrong)
+        with pytest.raises(ConfigError, match=told) as caught:
+            list(hubspot.write([change(ana)]))
+        assert (caught.value.code, requests(portal)) == (code, 0)
+
+
+def test_case_39_a_calculated_property_stops_the_writing_at_once() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write={"score": "hubspotscore"})
+        (ana,) = portal.add(1)
+        with pytest.raises(ConfigError, match="hubspotscore is read-only") as caught:
+            list(hubspot.write([change(ana)]))
+        assert (caught.value.code, requests(portal)) == ("SY044", 0)
+
+
+def test_case_39_what_setup_mends_is_written_by_the_same_connector() -> None:
+    with office() as portal:
+        hubspot = portal.hubspot()
+        (ana,) = portal.add(1)
+        with pytest.raises(ConfigError, match="ls_score"):
+            list(hubspot.write([change(ana)]))
+        for each in hubspot.setup():
+            hubspot.create(each)
+        assert len(written(list(hubspot.write([change(ana)])))) == 1
+
+
+@pytest.mark.parametrize("lost", ["ls_score", "ls_stage"])
+def test_case_09_a_property_lost_between_two_writes_is_the_same_error(lost: str) -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        people = portal.add(100)
+        list(hubspot.write([change(people[0])]))
+        portal.api("DELETE", f"{PROPERTIES}/{lost}")
+        portal.forget()
+        with pytest.raises(ConfigError, match=f"{lost} does not exist.*run `syncer setup crm --apply`") as caught:
+            list(hubspot.write([change(each, 77, "sql") for each in people]))
+        assert (caught.value.code, portal.statuses("/batch/update")) == ("SY043", {400: 1})
+        assert all(portal.shown(each).get("ls_score") != "0.77" for each in people)
+
+
+def test_case_09_lost_reasons_beside_a_stage_unknown_to_hubspot_blame_neither_score_nor_stage() -> None:
+    with office() as portal:
+        hubspot = ready(portal)
+        ana, ben = portal.add(2)
+        portal.api("DELETE", f"{PROPERTIES}/ls_score_reasons")
+        wishes = {
+            ana: Standing(score=700, stage="mql", reasons="a"),
+            ben: Standing(score=700, stage="hot", reasons="b"),
+        }
+        changes = [Change(key(each), Standing(), after, "activity") for each, after in wishes.items()]
+        answers = by_id(list(hubspot.write(changes)))
+        assert [portal.shown(each).get("ls_stage") for each in (ana, ben)] == ["mql", None]
+        assert [portal.shown(each)["ls_score"] for each in (ana, ben)] == ["7", "7"]
+        assert "ls_stage" in str(answers[ben])
+
+
+def test_the_first_write_costs_one_look_at_the_properties_and_none_after_a_pull() -> None:
+    with office() as portal:
+        ready(portal)
+        ana, ben = portal.add(2)
+        alone, pulling = portal.hubspot(), portal.hubspot()
+        list(alone.write([]))
+        assert alone.calls["read"] == 0
+        list(alone.write([change(ana)]))
+        list(alone.write([change(ben)]))
+        assert alone.calls == {"read": 1, "write": 2}
+        list(pulling.pull("contacts", None))
+        before = pulling.calls["read"]
+        list(pulling.write([change(ana, 200)]))
+        assert pulling.calls["read"] == before
+
+
+def test_without_the_scope_to_look_at_properties_the_write_itself_tells_what_is_lost() -> None:
+    with office() as portal:
+        ready(portal)
+        ana, ben = portal.add(2)
+        portal.control("tokens", add="narrow-token", scopes=["crm.objects.contacts.write"])
+        assert len(written(list(portal.hubspot(token="narrow-token").write([change(ana)])))) == 1
+        portal.api("DELETE", f"{PROPERTIES}/ls_score")
+        with pytest.raises(ConfigError, match=r"ls_score.*run `syncer setup crm --apply`") as caught:
+            list(portal.hubspot(token="narrow-token").write([change(ben)]))
+        assert caught.value.code == "SY043"
+
+
+def test_a_person_whom_hubspot_neither_shows_nor_calls_missing_is_not_passed_over() -> None:
+    def hide(answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "results": [row for row in answer["results"] if row["id"] != people[1]]}
+
+    with office() as portal:
+        people = portal.add(3)
+        with retold(portal, "/contacts/batch/read", hide) as second:
+            with pytest.raises(TemporaryError, match="no answer for 1 of 3 contacts") as caught:
+                list(second.hubspot().read_back([key(each) for each in people]))
+            assert caught.value.code == "SY042"
+        assert len(list(portal.hubspot().read_back([key(each) for each in people]))) == 3
 
 
 def test_case_38_two_changes_of_one_record_are_sent_as_one() -> None:
