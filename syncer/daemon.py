@@ -38,6 +38,7 @@ _JITTER = 0.1  # of the interval, at most 10 s: several connections do not start
 _LONGEST_JITTER_S = 10.0
 _THREADS = 32  # at most; a thread is made when a connection first needs it
 _ROUNDING = timedelta(milliseconds=100)  # due times are kept in whole milliseconds
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _BUSY = "SY070"  # another process holds the connection's lease
 _DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
@@ -53,6 +54,7 @@ class Daemon:
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._busy = _Busy()
         self._down: dict[str, str] = {}  # connection -> code of the failure that has been told
+        self._patient_until: dict[str, datetime] = {}  # connection -> when its CRM may be written to again
         self._running: set[str] = set()  # connections; each sets its own alarm when it is done
         self._bells = threading.Lock()  # held while alarms are set
         self._app: App
@@ -133,13 +135,14 @@ class Daemon:
         try:
             report = sync(self._app.parts(name), Asked())
             self._tell(name, next(iter(report.failures.values()), None))
+            wish_s = max((_wish_s(failure) for failure in report.failures.values()), default=0.0)
         except Stopped:
             return started  # still due: the next daemon begins with it
         except SyncerError as failure:
             if failure.code == _BUSY:
                 log.debug("connection_busy")
                 return started + min(timedelta(seconds=BUSY_S), self._app.project.sync.every)
-            wish_s = (failure.retry_after_s or 0.0) if isinstance(failure, TemporaryError) else 0.0
+            wish_s = _wish_s(failure)
             self._tell(name, failure)
         except Exception:
             log.exception("run_crashed")  # a bug; the next run starts from what is stored
@@ -149,7 +152,8 @@ class Daemon:
         """The next beat of the interval, later where the CRM asked for it; kept in the database."""
         now, every = self._app.clock(), self._app.project.sync.every
         missed = max((now - started) // every, 0)
-        due = max(started + every * (missed + 1), now + timedelta(seconds=wish_s))
+        self._patient_until[name] = now + timedelta(seconds=wish_s)
+        due = max(started + every * (missed + 1), self._patient_until[name])
         with self._app.store.writing() as tx:
             runs.set_due(tx, name, due)
         return due
@@ -158,7 +162,7 @@ class Daemon:
         with self._busy, structlog.contextvars.bound_contextvars(connection=name):
             try:
                 if not self._app.stop.is_set():
-                    deliver(self._app.parts(name))
+                    deliver(self._app.parts(name), write=self._app.clock() >= self._patient_until.get(name, _NEVER))
             except SyncerError as failure:
                 log.debug("delivery_put_off", reason=failure.message)  # the next run tells of an outage
             except Exception:
@@ -236,6 +240,11 @@ class Daemon:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _wish_s(failure: SyncerError) -> float:
+    """The patience that the other side asked for, in seconds."""
+    return (failure.retry_after_s or 0.0) if isinstance(failure, TemporaryError) else 0.0
 
 
 class _Clock:

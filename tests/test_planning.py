@@ -324,7 +324,9 @@ class TestCauses:
         assert self.cause(acted, had_qualified=True) == "model"
         assert self.cause(replace(decided("mql"), model="m@1"), had_qualified=True) == "baseline", "history read late"
         typed = replace(other, touched=frozenset({"activity", "profile"}))
-        assert self.cause(typed, had_qualified=True) == "activity", "fields have no history, so the lead has the benefit"
+        assert self.cause(typed, had_qualified=True) == "activity", (
+            "fields have no history, so the lead has the benefit"
+        )
 
     def test_when_a_person_lets_go_that_is_the_cause(self) -> None:
         assert self.cause(decided("mql", frozenset(), held_by="person")) == "override"

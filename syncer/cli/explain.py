@@ -24,8 +24,8 @@ from syncer.cli.output import (
 )
 from syncer.errors import NotFound
 from syncer.handoff.text import one_line
-from syncer.model import Contribution, Lead, Override, Score, StageState, Transition
-from syncer.rules import Gate, Model
+from syncer.model import Contribution, Lead, Override, Score, Transition
+from syncer.rules import Model
 from syncer.settings import Project
 from syncer.stages import Marks
 from syncer.store import decisions, mirror
@@ -98,7 +98,7 @@ def _model_of(lead: Lead, project: Project, now: datetime) -> Model:
 
 def explanation_json(found: Explanation) -> dict[str, Any]:
     lead, state, record = found.lead, found.lead.state.stage, found.lead.records[0]
-    following = missing(state, found.marks, found.model) if state else None
+    following = stages.missing(state, found.marks, found.model) if state else None
     return {
         "lead": str(record.key),
         "email": record.email,
@@ -157,16 +157,6 @@ def override_json(each: Override) -> dict[str, Any]:
     }
 
 
-def missing(state: StageState, marks: Marks, model: Model) -> tuple[str, tuple[Gate, ...]] | None:
-    """(the next stage up, the gates still shut on the way to it); None for a lead at the top."""
-    rank = model.stage_rank(state.automatic)
-    if rank + 1 >= len(model.stages):
-        return None
-    following = model.stages[rank + 1]
-    stood = [gate for stage in model.stages[1 : rank + 1] for gate in stages.gates_to_stay(stage)]
-    return following.name, tuple(gate for gate in (*stood, *following.enter) if not stages.passes(gate, marks))
-
-
 def holder(found: Explanation) -> str:
     """Who holds the stage, in words: "held by marta@acme.es since 3 Nov 2026 (no budget); the rules would say sql"."""
     state, override = found.lead.state.stage, found.lead.state.override
@@ -220,7 +210,7 @@ def _next(found: Explanation) -> list[list[str]]:
     state, word = found.lead.state.stage, found.lead.state.override
     if word is not None and in_force(word, found.score.as_of) and (state is None or state.held_by != "person"):
         rows.append(["Override", f"{word.stage}, set by {word.author}: from the next run on"])
-    following = missing(state, found.marks, found.model) if state else None
+    following = stages.missing(state, found.marks, found.model) if state else None
     if following is not None and not (rows and not following[1]):
         have = {**found.score.dimensions, "total": found.score.total}
         shut = ", ".join(f"{gate} (now {have.get(gate.measure, 0) / 100:g})" for gate in following[1])

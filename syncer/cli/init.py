@@ -18,10 +18,6 @@ _QUESTIONS = (
     ("preset", "Start from?", "b2b-saas"),
     ("language", "Language of messages?", "en"),
 )
-_FIELDS = {"b2b-saas": {"unsubscribed": "hs_email_optout"}}  # preset -> the model's names of HubSpot's own fields
-_MAPPING = """\
-    fields:                          # names in the model that are called otherwise in this CRM
-{}"""
 _PROJECT = """\
 # yaml-language-server: $schema=./.syncer/syncer.schema.json
 version: 1
@@ -32,7 +28,7 @@ connections:
   crm:
     type: {crm}
     token: ${{HUBSPOT_TOKEN}}          # a service key, or the token of a private app; its place is .env
-{fields}    write:                           # created by: syncer setup --apply
+    write:                           # created by: syncer setup --apply
       score: ls_score
       stage: ls_stage
       reasons: ls_score_reasons
@@ -71,8 +67,7 @@ def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: st
         for name, question, first in _QUESTIONS
     }
     preset = chosen["preset"]
-    fields = "".join(f"      {ours}: {theirs}\n" for ours, theirs in _FIELDS.get(preset, {}).items())
-    project = _PROJECT.format(timezone=timezone, fields=_MAPPING.format(fields) if fields else "", **chosen)
+    project = _PROJECT.format(timezone=timezone, **chosen)
     texts = {"syncer.yml": project, ".env.example": _ENV, ".gitignore": _IGNORE}
     copies = {f"models/{preset}.yml": examples() / "models" / f"{preset}.yml"}
     copies |= {f"lists/{path.name}": path for path in sorted((examples() / "lists").iterdir())}

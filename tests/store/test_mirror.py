@@ -377,7 +377,9 @@ def begun(store: Store, *wanted: str) -> tuple[Cursor | None, bool]:
         return mirror.begin(tx, "crm", "people", wanted)
 
 
-def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_since_they_happened(store: Store) -> None:
+def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_since_they_happened(
+    store: Store,
+) -> None:
     assert begun(store) == (None, True)
     put(store, record("1"), activity("old", "1", hour=-5))
     assert begun(store) == (Cursor("c"), True)
