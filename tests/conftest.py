@@ -20,8 +20,13 @@ import pytest
 
 from syncer.store import Store, open_store
 from syncer.store.tables import metadata
+from tests import reporting
 
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reporting.show(terminalreporter)
 
 
 class PostgreSQL:

@@ -79,10 +79,10 @@ class Trap:
                 die()
 
     def around_step(self, step: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def working(*given: Any) -> Any:
+        def working(*given: Any, **named: Any) -> Any:
             self._step = step
             try:
-                return work(*given)
+                return work(*given, **named)
             finally:
                 self._step = ""
 

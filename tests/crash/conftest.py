@@ -1,17 +1,13 @@
-"""What the crash tests share: a world and its scenes for each kind of database, made once; and the table at the end."""
+"""What the crash tests share: a world and its scenes for each kind of database, made once."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.crash.world import Files, Server, Undisturbed, built
-
-COLUMNS = ("kills", "restarts", "lost", "doubled", "mails lost", "mails repeated", "leads that differ")
-TALLIES = pytest.StashKey[dict[tuple[str, str], Counter[str]]]()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -41,20 +37,3 @@ def _undisturbed(request: pytest.FixtureRequest, folder: Path, name: str) -> Ite
         yield Undisturbed(world, name, fresh, acted, end)
         for scene in (fresh, acted):
             databases.drop(scene.database)
-
-
-@pytest.fixture(scope="session")
-def tallies(pytestconfig: pytest.Config) -> dict[tuple[str, str], Counter[str]]:
-    """(step, database) -> what was counted; shown when all is done."""
-    return pytestconfig.stash.setdefault(TALLIES, {})
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    tallies = config.stash.get(TALLIES, {})
-    if not tallies:
-        return
-    terminalreporter.section("processes killed")
-    terminalreporter.write_line(f"{'step':8}{'database':12}" + "".join(f"{name:>19}" for name in COLUMNS))
-    for (step, database), counts in tallies.items():
-        shown = "".join(f"{counts[name]:>19}" for name in COLUMNS)
-        terminalreporter.write_line(f"{step:8}{database:12}{shown}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,8 +17,7 @@ from syncer.handoff.sending import HELD
 from tests.crash.child import Order
 from tests.crash.world import Undisturbed, World, was_killed
 from tests.receivers import Received
-
-Tallies = dict[tuple[str, str], Counter[str]]
+from tests.reporting import KILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,9 @@ SEND = [
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [*PULL, *APPLY, *WRITE, *SEND], ids=str)
 def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(
-    case: Case, undisturbed: Undisturbed, tallies: Tallies
+    case: Case, undisturbed: Undisturbed, record_property: Callable[[str, object], None]
 ) -> None:
-    tally = tallies.setdefault((case.step, undisturbed.name), Counter())
+    tally: Counter[str] = Counter()
     world = undisturbed.world
     database = world.go_back(undisturbed.fresh if case.run == "baseline" else undisturbed.acted)
     dying = world.order(database, world.times.baseline if case.run == "baseline" else world.times.second)
@@ -94,19 +93,21 @@ def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(
     _finish_and_compare(undisturbed, database, tally)
     in_flight = len(case.deaths) if case.step == "send" else 0
     assert _repeats(world.hook_keys()) + _repeats(world.mail_keys()) <= in_flight
+    record_property(KILLED, [case.step, undisturbed.name, dict(tally)])
     world.databases.drop(database)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_with_a_failing_crm_it_ends_as_if_nothing_had_happened(
-    on_sqlite: Undisturbed, tallies: Tallies
+    on_sqlite: Undisturbed, record_property: Callable[[str, object], None]
 ) -> None:
-    tally = tallies.setdefault(("any", "sqlite"), Counter())
+    tally: Counter[str] = Counter()
     dice = random.Random(20260)
     while tally["kills"] < 30:
         database = _second_run_with_deaths(on_sqlite, dice, tally)
         _finish_and_compare(on_sqlite, database, tally)
         on_sqlite.world.databases.drop(database)
+    record_property(KILLED, ["any", "sqlite", dict(tally)])
 
 
 def _second_run_with_deaths(undisturbed: Undisturbed, dice: random.Random, tally: Counter[str]) -> str:

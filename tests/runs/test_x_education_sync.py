@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from connectors.emulators.hubspot import Limits
+from tests.reporting import FIGURES
 from tests.runs import x_education
 from tests.runs.house import House, house_on
 
@@ -51,7 +52,7 @@ def _shown(house: House) -> Mapping[str, str]:
 
 
 def test_every_real_lead_is_scored_and_written_and_the_stages_tell_who_converts(
-    education: House, capsys: pytest.CaptureFixture[str]
+    education: House, record_property: Callable[[str, object], None]
 ) -> None:
     report = education.sync()
     shown = _shown(education)
@@ -60,9 +61,9 @@ def test_every_real_lead_is_scored_and_written_and_the_stages_tell_who_converts(
     assert education.told() == []
     shares = x_education.converted_share(shown, converted, ("cold", "iql", "mql", "sql"))
     base = x_education.base_rate(converted)
-    with capsys.disabled():
-        print(f"\nbase rate {base:.1%}; " + "; ".join(f"{s.stage}: {s.leads} leads, {s.share:.1%}" for s in shares))
-        print(f"first run: {report.counts['read_calls']} read calls, {report.counts['write_calls']} write calls")
+    told = ", ".join(f"{each.stage}: {each.leads} leads, {each.share:.1%} converted" for each in shares)
+    record_property(FIGURES, f"{len(shown)} real leads, {base:.1%} converted; {told}")
+    record_property(FIGURES, f"first run: {_calls(report.counts)}")
     rising = [share.share for share in shares]
     assert rising == sorted(set(rising))
     assert rising[-1] >= 2 * base
@@ -77,15 +78,20 @@ def _assert_calls_are_what_the_batches_demand(counts: Mapping[str, int], shown: 
     assert counts["read_calls"] == pages + batches + ONCE_A_RUN + ONCE_A_FIRST_RUN
 
 
-def test_a_second_run_over_real_leads_makes_no_write_call(education: House, capsys: pytest.CaptureFixture[str]) -> None:
+def _calls(counts: Mapping[str, int]) -> str:
+    return f"{counts['read_calls']} read calls, {counts['write_calls']} write calls"
+
+
+def test_a_second_run_over_real_leads_makes_no_write_call(
+    education: House, record_property: Callable[[str, object], None]
+) -> None:
     education.sync()
     education.forget_calls()
     report = education.sync()
     assert education.writes() == 0
     assert report.counts["write_calls"] == 0
     searched, echoed = math.ceil(6468 / SEARCH_PAGE), math.ceil(6468 / BATCH)  # our own writes come back
-    with capsys.disabled():
-        print(f"\nsecond run: {report.counts['read_calls']} read calls, {report.counts['write_calls']} write calls")
+    record_property(FIGURES, f"second run: {_calls(report.counts)}")
     assert report.counts["read_calls"] == searched + echoed + ONCE_A_RUN
 
 
