@@ -45,6 +45,7 @@ class Policy:
     handoff_stage: str | None = None
     baseline: bool = False  # the first scoring of a base alerts nobody
     notify_model_changes: bool = False
+    history: bool = False  # of some stream we are only now reading what was there before we looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
         kept = None
     if any(record.protected or _foreign(record, lead, model) for record in _live(lead, policy)):
         return Hands(kept, protected=True)  # a person's word outlives the time others have the lead
+    if kept is not None and kept.source == "crm" and _taken_back(lead, kept, policy):
+        kept = None
     edit = edited_stage(lead, policy)
     if edit is None or not policy.respect_edits:
         return Hands(kept)
@@ -126,6 +129,12 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     author = record.stage_by or f"somebody in {record.key.connection}"
     seen = f"stage set to {stage} in {record.key.connection}"
     return Hands(Override(stage, author, seen, "crm", since=record.modified_at, until=until))
+
+
+def _taken_back(lead: Lead, kept: Override, policy: Policy) -> bool:
+    """Whoever set the stage in the CRM has cleared the field since: the rules decide again."""
+    writes = [(record, lead.writes.get(record.key, _UNSEEN)) for record in _live(lead, policy)]
+    return any(write.seen and record.stage is None and write.confirmed.stage == kept.stage for record, write in writes)
 
 
 def edited_stage(lead: Lead, policy: Policy) -> tuple[Record, str] | None:
@@ -168,7 +177,7 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
     if state.stage.held_by == "person":
         return "override"  # what happens next is that the person let go
     changed = state.model != model.version
-    if look.had_qualified and "profile" not in state.touched:
+    if look.had_qualified and "profile" not in state.touched and (changed or policy.history):
         return "model" if changed else "baseline"  # a part of the base that we have only now read
     if state.touched & {"activity", "profile"}:
         return _newest_cause(lead)
@@ -219,6 +228,14 @@ def _live(lead: Lead, policy: Policy) -> list[Record]:
 
 def _ours(stage: str | None, model: Model) -> bool:
     return stage is None or any(stage == each.name for each in model.stages)
+
+
+def _said_by_a_person(decision: Decision) -> tuple[str, ...]:
+    """Sales must know when it is a person's word, and not the points, that made the lead ready."""
+    word = decision.override
+    if word is None or decision.after.held_by != "person":
+        return ()
+    return (f"Set to {word.stage} by {word.author}" + (f": {word.reason}" if word.source == "command" else ""),)
 
 
 def _foreign(record: Record, lead: Lead, model: Model) -> bool:
@@ -285,5 +302,5 @@ def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
         owner=record.owner,
         url=record.url,
         fields=lead.signals.fields,
-        reasons=strongest(decision.score, 3),
+        reasons=(*_said_by_a_person(decision), *strongest(decision.score, 3)),
     )

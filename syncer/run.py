@@ -83,6 +83,8 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, SyncerError] = field(default_factory=dict)  # by stream, or "write"
     moves: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    history: set[str] = field(default_factory=set)  # streams of which we read what was there before we looked
+    read_whole: set[str] = field(default_factory=set)  # those of them that came to their end
 
     @property
     def outcome(self) -> str:
@@ -187,6 +189,8 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
     wanted = (*parts.project.needed_fields, *parts.project.needed_activities) if people else ()
     with parts.store.writing(lease) as tx:
         since, history = mirror.begin(tx, parts.name, stream, wanted)
+    if history:
+        report.history.add(stream)
     done = 0
     for page in parts.source.pull(stream, since):
         with parts.store.writing(lease) as tx:
@@ -198,9 +202,7 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
         log.debug("page_stored", connection=parts.name, stream=stream, records=len(page.records))
         parts.progress("pull", stream, done, page.expected)
         _heed(parts)
-    if history:
-        with parts.store.writing(lease) as tx:
-            mirror.end(tx, parts.name, stream)
+    report.read_whole.add(stream)
 
 
 def reconcile(parts: Parts, lease: Lease, report: Report, *, whole: bool) -> None:
@@ -230,7 +232,9 @@ def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
     """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory."""
     as_of = parts.clock()
     with parts.store.reading() as tx:
-        policy = _policy(parts, asked, baseline=not runs.baseline_done(tx, parts.name), tx=tx)
+        policy = replace(
+            _policy(parts, asked, baseline=not runs.baseline_done(tx, parts.name), tx=tx), history=bool(report.history)
+        )
         rules = ",".join(segment.model.version for segment in parts.project.segments)
         changed = runs.models(tx, parts.name) != rules
         of = mirror.count(tx, parts.name)
@@ -346,6 +350,8 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
             decisions.apply(tx, report.run, plans, notices, now)
         if not report.counts["incomplete"]:
             runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
+        for stream in report.history & report.read_whole:
+            mirror.end(tx, parts.name, stream)  # what it told is decided now: from here on it tells news
         runs.set_models(tx, parts.name, ",".join(segment.model.version for segment in parts.project.segments))
         decisions.drop_plan(tx, report.run)
     log.debug("plan_applied", connection=parts.name, run=report.run)

@@ -102,12 +102,14 @@ def _is_owned(stood: int, previous: StageState | None, model: Model, hands: Hand
 
 
 def _stood(previous: StageState | None, model: Model, hands: Hands) -> int | None:
-    """The rank the rules go on from; a person who moves a lead moves the rules' starting point too."""
-    if previous is None:
-        return None
-    moved_by_hand = hands.override is not None and hands.override.stage != previous.stage
-    name = hands.override.stage if moved_by_hand and hands.override else previous.automatic
-    return model.stage_rank(name) if any(stage.name == name for stage in model.stages) else None
+    """The rank the rules go on from. A person who moves a lead down moves the rules' starting point too; one who moves
+    it up does not: the rules would not have it there, and get it back when the person lets go."""
+    ranks = {stage.name: rank for rank, stage in enumerate(model.stages)}
+    stood = ranks.get(previous.automatic) if previous else None
+    said = ranks.get(hands.override.stage) if hands.override else None
+    if previous is None or stood is None or said is None or hands.override is None:
+        return stood
+    return min(stood, said) if hands.override.stage != previous.stage else stood
 
 
 def _reached(stood: int | None, marks: Marks, model: Model) -> int:

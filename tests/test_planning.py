@@ -322,7 +322,9 @@ class TestCauses:
         acted = replace(other, touched=frozenset({"activity"}))
         assert self.cause(acted) == "activity"
         assert self.cause(acted, had_qualified=True) == "model"
-        assert self.cause(replace(decided("mql"), model="m@1"), had_qualified=True) == "baseline", "history read late"
+        late = replace(decided("mql"), model="m@1")
+        assert self.cause(late, replace(POLICY, history=True), had_qualified=True) == "baseline", "history read late"
+        assert self.cause(late, had_qualified=True) == "activity"
         typed = replace(other, touched=frozenset({"activity", "profile"}))
         assert self.cause(typed, had_qualified=True) == "activity", (
             "fields have no history, so the lead has the benefit"
@@ -484,3 +486,24 @@ def test_the_fuse_stops_more_than_a_person_allowed(moves: int, alerts: int, code
         check_fuse(moves, alerts, limits)
     assert caught.value.code == code
     assert str(moves if code == "SY051" else alerts) in caught.value.message
+
+
+class TestTakingBack:
+    def test_clearing_the_field_in_the_crm_ends_the_edit_that_was_made_there(self) -> None:
+        word = Override("mql", "marta", "set in the CRM", "crm", EARLIER)
+        who = lead(decided("mql", override=word, held_by="person"), written(5, "mql"), record(stage=None))
+        found = plan(who, look(5))
+        assert (found.decision.after.stage, found.decision.after.held_by) == ("cold", "rules")
+        (change,) = found.changes
+        assert change.after.stage == "cold"
+
+    def test_clearing_the_field_ends_no_override_by_command(self) -> None:
+        word = Override("mql", "marta", "knows them", "command", EARLIER)
+        who = lead(decided("mql", override=word, held_by="person"), written(5, "mql"), record(stage=None))
+        assert plan(who, look(5)).decision.after.stage == "mql"
+
+    def test_sales_is_told_that_it_was_a_person_who_made_the_lead_ready(self) -> None:
+        word = Override("sql", "marta", "knows them", "command", EARLIER)
+        found = plan(lead(decided("mql", override=word), written(5, "mql"), record(stage="mql")), look(5))
+        assert found.handoff is not None
+        assert found.handoff.reasons[0] == "Set to sql by marta: knows them"

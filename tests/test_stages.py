@@ -245,10 +245,11 @@ class TestPeople:
         held = step(state("cold"), replace(SQL, vetoes=(veto(),)), hands=by_hand("sql"))
         assert (held.stage, held.automatic, held.held_by) == ("sql", "cold", "person")
 
-    def test_a_person_who_moves_a_lead_up_into_an_owned_stage_leaves_it_there(self) -> None:
+    def test_a_person_who_moved_a_lead_up_into_an_owned_stage_and_lets_go_gives_it_back_to_the_rules(self) -> None:
         model = model_of(sql={"owned_by": "sales"})
         held = step(state("iql"), IQL, model, by_hand("sql"))
-        assert step(held, IQL, model).stage == "sql"
+        assert (held.stage, held.automatic) == ("sql", "iql"), "what the rules would say is not what the person said"
+        assert step(held, IQL, model).stage == "iql"
 
     def test_a_lead_moved_out_of_an_owned_stage_is_the_rules_business_again(self) -> None:
         """Else it would come back, and be handed over again, on points that it lost long ago."""

@@ -72,6 +72,9 @@ def _local(app: App) -> Iterator[Line]:
     yield Line("rules", "ok", f"stages {' → '.join(project.stages)}")
     database = f"database {app.store.name}, its schema up to date"
     yield Line("environment", "ok", f"Python {platform.python_version()} · {database}")
+    if project.segments[-1].when is not None:
+        missing = "no model is for everybody else: leads that fit no `for:` are not scored, and keep what they have"
+        yield Line("rules", "warning", missing, "SY087", "end `models:` with a model without `for:`")
     if project.handoff is None or not project.handoff.notify:
         help_ = "add `notifiers` and `notify` under `handoff:`"
         yield Line("files", "warning", "nobody is told when a lead is ready", "SY083", help_)

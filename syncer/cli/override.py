@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,7 +45,7 @@ def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -
     end = said["until"].replace(tzinfo=zone) if said["until"] else None
     if end is not None and end <= now:
         raise ConfigError(f"--until {end:%Y-%m-%d} is past; name a day to come", code="SY089")
-    author = said["author"] or getpass.getuser()
+    author = said["author"] or _user()
     with app.store.writing() as tx:
         before = decisions.lead_state(tx, lead).stage
         decisions.set_override(tx, lead, Override(stage, author, said["reason"], "command", now, end))
@@ -73,3 +74,11 @@ def _listed(kept: Sequence[Override], app: App) -> str:
         past = "" if in_force(each, app.clock()) else " (over)"
         lines.append(one_line(f"{each.stage} since {day(each.since, zone)}{end} by {each.author}: {each.reason}{past}"))
     return "\n".join(lines) or "nothing was ever set by hand"
+
+
+def _user() -> str:
+    """Who works at this machine; in a container a user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -13,7 +13,7 @@ from rich.table import Table
 from syncer.app import App
 from syncer.cli.output import app_of, points, print_json, progress, show, signed, stopping, table
 from syncer.cli.saved import SavedPlan
-from syncer.errors import SyncerError
+from syncer.errors import SyncerError, TemporaryError
 from syncer.log import redact
 from syncer.model import Decision, LeadPlan, RecordKey
 from syncer.planning import Limits, shown
@@ -62,8 +62,7 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
                 if any(outcome.counts[each] for each in _TROUBLES):
                     click.echo(f"{name}: `syncer status` says what the CRM did not take, and why", err=True)
     # What a person must mend comes last, when everything else is done; its class gives the exit code.
-    for _, outcome in done:
-        _raise_first([outcome] if isinstance(outcome, SyncerError) else outcome.failures.values())
+    _raise_first(failure for _, outcome in done for failure in _failures(outcome))
 
 
 Outcome = Report | SyncerError
@@ -84,8 +83,16 @@ def _ran(app: App, name: str, asked: Asked) -> tuple[str, Outcome]:
         return name, failure
 
 
+def _failures(outcome: Outcome) -> Iterable[SyncerError]:
+    return [outcome] if isinstance(outcome, SyncerError) else outcome.failures.values()
+
+
 def _raise_first(failures: Iterable[SyncerError]) -> None:
-    for failure in failures:
+    """The one that a person must mend goes first: its class gives the exit code. The others are told before it."""
+    ordered = sorted(failures, key=lambda failure: isinstance(failure, TemporaryError))
+    for other in ordered[1:]:
+        click.echo(f"error {other.code}: {redact(other.message)}", err=True)
+    for failure in ordered:
         raise failure
 
 
@@ -128,7 +135,11 @@ def report_line(name: str, report: Report) -> str:
 
 def _moving(store: Store, run: int) -> list[LeadPlan]:
     with store.reading() as tx:
-        return [each for plans in decisions.plan_of(tx, run) for each in plans if each.decision.moved or each.handoff]
+        return [each for plans in decisions.plan_of(tx, run) for each in plans if _is_news(each)]
+
+
+def _is_news(each: LeadPlan) -> bool:
+    return each.decision.moved or each.decision.before is None or each.handoff is not None
 
 
 def _print_plan(app: App, saved: SavedPlan, report: Report, path: Path, every: bool) -> None:

@@ -35,7 +35,8 @@ class SlackChannel:
             raise refusal(self.url, answer.status_code, headers.get("retry-after"), told)
         if answer.body.strip() != "ok":
             # Slack says ok and nothing else; another page under this URL would swallow every hand-off unseen.
-            raise DeliveryError(f"{host(self.url)} answered 200 but not ok{told}", "permanent")
+            # A proxy or a wrong address, as a rule: a person mends it while the message waits.
+            raise DeliveryError(f"{host(self.url)} answered 200 but not ok{told}", "temporary")
 
     def _answer(self, post: SlackPost) -> WebhookResponse:
         client = WebhookClient(self.url, logger=_SILENT, retry_handlers=[])

@@ -59,8 +59,18 @@ def process_settings(folder: Path, **given: Any) -> ProcessSettings:
     except (SourceError, OSError, UnicodeDecodeError) as error:
         message = f"the process settings cannot be read: {type(error).__name__}"
         raise SettingsError([Problem("environment", 0, 0, "", message, f"look at .env and {PREFIX}*")]) from None
-    _protect(settings.database_url.get_secret_value())
-    return settings
+    address = _beside(settings.database_url.get_secret_value(), folder)
+    _protect(address)
+    return settings.model_copy(update={"database_url": SecretStr(address)})
+
+
+def _beside(database_url: str, folder: Path) -> str:
+    """A relative SQLite file lies beside the project file, from whichever folder the command is typed."""
+    head = "sqlite:///"
+    path = database_url.removeprefix(head)
+    if not database_url.startswith(head) or path.startswith(("/", ":")) or folder == Path():
+        return database_url
+    return f"{head}{folder / path}"
 
 
 def _protect(database_url: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from syncer.errors import ConfigError, TemporaryError
@@ -164,6 +164,9 @@ def _translated(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.DatabaseError) and "malformed" in str(error.orig):
+            message = f"the database {name} is damaged; restore it from a backup, or move it away to begin anew"
+            raise ConfigError(message, code="SY061") from error
         if not _passes(error):
             raise
         raise TemporaryError(f"the database {name} did not do its part: {_words(error)}", code="SY066") from error
@@ -187,9 +190,3 @@ def _passes(error: DBAPIError) -> bool:
 
 def _words(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
-
-
-def ping(store: Store) -> None:
-    """`TemporaryError` unless the database answers."""
-    with store.reading() as tx:
-        tx.execute(text("SELECT 1"))

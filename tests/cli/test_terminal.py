@@ -118,11 +118,11 @@ def test_what_the_crm_holds_cannot_steer_the_terminal(base: House) -> None:
     assert "[bold]x[/]" in base.cli("explain", "evil@acme.example").stdout
 
 
-def test_tables_fold_into_the_width_that_is_told(base: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_fold_into_the_width_that_is_told(base: House) -> None:
     for columns in (60, 80, 120):
-        monkeypatch.setenv("COLUMNS", str(columns))
+        told = {**ENVIRONMENT, "COLUMNS": str(columns)}
         for words in (["explain", "warm@acme.example"], ["check"], ["setup"], ["status"]):
-            lines = base.cli(*words).stdout.splitlines()
+            lines = base.cli(*words, environment=told).stdout.splitlines()
             assert max(map(len, lines)) <= columns, words
 
 

@@ -102,7 +102,7 @@ class House:
         self.pass_time()
         given = ["--config", str(self.folder / "syncer.yml"), "--database-url", self.database_url, *words]
         kept = {name: None for name in os.environ if name.startswith("SYNCER_")}
-        return CliRunner().invoke(cli, given, env={**kept, **environment}, catch_exceptions=False)
+        return CliRunner().invoke(cli, given, env={**kept, "COLUMNS": "160", **environment}, catch_exceptions=False)
 
     def pass_time(self) -> None:
         """HubSpot tells its time in whole seconds, so what happened this very second is read a second later."""

@@ -19,7 +19,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_has_a_default(tmp_path: Path) -> None:
     settings = process_settings(tmp_path)
-    assert settings.database_url.get_secret_value() == "sqlite:///syncer.db"
+    assert settings.database_url.get_secret_value() == f"sqlite:///{tmp_path}/syncer.db"
     assert (settings.config, settings.log_level, settings.log_style) == (Path("syncer.yml"), "info", "console")
     assert (settings.drain_s, settings.lang) == (8.0, None)
 
@@ -64,3 +64,17 @@ def test_a_dotenv_file_that_is_no_text_is_one_clear_problem(tmp_path: Path) -> N
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00A")
     with pytest.raises(SettingsError, match="cannot be read"):
         process_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("sqlite:///state.db", "sqlite:///conf/state.db"),
+        ("sqlite:////data/state.db", "sqlite:////data/state.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql://host/syncer", "postgresql://host/syncer"),
+    ],
+)
+def test_a_relative_sqlite_file_lies_beside_the_project_file(given: str, used: str) -> None:
+    assert process_settings(Path("conf"), database_url=given).database_url.get_secret_value() == used
+    assert process_settings(Path(), database_url=given).database_url.get_secret_value() == given

@@ -152,6 +152,7 @@ class Front:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {**scope, "undated_send": send}  # uvicorn's own, for faults that drop the connection
         send = self._dated(send)
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
@@ -218,7 +219,7 @@ class Front:
             route = found[0] if found else scope["path"]
             self.portal.calls.note(scope["method"], route, status, kind, self.portal.clock.now_ms())  # type: ignore[arg-type]
         if fault.drop:
-            await _drop(receive, send)
+            await _drop(receive, scope["undated_send"])
         else:
             await _response(_faulty(fault, status, real[1] if real else b""), fault.headers)(scope, receive, send)
 
