@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
 import connectors
-from syncer.connector import Destination, Source, Wanted
+from syncer.connector import Connector, Destination, Source, Wanted
 from syncer.errors import ConfigError, NotFound
 from syncer.run import Parts, Step
 from syncer.settings import Connection, ProcessSettings, Project, load_project
@@ -72,8 +71,7 @@ class App:
             stages=self.project.stages,
             stop=self.stop,
         )
-        built: Source = connector_class(connection.type)(connection.name, connection.settings, wanted)
-        return built
+        return connector_class(connection.type)(connection.name, connection.settings, wanted)
 
     def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
         """What one connection's run works with."""
@@ -120,15 +118,16 @@ def registry() -> dict[str, str]:
     return {**installed, **connectors.REGISTRY}
 
 
-def connector_class(type_: str) -> Any:
+def connector_class(type_: str) -> Connector:
     """The class of an installed connector. ConfigError where its package cannot be imported."""
     module, _, name = registry()[type_].rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found: Connector = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"connector '{type_}' cannot be loaded: {error}; reinstall its package", code="SY081"
         ) from error
+    return found
 
 
 def settings_classes() -> dict[str, type[BaseModel]]:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from syncer import handoff, planning, scoring
 from syncer.connector import Destination, Source
-from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError
+from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError, UnsafePlanError
 from syncer.model import (
     Change,
     Lead,
@@ -44,6 +44,7 @@ _ANSWERS = 100  # answers kept in one transaction
 _RETRY_FIRST = timedelta(minutes=5)
 _RETRY_MOST = timedelta(hours=6)
 _MOST_TRIES = 8
+_OUTCOMES: Mapping[type[SyncerError], str] = {UnsafePlanError: "waiting", Stopped: "stopped"}
 _POINT = 100  # hundredths; what the CRM shows is whole points
 _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
 
@@ -232,9 +233,7 @@ def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
     """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory."""
     as_of = parts.clock()
     with parts.store.reading() as tx:
-        policy = replace(
-            _policy(parts, asked, baseline=not runs.baseline_done(tx, parts.name), tx=tx), history=bool(report.history)
-        )
+        policy = _policy(parts, asked, report, tx)
         rules = ",".join(segment.model.version for segment in parts.project.segments)
         changed = runs.models(tx, parts.name) != rules
         of = mirror.count(tx, parts.name)
@@ -411,7 +410,7 @@ def _still_ours(
             if _not_ours(record, states[record.key]):
                 edited.append(record)
                 write_backs.drop(tx, record.key)
-                if parts.project.sync.manual_change != "overwrite" or record.deleted or record.merged_into:
+                if parts.project.sync.respect_edits or record.deleted or record.merged_into:
                     outbox.withhold(tx, record.key, "the lead was moved in the CRM before the alert could go out")
     report.counts["kept_by_people"] += len(edited)
     gone = {record.key for record in edited}
@@ -499,8 +498,7 @@ def _failing(parts: Parts, lease: Lease, report: Report) -> Iterator[None]:
     except LeaseLost:
         raise  # the run's row belongs to the process that took over
     except SyncerError as error:
-        outcome = {"UnsafePlanError": "waiting", "Stopped": "stopped"}.get(type(error).__name__, "failed")
-        _finish(parts, lease, report, outcome, error.message)
+        _finish(parts, lease, report, _OUTCOMES.get(type(error), "failed"), error.message)
         raise
 
 
@@ -530,17 +528,18 @@ def _count(plans: Sequence[LeadPlan], report: Report) -> None:
         report.moves[before, each.decision.after.stage] += 1
 
 
-def _policy(parts: Parts, asked: Asked, *, baseline: bool, tx: Connection) -> planning.Policy:
+def _policy(parts: Parts, asked: Asked, report: Report, tx: Connection) -> planning.Policy:
     settings = parts.project.sync
     return planning.Policy(
         connection=parts.name,
         installation=runs.installation(tx),
         min_step=settings.min_step,
-        respect_edits=settings.manual_change != "overwrite",
+        respect_edits=settings.respect_edits,
         respect_for=settings.respect_for,
         handoff_stage=parts.project.handoff.when if parts.project.handoff else None,
-        baseline=baseline,
+        baseline=not runs.baseline_done(tx, parts.name),
         notify_model_changes=asked.notify_model_changes,
+        history=bool(report.history),
     )
 
 
@@ -566,5 +565,5 @@ def _heed(parts: Parts) -> None:
 
 def _enough_time(parts: Parts, lease: Lease) -> None:
     """Renew the lease before writing to the outside; a process that slept through it must not write at all."""
-    with parts.store.writing(lease) as tx:
+    with parts.store.writing() as tx:
         leases.renew(tx, lease)

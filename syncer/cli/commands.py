@@ -4,13 +4,10 @@ runs; so --help needs none of them and is quick."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-
-Decorator = Callable[[Any], Any]
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)

@@ -104,9 +104,6 @@ class Project:
         """Every kind of activity that a model looks at; sorted."""
         return tuple(sorted({leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}))
 
-    def connection(self, name: str) -> Connection | None:
-        return next((one for one in self.connections if one.name == name), None)
-
     def _leaves(self) -> Iterator[FieldTest | ActivityTest]:
         conditions = [one for segment in self.segments for one in segment.model.conditions()]
         conditions += [segment.when for segment in self.segments if segment.when is not None]

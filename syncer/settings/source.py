@@ -58,15 +58,6 @@ class Source:
     def line_of(self, steps: Steps) -> int:
         return self.place(steps)[0]
 
-    def has(self, steps: Steps) -> bool:
-        node = self.root
-        for step in steps:
-            found = _child(node, step)
-            if found is None:
-                return False
-            node = found[1]
-        return True
-
     def excerpt(self, line: int) -> tuple[tuple[int, str], ...]:
         """The numbered line, and the one before it where that says more than nothing."""
         shown = [number for number in (line - 1, line) if 0 < number <= len(self.lines)]
