@@ -54,7 +54,7 @@ class Record:
     name: str | None = None  # the person's name, for messages
     url: str | None = None  # the record's page in the CRM, for messages
     deleted: bool = False
-    merged_into: str | None = None  # id of the record (same object) that absorbed this one
+    merged_into: RecordKey | None = None  # the record of the same CRM that absorbed it or that it became
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,25 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """Activities of one lead that a rule under `ignore` has voided: they count as if they had not happened."""
+
+    rule: str  # the id of the ignoring rule
+    name: str
+    evidence: str  # "3 × email_click (7 Nov 2026)"
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a lead's facts meet in its model's rules, packed. Derived from its signals: droppable, rebuilt at will."""
+
+    model: str  # the version of the model that scores the lead
+    bits: bytes
+    hits: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """What the rules say of one lead at one time; the contributions add up to each dimension, these to the total."""
 
@@ -145,6 +164,7 @@ class Score:
     dimensions: Mapping[str, int]  # hundredths
     total: int  # hundredths
     contributions: tuple[Contribution, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +221,7 @@ class LeadState:
     model: str | None = None
     scored_at: datetime | None = None
     next_look: datetime | None = None
-    touched: frozenset[Cause] = frozenset()  # of profile, activity, merge, override, since the last decision
+    touched: frozenset[Cause] = frozenset()  # since the last decision; see store.touching.BITS
     override: Override | None = None  # the one in force (may have ended: look at `until`)
     veto: str | None = None
 
@@ -216,6 +236,7 @@ class Lead:
     signals: Signals
     state: LeadState
     writes: Mapping[RecordKey, WriteState]
+    footprint: Footprint | None = None  # with it, `signals` has the fields alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,43 @@ class Veto:
 
 
 @dataclass(frozen=True, slots=True)
+class Follows:
+    """Sooner than `within_ms` after an activity of that kind (with the same value in the field `same`)."""
+
+    kind: str
+    within_ms: int
+    same: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One of more than so many within a span (with the same value in the field `same`); where `distinct` names a
+    field, repeats of one value of it count as one."""
+
+    more_than: int
+    within_ms: int
+    same: str | None = None
+    distinct: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Voids activities, as if they had not happened: machines that open mails, our own people, role addresses.
+
+    Everything that is given must hold. `lead` looks at the lead's fields alone, and not at dates seen from now.
+    """
+
+    id: str
+    name: str
+    kinds: tuple[str, ...] = ()  # none: every kind
+    tests: tuple[FieldTest, ...] = ()  # on the activity's fields
+    lead: Condition | None = None
+    follows: Follows | None = None
+    burst: Burst | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One file of rules. Two models with the same meaning have the same version, whatever their comments."""
 
@@ -184,6 +221,7 @@ class Model:
     vetoes: tuple[Veto, ...] = ()
     lists: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name -> lower-cased entries, for domain_in and any_of
     first_reading: Literal["ignore", "once", "all"] = "once"
+    ignores: tuple[Ignore, ...] = ()
     version: str = field(default="", compare=False)
 
     @property
@@ -214,14 +252,49 @@ class Segment:
 
 def version_of(model: Model) -> str:
     """name@hash of the meaning: comments, order of keys and line numbers do not change it."""
-    text = json.dumps(_meaning(model), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return f"{model.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{model.name}@{_digest(model)}"
 
 
-def _meaning(value: Any) -> Any:
+def rules_version(segments: tuple[Segment, ...]) -> str:
+    """A hash of what all segments mean together: which model scores whom, and how."""
+    return _digest(segments)
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(_plain(value, ("where", "version")), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def segments_text(segments: tuple[Segment, ...]) -> str:
+    """The rules whole, as JSON, so that what they said can be looked up when their file has long changed."""
+    return json.dumps(_plain(segments, ()), separators=(",", ":"), ensure_ascii=True)
+
+
+def segments_of(text: str) -> tuple[Segment, ...]:
+    """What `segments_text` wrote."""
+    read: tuple[Segment, ...] = _value(json.loads(text))
+    return read
+
+
+def _plain(value: Any, left_out: tuple[str, ...]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        named = {each.name: _meaning(getattr(value, each.name)) for each in fields(value)}
-        return [type(value).__name__, {k: v for k, v in named.items() if k not in ("where", "version")}]
+        named = {each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}
+        return [type(value).__name__, {name: _plain(inner, left_out) for name, inner in named.items()}]
     if isinstance(value, tuple):
-        return [_meaning(inner) for inner in value]
+        return [_plain(inner, left_out) for inner in value]
     return value
+
+
+def _value(plain: Any) -> Any:
+    if not isinstance(plain, list):
+        return plain
+    if len(plain) == 2 and isinstance(plain[1], dict):  # nothing else in a model is a mapping
+        return _KINDS[plain[0]](**{name: _value(inner) for name, inner in plain[1].items()})
+    return tuple(_value(inner) for inner in plain)
+
+
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (ActivityTest, All, AnyOf, Burst, Dimension, Fade, FieldTest, Follows, Frequency, Gate, Ignore, Model,
+                 NoneOf, Rule, Segment, Stage, Veto)
+}  # fmt: skip

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from syncer.rules import (
     ActivityTest,
@@ -17,11 +19,15 @@ from syncer.rules import (
     Model,
     NoneOf,
     Rule,
+    Segment,
     Stage,
     Veto,
     leaves,
+    segments_of,
+    segments_text,
     version_of,
 )
+from tests.scoring import worlds
 
 ES = FieldTest("country", "any_of", ("ES",))
 OPEN = ActivityTest("open", in_last_ms=5)
@@ -128,3 +134,15 @@ def test_ranks_count_from_the_coldest() -> None:
 def test_a_gate_reads_as_it_is_written() -> None:
     assert str(Gate("engagement", ">=", 2050)) == "engagement >= 20.5"
     assert str(Gate("need", ">", 0)) == "need > 0"
+
+
+segments = st.builds(Segment, worlds.models(), st.none() | worlds.conditions)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rules=st.lists(segments, min_size=1, max_size=3).map(tuple))
+def test_rules_come_back_whole_from_their_text(rules: tuple[Segment, ...]) -> None:
+    again = segments_of(segments_text(rules))
+    assert again == rules
+    assert repr(again) == repr(rules)  # which also tells 1, 1.0 and true apart, and names places and versions
+    assert [version_of(each.model) for each in again] == [version_of(each.model) for each in rules]

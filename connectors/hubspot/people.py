@@ -80,7 +80,7 @@ class Lens:
 
     def absorbed(self, contact: str, by: Json) -> Record:
         """A contact that was merged into another; it answers under that one's id now."""
-        return Record(self.key(contact), modified_at(by), merged_into=str(by["id"]))
+        return Record(self.key(contact), modified_at(by), merged_into=self.key(str(by["id"])))
 
     def readings(self, row: Json) -> Iterator[Reading | Rejected]:
         """The wanted counters that are set. People and imports leave anything in number fields: that is Rejected."""

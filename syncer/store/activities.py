@@ -3,63 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
 from syncer.model import Activity, Reading, RecordKey
+from syncer.store.arrivals import Arrival
 from syncer.store.columns import to_ms
 from syncer.store.records import leads_of
 from syncer.store.sql import among, insert_new, keys_among, upsert
-from syncer.store.tables import activities, activity_links, readings
+from syncer.store.tables import activities, activity_links, past_activities, readings
 from syncer.store.touching import BITS, Touches
 
 Content = tuple[str, int, dict[str, Any]]
 """kind, at (milliseconds), fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """When something is stored; `history`: it is told of for the first time, but was there before we looked."""
-
-    at: datetime
-    history: bool = False
-
-    def known_since(self, happened: datetime | None) -> datetime:
-        return min(happened or self.at, self.at) if self.history else self.at
-
-
 def store_activities(
     tx: Connection, connection: str, incoming: Iterable[Activity], arrival: Arrival, touches: Touches
 ) -> None:
-    """Upsert by id and replace the links to records; leads that gain, lose or see changed an activity are touched."""
+    """Upsert by id and replace the links to records, and keep what was believed before; leads that gain, lose or see
+    changed an activity are touched."""
     latest = {activity.id: activity for activity in incoming}
     if not latest:
         return
-    contents, links = _stored(tx, connection, latest)
+    stored, links = _stored(tx, connection, latest)
     affected: set[RecordKey] = set()
     changed: list[Activity] = []
     for activity in latest.values():
         before, after = links.get(activity.id, set()), set() if activity.deleted else set(activity.records)
-        same = contents.get(activity.id) == (None if activity.deleted else _content(activity))
+        same = _content_of(stored.get(activity.id)) == (None if activity.deleted else _content(activity))
         if not same or before != after:
             changed.append(activity)
             affected |= before ^ after if same else before | after
+    past = [_past_row(stored[each.id], key, arrival) for each in changed for key in links.get(each.id, ())]
+    insert_new(tx, past_activities, [row for row in past if to_ms(row["seen_at"]) < to_ms(row["until"])])
     _replace(tx, connection, changed, arrival)
     for lead in leads_of(tx, affected).values():
         touches[lead] |= BITS["activity"]
 
 
-def _stored(
-    tx: Connection, connection: str, ids: Iterable[str]
-) -> tuple[dict[str, Content], dict[str, set[RecordKey]]]:
+def _stored(tx: Connection, connection: str, ids: Iterable[str]) -> tuple[dict[str, Any], dict[str, set[RecordKey]]]:
+    """The rows of those that are stored, and whom they belong to, by id."""
     wanted = list(ids)
     found = tx.execute(
         select(activities).where(activities.c.connection == connection, among(tx, activities.c.id, wanted))
     )
-    contents = {row.id: (row.kind, to_ms(row.at), row.fields or {}) for row in found}
+    rows = {row.id: row for row in found}
     links: dict[str, set[RecordKey]] = {}
     linked = tx.execute(
         select(activity_links).where(
@@ -68,7 +60,26 @@ def _stored(
     )
     for row in linked:
         links.setdefault(row.activity_id, set()).add(RecordKey(connection, row.object, row.record_id))
-    return contents, links
+    return rows, links
+
+
+def _content_of(row: Any | None) -> Content | None:
+    return None if row is None else (row.kind, to_ms(row.at), row.fields or {})
+
+
+def _past_row(row: Any, record: RecordKey, arrival: Arrival) -> dict[str, Any]:
+    """What was believed of the record's activity from `seen_at` until now."""
+    return {
+        "connection": row.connection,
+        "object": record.object,
+        "record_id": record.id,
+        "activity_id": row.id,
+        "until": arrival.at,
+        "kind": row.kind,
+        "at": row.at,
+        "fields": row.fields,
+        "seen_at": row.seen_at,
+    }
 
 
 def _content(activity: Activity) -> Content:

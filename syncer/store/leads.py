@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, Connection, Select, func, literal, or_, select, tuple_
 
 from syncer.errors import NotFound
+from syncer.history import merged_fields
 from syncer.model import (
     NO_FIELDS,
     ActivitySignal,
@@ -27,7 +28,9 @@ from syncer.model import (
 )
 from syncer.store.columns import to_ms
 from syncer.store.database import Store
-from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, set_fields
+from syncer.store.footprints import fresh
+from syncer.store.histories import versions_of
+from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.standings import standing_of, standing_or_none
 from syncer.store.tables import activities, activity_links, leads, overrides, readings, records, write_backs
@@ -39,21 +42,29 @@ _COUNTS = records.c.deleted.is_(False) | records.c.merged_into.is_not(None)
 """Whose activities count: those of an absorbed record are the survivor's, those of a deleted one nobody's."""
 
 
-def chunks(store: Store, connection: str, *, which: Which, now: datetime, size: int = 5000) -> Iterator[list[Lead]]:
+def chunks(  # noqa: PLR0913
+    store: Store, connection: str, *, which: Which, now: datetime, size: int = 5000, rules: str | None = None
+) -> Iterator[list[Lead]]:
     """The connection's leads with a live record, whole, `size` at a time; each chunk is one short read.
 
     which: "due" (touched, never decided, or time has come for fading or an override's end: by `now`; first those
     touched), "all", or these leads; by id. A lead touched while the chunks are read comes with the next run.
+    rules: leads with a fresh footprint under these rules come with that, and without activities and readings.
     """
     if which == "due":
-        yield from _due(store, connection, now, size)
+        yield from _due(store, connection, now, (size, rules))
     elif which == "all":
-        yield from _all(store, connection, size)
+        yield from _all(store, connection, (size, rules))
     else:
-        yield from _these(store, connection, sorted(set(which)), size)
+        yield from _these(store, connection, sorted(set(which)), (size, rules))
 
 
-def _due(store: Store, connection: str, now: datetime, size: int) -> Iterator[list[Lead]]:
+_How = tuple[int, str | None]
+"""How many leads at a time, and the rules whose footprints stand in for facts."""
+
+
+def _due(store: Store, connection: str, now: datetime, how: _How) -> Iterator[list[Lead]]:
+    size, rules = how
     place, latest = (-1, -1), to_ms(now)
     while True:
         after = tuple_(leads.c.due_at, leads.c.id) > tuple_(
@@ -66,30 +77,32 @@ def _due(store: Store, connection: str, now: datetime, size: int) -> Iterator[li
                 .order_by(leads.c.due_at, leads.c.id)
                 .limit(size)
             ).all()
-            chunk = _whole(tx, found)
+            chunk = _whole(tx, found, rules)
         if not found:
             return
         yield chunk
         place = (found[-1].due_at, found[-1].id)
 
 
-def _all(store: Store, connection: str, size: int) -> Iterator[list[Lead]]:
+def _all(store: Store, connection: str, how: _How) -> Iterator[list[Lead]]:
+    size, rules = how
     last = 0
     while True:
         with store.reading() as tx:
             found = tx.execute(_live(connection).where(leads.c.id > last).order_by(leads.c.id).limit(size)).all()
-            chunk = _whole(tx, found)
+            chunk = _whole(tx, found, rules)
         if not found:
             return
         yield chunk
         last = found[-1].id
 
 
-def _these(store: Store, connection: str, ids: Sequence[int], size: int) -> Iterator[list[Lead]]:
+def _these(store: Store, connection: str, ids: Sequence[int], how: _How) -> Iterator[list[Lead]]:
+    size, rules = how
     for start in range(0, len(ids), size):
         with store.reading() as tx:
             wanted = _live(connection).where(among(tx, leads.c.id, ids[start : start + size])).order_by(leads.c.id)
-            chunk = _whole(tx, tx.execute(wanted).all())
+            chunk = _whole(tx, tx.execute(wanted).all(), rules)
         if chunk:
             yield chunk
 
@@ -144,20 +157,24 @@ def touched_count(tx: Connection, connection: str) -> int:
     return tx.execute(select(func.count()).where(leads.c.connection == connection, leads.c.due_at == 0)).scalar_one()
 
 
-def _whole(tx: Connection, rows: Sequence[Any]) -> list[Lead]:
+def _whole(tx: Connection, rows: Sequence[Any], rules: str | None = None) -> list[Lead]:
     ids = [row.id for row in rows]
     if not ids:
         return []
     theirs, writes = _records_and_writes(tx, ids)
-    done, counters, last_word = _activities(tx, ids), _readings(tx, ids), newest_overrides(tx, ids)
+    fields = _fields(tx, theirs)
+    known = fresh(tx, ids, rules) if rules is not None else {}
+    unknown = [lead for lead in ids if lead not in known]
+    done, counters, last_word = _activities(tx, unknown), _readings(tx, unknown), newest_overrides(tx, ids)
     return [
         Lead(
             row.id,
             row.revision,
             tuple(theirs[row.id]),
-            Signals(row.id, _merged_fields(theirs[row.id]), tuple(done[row.id]), tuple(counters[row.id])),
+            Signals(row.id, fields.get(row.id, NO_FIELDS), tuple(done[row.id]), tuple(counters[row.id])),
             state_of(row, last_word.get(row.id)),
             writes[row.id],
+            known.get(row.id),
         )
         for row in rows
     ]
@@ -197,14 +214,13 @@ def _records_and_writes(
     return theirs, writes
 
 
-def _merged_fields(newest_first: Sequence[Record]) -> Mapping[str, Value]:
-    """The newest record's fields where it has them set, else the next one's; the e-mail is the field "email"."""
-    merged: dict[str, Value] = {}
-    for record in reversed(newest_first):
-        merged |= set_fields(record.fields)
-        if record.email:
-            merged["email"] = record.email
-    return merged
+def _fields(tx: Connection, theirs: Mapping[int, Sequence[Record]]) -> Mapping[int, Mapping[str, Value]]:
+    """Lead -> what its live records show; only where several may disagree, their past is asked which changed last."""
+    several = versions_of(tx, [lead for lead, shown in theirs.items() if len(shown) > 1])
+    return {
+        lead: merged_fields(several[lead]) if lead in several else shown_fields(shown[0])
+        for lead, shown in theirs.items()
+    }
 
 
 def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[ActivitySignal]]:
@@ -217,19 +233,19 @@ def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Activit
     its_activity = (activities.c.connection == activity_links.c.connection) & (
         activities.c.id == activity_links.c.activity_id
     )
-    columns = [activities.c[name] for name in ("id", "kind", "at", "fields", "seen_at")]
+    columns = [activities.c[name] for name in ("connection", "id", "kind", "at", "fields", "seen_at")]
     found = tx.execute(
         select(records.c.lead_id, *columns)
         .select_from(records.join(activity_links, its_record).join(activities, its_activity))
         .where(among(tx, records.c.lead_id, ids), _COUNTS)
-        .order_by(records.c.lead_id, activities.c.at, activities.c.id)
+        .order_by(records.c.lead_id, activities.c.at, activities.c.connection, activities.c.id)
     )
     done: dict[int, list[ActivitySignal]] = defaultdict(list)
-    previous: tuple[int, str] | None = None
-    for lead_id, activity_id, kind, at, fields, seen_at in found:
-        if (lead_id, activity_id) != previous:
+    previous: tuple[int, str, str] | None = None
+    for lead_id, connection, activity_id, kind, at, fields, seen_at in found:
+        if (lead_id, connection, activity_id) != previous:
             done[lead_id].append(ActivitySignal(kind, at, fields or NO_FIELDS, seen_at=seen_at))
-        previous = (lead_id, activity_id)
+        previous = (lead_id, connection, activity_id)
     return done
 
 

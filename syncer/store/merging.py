@@ -1,4 +1,4 @@
-"""Two records turn out to be one person: the absorbed record's lead joins the survivor's.
+"""Two records of one CRM turn out to be one person: the absorbed record's lead joins the survivor's.
 
 A merge notice may come before the survivor is mirrored; `records.merged_into` remembers it until then.
 """
@@ -6,37 +6,51 @@ A merge notice may come before the survivor is mirrored; `records.merged_into` r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, literal, select, update
 
-from syncer.model import Record, RecordKey
+from syncer.model import Cause, Record, RecordKey
+from syncer.store.arrivals import Arrival
+from syncer.store.columns import Instant
 from syncer.store.records import RECORD_KEY, leads_of, refresh_live
 from syncer.store.sql import among, keys_among
-from syncer.store.tables import handoffs, leads, overrides, records, transitions, write_backs
+from syncer.store.tables import (
+    handoffs,
+    lead_states,
+    leads,
+    overrides,
+    past_versions,
+    records,
+    transitions,
+    write_backs,
+)
 from syncer.store.touching import BITS, Touches
 
-_DECIDED = (
+Node = TypeVar("Node")
+
+DECIDED = (
     "stage", "automatic", "since", "held_by", "cause", "total", "dimensions", "model", "scored_at", "next_look", "veto",
 )  # fmt: skip
 """What a survivor that was never decided takes over from the absorbed lead."""
 
 
-def join_merged(tx: Connection, stored: Sequence[Record], touches: Touches) -> None:
+def join_merged(tx: Connection, stored: Sequence[Record], arrival: Arrival, touches: Touches) -> None:
     """Join the leads of every merge that the records just stored announce or complete."""
     pairs = _announced(stored) + _waiting_for(tx, stored)
     lead_of = leads_of(tx, {key for pair in pairs for key in pair})
-    joins = _roots((lead_of[absorbed], lead_of[survivor]) for absorbed, survivor in pairs if survivor in lead_of)
+    joins = roots((lead_of[absorbed], lead_of[survivor]) for absorbed, survivor in pairs if survivor in lead_of)
     if joins:
-        _join(tx, joins, touches)
+        join(tx, joins, touches, _joined_at(arrival), "merge")
     _forget_pending(tx, [absorbed for absorbed, _ in pairs])
 
 
 def _announced(stored: Sequence[Record]) -> list[tuple[RecordKey, RecordKey]]:
     return [
-        (record.key, record.key._replace(id=record.merged_into))
+        (record.key, record.merged_into)
         for record in stored
-        if record.merged_into is not None and record.merged_into != record.key.id
+        if record.merged_into is not None and record.merged_into != record.key
     ]
 
 
@@ -44,49 +58,65 @@ def _waiting_for(tx: Connection, stored: Sequence[Record]) -> list[tuple[RecordK
     """Records stored earlier that were absorbed by one of these."""
     if not stored:
         return []
-    named = (records.c.connection, records.c.object, records.c.merged_into)
+    named = (records.c.connection, records.c.merged_object, records.c.merged_into)
     found = tx.execute(
-        select(*RECORD_KEY, records.c.merged_into).where(
+        select(*RECORD_KEY, records.c.merged_object, records.c.merged_into).where(
             records.c.merged_into.is_not(None), keys_among(tx, named, [record.key for record in stored])
         )
     )
-    return [
-        (RecordKey(connection, kind, record_id), RecordKey(connection, kind, survivor))
-        for connection, kind, record_id, survivor in found
-        if record_id != survivor
-    ]
+    pairs = [(RecordKey(*row[:3]), RecordKey(row.connection, *row[3:])) for row in found]
+    return [(absorbed, survivor) for absorbed, survivor in pairs if absorbed != survivor]
 
 
-def _roots(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """absorbed lead -> the lead that remains in the end, through chains and circles."""
-    parent: dict[int, int] = {}
+def roots(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
+    """absorbed -> what remains of it in the end, through chains and circles."""
+    parent: dict[Node, Node] = {}
 
-    def root(lead: int) -> int:
-        while lead in parent:
-            lead = parent[lead]
-        return lead
+    def root(node: Node) -> Node:
+        while node in parent:
+            node = parent[node]
+        return node
 
     for absorbed, survivor in pairs:
         if root(absorbed) != root(survivor):
             parent[root(absorbed)] = root(survivor)
-    return {lead: root(lead) for lead in parent}
+    return {node: root(node) for node in parent}
 
 
-def _join(tx: Connection, joins: Mapping[int, int], touches: Touches) -> None:
+def join(
+    tx: Connection, joins: Mapping[int, int], touches: Touches, joined_at: ColumnElement[datetime], cause: Cause
+) -> None:
+    """absorbed lead -> the one that remains: all that belongs to the first is the second's from `joined_at` on."""
     _hand_over_state(tx, joins)
     pairs = [{"absorbed": absorbed, "remaining": remaining} for absorbed, remaining in joins.items()]
-    for table in (records, overrides, transitions, handoffs):
+    _move(tx, records.c.lead_id, pairs, joined_at=joined_at)
+    for table in (overrides, transitions, handoffs):
         _move(tx, table.c.lead_id, pairs)
+    tx.execute(delete(lead_states).where(among(tx, lead_states.c.lead_id, sorted(joins))))
     tx.execute(delete(leads).where(among(tx, leads.c.id, sorted(joins))))
     refresh_live(tx, joins.values())
     for absorbed, remaining in joins.items():
         touches.pop(absorbed, None)
-        touches[remaining] |= BITS["merge"]
+        touches[remaining] |= BITS[cause]
 
 
-def _move(tx: Connection, lead_id: Any, pairs: Sequence[Mapping[str, int]]) -> None:
-    from_absorbed = update(lead_id.table).where(lead_id == bindparam("absorbed")).values(lead_id=bindparam("remaining"))
-    tx.execute(from_absorbed, pairs)
+def _move(tx: Connection, lead_id: Any, pairs: Sequence[Mapping[str, int]], **values: Any) -> None:
+    from_absorbed = update(lead_id.table).where(lead_id == bindparam("absorbed"))
+    tx.execute(from_absorbed.values(lead_id=bindparam("remaining"), **values), pairs)
+
+
+def _joined_at(arrival: Arrival) -> ColumnElement[datetime]:
+    """Now; but a record that had been absorbed when we first looked has always been its survivor's."""
+    now = literal(arrival.at, Instant)
+    if not arrival.history:
+        return now
+    its_past = (
+        (past_versions.c.connection == records.c.connection)
+        & (past_versions.c.object == records.c.object)
+        & (past_versions.c.record_id == records.c.id)
+    )
+    was_absorbed = records.c.merged_into.is_not(None) & ~exists().where(its_past)
+    return case((was_absorbed, records.c.joined_at), else_=now)
 
 
 def _hand_over_state(tx: Connection, joins: Mapping[int, int]) -> None:
@@ -107,7 +137,7 @@ def _joined(remaining: Any, absorbed: Sequence[Any], handed: Collection[int]) ->
     told = [row for row in decided if row.id in handed]
     taken = told or decided if remaining.stage is None else told if remaining.id not in handed else []
     episode = max(row.episode for row in (remaining, *absorbed))
-    return {"episode": episode, **{name: getattr(taken[0], name) for name in _DECIDED if taken}}
+    return {"episode": episode, **{name: getattr(taken[0], name) for name in DECIDED if taken}}
 
 
 def _forget_pending(tx: Connection, absorbed: Sequence[RecordKey]) -> None:

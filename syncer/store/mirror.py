@@ -13,7 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from syncer.model import Cursor, Page, Record, Rejected
-from syncer.store.activities import Arrival, store_activities, store_readings
+from syncer.store import people
+from syncer.store.activities import store_activities, store_readings
+from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
 from syncer.store.leads import chunks, count, faces, find, lead, touched_count
 from syncer.store.merging import join_merged
@@ -21,7 +23,7 @@ from syncer.store.records import LIVE, last_known, store_records
 from syncer.store.runs import lock_connection
 from syncer.store.sql import among, insert, upsert
 from syncer.store.tables import cursors, records, rejected
-from syncer.store.touching import no_touches, touch
+from syncer.store.touching import BITS, no_touches, touch
 
 __all__ = [
     "KeptRejection",
@@ -44,8 +46,11 @@ __all__ = [
 ]
 
 
-def store_page(tx: Connection, connection: str, stream: str, page: Page, at: datetime) -> None:
-    """Everything the page says, its cursor, and a mark on every lead to which something that matters happened.
+def store_page(  # noqa: PLR0913  # a page, where it belongs, and how people are told apart
+    tx: Connection, connection: str, stream: str, page: Page, at: datetime, *, same_person: bool = False
+) -> frozenset[str]:
+    """Everything the page says, its cursor, and a mark on every lead to which something that matters happened. Returns
+    the other connections that are to decide some of these leads: with `same_person`, an e-mail address is a person.
 
     Until the stream has been read to its end once (see `begin`, `end`), its pages tell what was there before we
     looked: their activities count as known since they happened.
@@ -54,19 +59,31 @@ def store_page(tx: Connection, connection: str, stream: str, page: Page, at: dat
     cleaned = clean(page)
     here = (cursors.c.connection == connection, cursors.c.stream == stream)
     history = tx.execute(select(cursors.c.history).where(*here)).scalar()
-    _store(tx, connection, cleaned, Arrival(at, history is True))
+    elsewhere = _store(tx, connection, cleaned, Arrival(at, history is True), same_person=same_person)
     _keep_rejected(tx, connection, stream, cleaned, at)
     row = {"connection": connection, "stream": stream, "cursor": page.cursor, "at": at}
     upsert(tx, cursors, [row if history is not None else row | {"history": False}])
+    return elsewhere
 
 
-def _store(tx: Connection, connection: str, page: Page, arrival: Arrival) -> None:
+def _store(tx: Connection, connection: str, page: Page, arrival: Arrival, *, same_person: bool) -> frozenset[str]:
     touches = no_touches()
-    stored = store_records(tx, page.records, touches)
-    join_merged(tx, stored, touches)
+    before: people.Addresses = {}
+    if same_person:
+        people.lock(tx)
+        before = people.addresses(tx, [record.key for record in page.records])
+    stored = store_records(tx, page.records, arrival, touches)
+    join_merged(tx, stored, arrival, touches)
+    if same_person:
+        people.gather(tx, before, stored, arrival, touches)
     store_activities(tx, connection, page.activities, arrival, touches)
     store_readings(tx, page.readings, arrival, touches)
+    elsewhere = people.living_elsewhere(tx, connection, touches) if same_person else {}
+    if arrival.history:
+        for lead in elsewhere:
+            touches[lead] |= BITS["baseline"]  # their homes do not know that we are still reading what was there
     touch(tx, touches)
+    return frozenset(elsewhere.values())
 
 
 def begin(tx: Connection, connection: str, stream: str, wanted: Sequence[str]) -> tuple[Cursor | None, bool]:
@@ -105,8 +122,11 @@ def live_ids(tx: Connection, connection: str, object_: str) -> list[str]:
     return list(tx.execute(select(records.c.id).where(*where).order_by(records.c.id)).scalars())
 
 
-def put_back(tx: Connection, connection: str, shown: Sequence[Record], at: datetime) -> None:
-    """Store records as `read_back` saw them. That is the truth of now, so it is never older than what is stored."""
+def put_back(
+    tx: Connection, connection: str, shown: Sequence[Record], at: datetime, *, same_person: bool = False
+) -> frozenset[str]:
+    """Store records as `read_back` saw them. That is the truth of now, so it is never older than what is stored.
+    Returns what `store_page` does."""
     lock_connection(tx, connection)
     seen = [clean(record) for record in shown]
     known = last_known(tx, [record.key for record in seen])
@@ -114,7 +134,8 @@ def put_back(tx: Connection, connection: str, shown: Sequence[Record], at: datet
         replace(record, modified_at=max(record.modified_at, known.get(record.key, record.modified_at)))
         for record in seen
     )
-    _store(tx, connection, Page(cursor=Cursor(""), records=believed), Arrival(at))
+    page = Page(cursor=Cursor(""), records=believed)
+    return _store(tx, connection, page, Arrival(at), same_person=same_person)
 
 
 def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:

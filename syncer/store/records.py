@@ -1,4 +1,4 @@
-"""Records as the mirror keeps them, and what of a record's change matters to its lead."""
+"""Records as the mirror keeps them, what of a record's change matters to its lead, and what they were before."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, exists, select, update
 from sqlalchemy import insert as plain_insert
 
+from syncer.history import same_value
 from syncer.model import NO_FIELDS, Record, RecordKey, Standing, Value
+from syncer.store.arrivals import Arrival
 from syncer.store.columns import to_ms
 from syncer.store.sql import among, keys_among, upsert
 from syncer.store.standings import standing_or_none
-from syncer.store.tables import leads, records, write_backs
+from syncer.store.tables import leads, past_versions, records, write_backs
 from syncer.store.touching import BITS, Touches
 
 RECORD_KEY = (records.c.connection, records.c.object, records.c.id)
@@ -33,6 +35,7 @@ RECORD_COLUMNS = (
     records.c.name,
     records.c.url,
     records.c.deleted,
+    records.c.merged_object,
     records.c.merged_into,
 )
 """In the order in which `record_of` takes them."""
@@ -42,13 +45,26 @@ LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
 
 def record_of(values: Sequence[Any]) -> Record:
     """A record from the values of RECORD_COLUMNS."""
-    connection, kind, record_id, modified_at, email, fields, *rest = values
-    return Record(RecordKey(connection, kind, record_id), modified_at, email, fields or NO_FIELDS, *rest)
+    connection, kind, record_id, modified_at, email, fields, *rest, merged_object, merged_into = values
+    key = RecordKey(connection, kind, record_id)
+    absorber = None if merged_into is None else RecordKey(connection, merged_object, merged_into)
+    return Record(key, modified_at, email, fields or NO_FIELDS, *(*rest, absorber))
 
 
 def is_live(record: Record) -> bool:
     """Neither deleted nor absorbed by another record: one that is scored and written."""
     return not record.deleted and record.merged_into is None
+
+
+def counts(record: Record) -> bool:
+    """Whether its activities do: those of an absorbed record are its survivor's, those of a deleted one nobody's."""
+    return not record.deleted or record.merged_into is not None
+
+
+def shown_fields(record: Record) -> dict[str, Value]:
+    """What the rules may look at: the fields that are set, and the e-mail as the field "email"."""
+    shown = set_fields(record.fields)
+    return shown | {"email": record.email} if record.email else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +77,24 @@ class Known:
     confirmed_modified_at: datetime | None
 
 
-def store_records(tx: Connection, incoming: Iterable[Record], touches: Touches) -> list[Record]:
-    """Upsert the records that are not older than what is stored; a new one gets a new lead. Returns those stored."""
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """A record that the mirror knew, as it is stored now."""
+
+    known: Known
+    after: Record
+    undo: Mapping[str, Value]  # what of its fields changed, as it was before; None: was not set
+
+    @property
+    def is_history(self) -> bool:
+        """Whether what was known before is worth keeping."""
+        before = self.known.record
+        return bool(self.undo) or (is_live(before), counts(before)) != (is_live(self.after), counts(self.after))
+
+
+def store_records(tx: Connection, incoming: Iterable[Record], arrival: Arrival, touches: Touches) -> list[Record]:
+    """Upsert the records that are not older than what is stored, and keep what they were before; a new one gets a new
+    lead. Returns those stored."""
     newest = _newest_of_each(incoming)
     known = _known(tx, newest)
     fresh = [
@@ -72,10 +104,12 @@ def store_records(tx: Connection, incoming: Iterable[Record], touches: Touches) 
     ]
     lead_of = {key: stored.lead for key, stored in known.items()}
     lead_of |= _new_leads(tx, [record.key for record in fresh if record.key not in known])
-    upsert(tx, records, [_row(record, lead_of[record.key]) for record in fresh])
-    for record in fresh:
-        if record.key in known:
-            touches[lead_of[record.key]] |= _touched_by(known[record.key], record)
+    rows = [_row(record, lead_of[record.key]) | {"since": arrival.known_since(record.modified_at)} for record in fresh]
+    upsert(tx, records, rows, keep=("since", "joined_at"))
+    renewals = [_renewal(known[record.key], record) for record in fresh if record.key in known]
+    _keep_past(tx, [each for each in renewals if each.is_history], arrival.at)
+    for each in renewals:
+        touches[each.known.lead] |= _touched_by(each)
     moved = {lead_of[record.key] for record in fresh if _liveness_moved(known.get(record.key), record)}
     refresh_live(tx, moved)
     return fresh
@@ -145,13 +179,22 @@ def _new_leads(tx: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, int
 
 
 def _row(record: Record, lead: int) -> dict[str, Any]:
-    names = (column.name for column in RECORD_COLUMNS[3:])
+    names = (column.name for column in RECORD_COLUMNS[3:-2])
+    absorber = record.merged_into
     return {
         **record.key._asdict(),
         **{name: getattr(record, name) for name in names},
         "lead_id": lead,
-        "email_key": record.email.casefold() if record.email else None,
+        "merged_object": absorber.object if absorber else None,
+        "merged_into": absorber.id if absorber else None,
+        "joined_at": None,
+        "email_key": email_key(record.email),
     }
+
+
+def email_key(email: str | None) -> str | None:
+    """What an e-mail is compared by: without spaces around it and differences of case. None: there is none."""
+    return email.strip().casefold() or None if email else None
 
 
 def set_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
@@ -163,18 +206,48 @@ def _is_set(value: Value) -> bool:
     return isfinite(value) if isinstance(value, float) else value is not None and value != ""
 
 
-def _touched_by(known: Known, record: Record) -> int:
-    before = known.record
-    if is_live(before) != is_live(record):
+def _renewal(known: Known, after: Record) -> _Renewal:
+    old, new = shown_fields(known.record), shown_fields(after)
+    names = sorted(old.keys() | new.keys())
+    undo = {name: old.get(name) for name in names if not same_value(old.get(name), new.get(name))}
+    return _Renewal(known, after, undo)
+
+
+def _keep_past(tx: Connection, renewals: Sequence[_Renewal], at: datetime) -> None:
+    """What the records were until now. A second change in one millisecond (or after the clock was set back) joins the
+    row of the first, which knows what was true before both."""
+    if not renewals:
+        return
+    key = (past_versions.c.connection, past_versions.c.object, past_versions.c.record_id)
+    kept = select(past_versions).where(
+        keys_among(tx, key, [each.after.key for each in renewals]), past_versions.c.until >= at
+    )
+    first = {RecordKey(row.connection, row.object, row.record_id): row for row in tx.execute(kept.order_by("until"))}
+    upsert(tx, past_versions, [_past_row(each, at, first.get(each.after.key)) for each in renewals])
+
+
+def _past_row(renewal: _Renewal, at: datetime, first: Any | None) -> dict[str, Any]:
+    connection, kind, record_id = renewal.after.key
+    before = renewal.known.record
+    return {
+        "connection": connection,
+        "object": kind,
+        "record_id": record_id,
+        "until": first.until if first else at,
+        "fields": {**renewal.undo, **first.fields} if first else renewal.undo,
+        "live": first.live if first else is_live(before),
+        "counts": first.counts if first else counts(before),
+    }
+
+
+def _touched_by(renewal: _Renewal) -> int:
+    before, after = renewal.known.record, renewal.after
+    if is_live(before) != is_live(after):
         return BITS["profile"]
-    if not is_live(record):
+    if not is_live(after):
         return 0
-    bits = 0 if _profile(before) == _profile(record) else BITS["profile"]
-    return bits | (BITS["override"] if _somebody_moved(known, record) else 0)
-
-
-def _profile(record: Record) -> tuple[dict[str, Value], str, bool]:
-    return set_fields(record.fields), record.email or "", record.protected
+    bits = BITS["profile"] if renewal.undo or before.protected != after.protected else 0
+    return bits | (BITS["override"] if _somebody_moved(renewal.known, after) else 0)
 
 
 def _somebody_moved(known: Known, record: Record) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from syncer.errors import NotFound
 from syncer.model import Run
+from syncer.rules import Segment, segments_of
+from syncer.store.sql import among, upsert
 from syncer.store.sql import insert as insert_or
-from syncer.store.tables import connections, installations, runs
+from syncer.store.tables import connections, installations, rules_in_force, runs
 
 
 def start(tx: Connection, connection: str, at: datetime) -> int:
@@ -89,6 +91,13 @@ def set_due(tx: Connection, connection: str, at: datetime) -> None:
     _set(tx, connection, due_at=at)
 
 
+def ring(tx: Connection, names: Collection[str], at: datetime) -> None:
+    """These connections are due now: a run of another one has touched leads that they decide. One that is at work, so
+    was due before, sees by the later time that it must go on."""
+    if names:
+        tx.execute(update(connections).where(among(tx, connections.c.name, sorted(names))).values(due_at=at))
+
+
 def models(tx: Connection, connection: str) -> str | None:
     """The versions of the models that scored the connection's leads last; None: none yet."""
     return tx.execute(select(connections.c.models).where(connections.c.name == connection)).scalar()
@@ -96,6 +105,35 @@ def models(tx: Connection, connection: str) -> str | None:
 
 def set_models(tx: Connection, connection: str, versions: str) -> None:
     _set(tx, connection, models=versions)
+
+
+def keep_rules(tx: Connection, connection: str, segments_text: str, at: datetime) -> None:
+    """The rules (see rules.segments_text) that decide the connection's leads from now on. Those in force already are
+    not kept again; a clock set back does not put new rules before old ones."""
+    newest = tx.execute(_rules(connection).order_by(rules_in_force.c.since.desc()).limit(1)).first()
+    if newest is not None and newest.segments == segments_text:
+        return
+    since = at if newest is None else max(at, newest.since)
+    upsert(tx, rules_in_force, [{"connection": connection, "since": since, "segments": segments_text}])
+
+
+def rules_at(tx: Connection, connection: str, at: datetime) -> tuple[Segment, ...] | None:
+    """Those that decided the connection's leads then; None: none did yet, as far as is known."""
+    by_then = _rules(connection).where(rules_in_force.c.since <= at)
+    found = tx.execute(by_then.order_by(rules_in_force.c.since.desc()).limit(1)).first()
+    return None if found is None else segments_of(found.segments)
+
+
+def rules_between(
+    tx: Connection, connection: str, start: datetime, end: datetime
+) -> list[tuple[datetime, tuple[Segment, ...]]]:
+    """Those that came into force after `start` and by `end`, the oldest first, each with when."""
+    meanwhile = _rules(connection).where(rules_in_force.c.since > start, rules_in_force.c.since <= end)
+    return [(row.since, segments_of(row.segments)) for row in tx.execute(meanwhile.order_by(rules_in_force.c.since))]
+
+
+def _rules(connection: str) -> Select[Any]:
+    return select(rules_in_force).where(rules_in_force.c.connection == connection)
 
 
 def installation(tx: Connection) -> str:

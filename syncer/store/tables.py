@@ -1,6 +1,7 @@
 """Every table, in one place. A change here needs a migration: a test compares the two.
 
-Times are milliseconds since 1970 (`Instant`). A lead and all its records belong to one connection.
+Times are milliseconds since 1970 (`Instant`). A record belongs to one connection, a lead to its home: the connection
+whose runs decide it. They differ only where an e-mail address joins records of several connections (`people`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     false,
@@ -83,7 +85,7 @@ leads = Table(
     "leads",
     metadata,
     Column("id", Serial, primary_key=True),
-    Column("connection", CleanText, nullable=False),
+    Column("connection", CleanText, nullable=False),  # its home
     Column("revision", BigInteger, nullable=False, server_default=text("1")),
     Column("touched", Integer, nullable=False, server_default=text("0")),  # bits: see touching.BITS
     Column("live", Boolean, nullable=False, server_default=true()),  # has a record that is neither deleted nor absorbed
@@ -128,12 +130,15 @@ records = Table(
     Column("url", CleanText),
     Column("deleted", Boolean, nullable=False, server_default=false()),
     Column("merged_into", CleanText),
+    Column("merged_object", CleanText),  # the object of the record that absorbed it
+    Column("since", Instant, nullable=False),  # its fields as they were first known, known since
+    Column("joined_at", Instant),  # when a merge made it a record of its lead; NULL: it always was
     Index("ix_records_email_key", "email_key"),
     Index("ix_records_id", "id"),
     Index(
         "ix_records_merged_into",
         "connection",
-        "object",
+        "merged_object",
         "merged_into",
         sqlite_where=text("merged_into IS NOT NULL"),
         postgresql_where=text("merged_into IS NOT NULL"),
@@ -149,6 +154,53 @@ activities = Table(
     Column("at", Instant, nullable=False),
     Column("fields", Json),  # NULL: none
     Column("seen_at", Instant, nullable=False),  # when it was stored as it is now
+)
+
+# What was known before: one row for each change, with what it replaced. Replays read them; nothing else does.
+past_versions = Table(
+    "past_versions",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("record_id", CleanText, primary_key=True),
+    Column("until", Instant, primary_key=True),
+    Column("fields", Json, nullable=False),  # the fields that changed then, as they were before; null: not set
+    Column("live", Boolean, nullable=False),  # before: see history.Version
+    Column("counts", Boolean, nullable=False),
+)
+
+past_activities = Table(
+    "past_activities",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("record_id", CleanText, primary_key=True),
+    Column("activity_id", CleanText, primary_key=True),
+    Column("until", Instant, primary_key=True),
+    Column("kind", CleanText, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("fields", Json),
+    Column("seen_at", Instant, nullable=False),
+)
+
+rules_in_force = Table(
+    "rules_in_force",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("since", Instant, primary_key=True),
+    Column("segments", CleanText, nullable=False),  # rules.segments_text
+)
+
+# Derived from the mirror and the rules, so droppable: what each lead's facts meet, to be evaluated at any time.
+lead_states = Table(
+    "lead_states",
+    metadata,
+    Column("lead_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),  # the lead's when it was matched; another one now: stale
+    Column("rules", CleanText, nullable=False),  # the fingerprint of all segments
+    Column("model", CleanText, nullable=False),  # the version of the one that scores this lead
+    Column("bits", LargeBinary, nullable=False),
+    Column("hits", LargeBinary, nullable=False),
 )
 
 # Links and readings name their record by key, not by foreign key: they may come before it and then wait.

@@ -11,7 +11,8 @@ from syncer.model import Cause
 from syncer.store.sql import among
 from syncer.store.tables import leads
 
-BITS: Mapping[Cause, int] = {"profile": 1, "activity": 2, "merge": 4, "override": 8}
+BITS: Mapping[Cause, int] = {"profile": 1, "activity": 2, "merge": 4, "override": 8, "baseline": 16}
+"""`baseline`: another connection of the lead is still telling what was there before we looked."""
 
 Touches = defaultdict[int, int]
 """Lead -> the bits of what touched it."""
@@ -39,4 +40,4 @@ def causes_of(bits: int) -> frozenset[Cause]:
     return _CAUSES[bits]
 
 
-_CAUSES = [frozenset(cause for cause, bit in BITS.items() if bits & bit) for bits in range(16)]
+_CAUSES = [frozenset(cause for cause, bit in BITS.items() if bits & bit) for bits in range(32)]

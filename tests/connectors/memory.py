@@ -213,7 +213,7 @@ class Memory:
             owner=str(fields["owner"]) if fields.get("owner") else None,
             name=str(fields["name"]) if fields.get("name") else None,
             deleted=person.deleted,
-            merged_into=person.merged_into,
+            merged_into=self._key(person.merged_into) if person.merged_into else None,
         )
 
     def _activity(self, deed: Deed) -> Activity:

@@ -15,12 +15,15 @@ from syncer.rules import (
     ActivityTest,
     All,
     AnyOf,
+    Burst,
     Condition,
     Dimension,
     Fade,
     FieldTest,
+    Follows,
     Frequency,
     Gate,
+    Ignore,
     Model,
     NoneOf,
     Rule,
@@ -174,6 +177,38 @@ def dimensions(draw: st.DrawFn, name: str) -> Dimension:
     return Dimension(name, tuple(rules), max=high, min=low, where="models/m.yml:1")
 
 
+def _plain_tests() -> SearchStrategy[FieldTest]:
+    return field_tests().filter(lambda test: test.operator not in ("older_than", "newer_than"))
+
+
+ignores = st.builds(
+    Ignore,
+    id=st.just("void"),
+    name=st.just("Void"),
+    kinds=st.sampled_from(((), ("open",), ("open", "click"))),
+    tests=st.one_of(st.just(()), st.lists(field_tests(("country", "size", "signed")), max_size=1).map(tuple)),
+    lead=st.one_of(st.none(), st.recursive(_plain_tests(), _groups, max_leaves=2)),
+    follows=st.one_of(
+        st.none(),
+        st.builds(
+            Follows,
+            st.sampled_from(KINDS),
+            st.sampled_from((0, HOUR_MS, 20 * DAY_MS)),
+            st.sampled_from((None, "country")),
+        ),
+    ),
+    burst=st.one_of(
+        st.none(),
+        st.builds(
+            Burst,
+            st.sampled_from((1, 2)),
+            st.sampled_from((HOUR_MS, 20 * DAY_MS)),
+            st.sampled_from((None, "country")),
+            st.sampled_from((None, "size")),
+        ),
+    ),
+    where=st.just("models/m.yml:9"),
+)
 FirstReading = Literal["ignore", "once", "all"]
 
 
@@ -190,5 +225,6 @@ def models(draw: st.DrawFn) -> Model:
         stages=(Stage("cold"), Stage("iql", enter=tuple(gates)), Stage("sql", or_any=or_any)),
         vetoes=tuple(Veto("v", "V", when, "cold") for when in draw(st.lists(conditions, max_size=1))),
         first_reading=first,
+        ignores=tuple(draw(st.lists(ignores, max_size=1))),
         version="random@0",
     )

@@ -32,8 +32,10 @@ def key(record_id: str) -> RecordKey:
 
 
 def record(record_id: str, *, minute: int = 0, **values: Any) -> Record:
-    """One of "crm", modified so many minutes after NOW."""
-    return Record(key(record_id), NOW + timedelta(minutes=minute), **values)
+    """One of "crm", modified so many minutes after NOW. `merged_into` may be the id of another one."""
+    absorber = values.pop("merged_into", None)
+    absorbed_by = key(absorber) if isinstance(absorber, str) else absorber
+    return Record(key(record_id), NOW + timedelta(minutes=minute), merged_into=absorbed_by, **values)
 
 
 def activity(activity_id: str, *records: str, hour: int = 0, **values: Any) -> Activity:

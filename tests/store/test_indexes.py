@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from syncer.model import Cursor, LeadPlan, Page, Reading
-from syncer.store import Store, decisions, leases, mirror, outbox, runs, write_backs
+from syncer.store import Store, decisions, histories, leases, mirror, outbox, runs, write_backs
 from tests.store.samples import HOUR, NOW, activity, decided, handoff, key, planned, record
 
 LEADS = 20_000
-LARGE = ("leads", "records", "activities", "activity_links", "readings", "write_backs", "transitions", "handoffs")
+LARGE = (
+    "leads", "records", "activities", "activity_links", "readings", "write_backs", "transitions", "handoffs",
+    "past_versions", "past_activities",
+)  # fmt: skip
 Seen = list[tuple[str, Any]]
 
 
@@ -27,7 +30,15 @@ def large(store: Store) -> Store:
         "leads (connection, stage, automatic, since, held_by, cause, next_look)": (
             "'crm', 'cold', 'cold', 0, 'rules', 'baseline', 9999999900000 + i"
         ),
-        "records (connection, object, id, lead_id, modified_at, fields)": "'crm', 'contacts', 'x' || i, i, 0, '{}'",
+        "records (connection, object, id, lead_id, modified_at, since, fields)": (
+            "'crm', 'contacts', 'x' || i, i, 0, 0, '{}'"
+        ),
+        "past_versions (connection, object, record_id, until, fields, live, counts)": (
+            f"'crm', 'contacts', 'x' || i, i, '{{}}', {yes}, {yes}"
+        ),
+        "past_activities (connection, object, record_id, activity_id, until, kind, at, seen_at)": (
+            "'crm', 'contacts', 'x' || i, 'p' || i, i, 'call', 0, 0"
+        ),
         "activities (connection, id, kind, at, seen_at)": "'crm', 'a' || i, 'call', 0, 0",
         "activity_links (connection, object, record_id, activity_id)": "'crm', 'contacts', 'x' || i, 'a' || i",
         "readings (connection, object, record_id, kind, seen_at, value)": "'crm', 'contacts', 'x' || i, 'open', 0, 1",
@@ -53,7 +64,7 @@ def statements(store: Store) -> Iterator[Seen]:
     seen: Seen = []
 
     def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        seen.append((statement, parameters[0] if many else parameters))
+        seen.append((statement, parameters[0] if many and isinstance(parameters, list) else parameters))
 
     for engine in (store._reader, store._writer):
         event.listen(engine, "before_cursor_execute", note)
@@ -90,13 +101,26 @@ def test_a_scan_is_noticed(large: Store) -> None:
 def test_storing_a_page_scans_nothing(large: Store) -> None:
     page = Page(
         Cursor("c"),
-        records=(record("x1", name="Ana"), record("x2", merged_into="x3"), record("new", merged_into="new2")),
+        records=(
+            record("x1", fields={"title": "CEO"}),
+            record("x2", merged_into="x3"),
+            record("new", merged_into="new2"),
+        ),
         activities=(activity("a4", "x5"), activity("new", "x6"), activity("a7", "x7", deleted=True)),
         readings=(Reading(key("x8"), "open", 5, None, NOW),),
     )
-    with statements(large) as seen, large.writing() as tx:
-        mirror.store_page(tx, "crm", "people", page, NOW)
-    insist_on_indexes(large, seen)
+    for same_person in (False, True):
+        with statements(large) as seen, large.writing() as tx:
+            mirror.store_page(tx, "crm", "people", page, NOW + HOUR, same_person=same_person)
+        insist_on_indexes(large, seen)
+
+
+def test_splitting_and_joining_leads_by_their_address_scans_nothing(large: Store) -> None:
+    for minute, email in enumerate(("ana@acme.es", None, "ana@acme.es")):
+        told = tuple(record(each, minute=minute, email=email) for each in ("x1", "x2", "x3"))
+        with statements(large) as seen, large.writing() as tx:
+            mirror.store_page(tx, "crm", "people", Page(Cursor("c"), told), NOW, same_person=True)
+        insist_on_indexes(large, seen)
 
 
 def test_finding_and_reading_due_leads_scans_nothing(large: Store) -> None:
@@ -107,6 +131,25 @@ def test_finding_and_reading_due_leads_scans_nothing(large: Store) -> None:
         found = [lead for chunk in mirror.chunks(large, "crm", which="due", now=NOW, size=60) for lead in chunk]
     assert len(found) == 100
     assert all(len(lead.signals.activities) == 2 for lead in found)
+    insist_on_indexes(large, seen)
+
+
+def test_reading_histories_scans_nothing(large: Store) -> None:
+    with statements(large) as seen:
+        found = list(histories.histories(large, range(1, 101), size=60))
+    assert [(len(each.versions), len(each.activities), len(each.readings)) for each in found] == [(2, 2, 1)] * 100
+    assert len([statement for statement, _ in seen if statement.startswith("SELECT")]) == 2 * 5
+    insist_on_indexes(large, seen)
+
+
+def test_the_past_of_a_record_is_asked_only_where_two_may_disagree(large: Store) -> None:
+    with large.writing() as tx:
+        tx.execute(text("UPDATE records SET lead_id = 2 WHERE id = 'x1'"))
+    with statements(large) as seen:
+        mirror.lead(large, 3)
+        assert not [statement for statement, _ in seen if "past_versions" in statement]
+        mirror.lead(large, 2)
+    assert [statement for statement, _ in seen if "past_versions" in statement]
     insist_on_indexes(large, seen)
 
 

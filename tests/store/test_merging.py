@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncer.model import LeadPlan as Plan
-from syncer.model import Override, StageState
+from syncer.model import Override, Record, RecordKey, StageState
 from syncer.store import Store, decisions, mirror, outbox, write_backs
 from tests.store.samples import (
     NOW,
@@ -150,3 +150,16 @@ def test_a_person_of_whom_sales_was_told_stays_told_when_the_colder_record_survi
     put(store, record("hot", minute=1, merged_into="cold"))
     (joined,) = all_leads(store)
     assert joined.state.stage == stage
+
+
+@pytest.mark.parametrize("contact_first", [True, False])
+def test_a_record_that_was_converted_joins_the_record_of_another_object_that_it_became(
+    store: Store, contact_first: bool
+) -> None:
+    became = RecordKey("crm", "accounts", "1")  # the same id as the record's own
+    pages = [record("1", merged_into=became), Record(became, NOW)]
+    for each in reversed(pages) if contact_first else pages:
+        put(store, each)
+    (lead,) = all_leads(store)
+    assert [each.key for each in lead.records] == [became]
+    assert the_lead(store, "1").id == lead.id

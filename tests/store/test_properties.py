@@ -57,7 +57,8 @@ def _page(connection: str, piece: Record | Activity | Reading) -> Page:
         return key._replace(connection=connection)
 
     if isinstance(piece, Record):
-        return Page(Cursor(""), records=(replace(piece, key=moved(piece.key)),))
+        absorber = moved(piece.merged_into) if piece.merged_into else None
+        return Page(Cursor(""), records=(replace(piece, key=moved(piece.key), merged_into=absorber),))
     if isinstance(piece, Activity):
         keys = tuple(moved(key) for key in piece.records)
         return Page(Cursor(""), activities=(replace(piece, connection=connection, records=keys),))
@@ -84,7 +85,7 @@ def histories(draw: st.DrawFn) -> History:
                     fields={"v": version, "x": draw(st.sampled_from([None, "", "a", 1, 0.5, True]))},
                     stage=draw(st.sampled_from([None, "mql", "sql"])),
                     deleted=draw(st.booleans()) and version == 3,
-                    merged_into=survivor if version >= merged_from else None,
+                    merged_into=key(survivor) if survivor and version >= merged_from else None,
                 )
             )
     for number in range(draw(st.integers(0, 4))):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from syncer.errors import NotFound
 from syncer.model import Run
+from syncer.rules import Dimension, Model, Segment, Stage, segments_text
 from syncer.store import Store, open_store, runs
 from tests.store.samples import HOUR, NOW
 
@@ -66,3 +69,43 @@ def test_a_database_keeps_its_name(store: Store, database_url: str) -> None:
         assert runs.installation(tx) == name
     again.close()
     assert len(name) == 12
+
+
+def rules(name: str) -> tuple[Segment, ...]:
+    return (Segment(Model(name, "UTC", (Dimension("fit", ()),), (Stage("cold"), Stage("sql")))),)
+
+
+def test_what_the_rules_said_at_any_time_can_be_looked_up(store: Store) -> None:
+    first, second = rules("first"), rules("second")
+    with store.writing() as tx:
+        runs.keep_rules(tx, "crm", segments_text(first), NOW)
+        runs.keep_rules(tx, "crm", segments_text(second), NOW + HOUR)
+        runs.keep_rules(tx, "other", segments_text(second), NOW - HOUR)
+    before, after = (NOW - timedelta(milliseconds=1), NOW + HOUR - timedelta(milliseconds=1))
+    with store.reading() as tx:
+        assert runs.rules_at(tx, "crm", before) is None
+        assert runs.rules_at(tx, "crm", NOW) == runs.rules_at(tx, "crm", after) == first
+        assert runs.rules_at(tx, "crm", NOW + HOUR) == second
+        assert runs.rules_between(tx, "crm", before, NOW + HOUR) == [(NOW, first), (NOW + HOUR, second)]
+        assert runs.rules_between(tx, "crm", NOW, NOW + HOUR) == [(NOW + HOUR, second)]
+        assert runs.rules_between(tx, "crm", NOW, after) == []
+
+
+def test_rules_that_stay_the_same_are_kept_once_and_those_that_come_back_again(store: Store) -> None:
+    one, other = rules("one"), rules("other")
+    with store.writing() as tx:
+        for hour, said in enumerate((one, one, other, one)):
+            runs.keep_rules(tx, "crm", segments_text(said), NOW + hour * HOUR)
+        kept = runs.rules_between(tx, "crm", NOW - HOUR, NOW + 9 * HOUR)
+    assert kept == [(NOW, one), (NOW + 2 * HOUR, other), (NOW + 3 * HOUR, one)]
+
+
+@pytest.mark.parametrize("back", [timedelta(0), HOUR])
+def test_rules_of_the_same_millisecond_or_of_a_clock_set_back_take_the_place_of_the_last(
+    store: Store, back: timedelta
+) -> None:
+    with store.writing() as tx:
+        runs.keep_rules(tx, "crm", segments_text(rules("one")), NOW)
+        runs.keep_rules(tx, "crm", segments_text(rules("other")), NOW - back)
+        assert runs.rules_at(tx, "crm", NOW) == rules("other")
+        assert runs.rules_at(tx, "crm", NOW - HOUR) is None

@@ -15,15 +15,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
 from syncer.errors import ConfigError
-from syncer.store import Store, open_store, runs, schema
+from syncer.store import Store, histories, open_store, runs, schema
+from syncer.store.columns import from_ms
 from syncer.store.tables import metadata
 from tests.conftest import PostgreSQL
 from tests.store.samples import NOW
 
 LATER = schema.alembic_config(Path(__file__).parent / "later_schema")
+HEAD = ScriptDirectory.from_config(schema.alembic_config()).get_current_head()
 
 
 @pytest.fixture
@@ -103,6 +107,40 @@ def test_an_older_schema_is_upgraded_with_what_is_in_it(own_store: Store) -> Non
         assert runs.get(tx, run).connection == "crm"
 
 
+BEFORE_HISTORY = (
+    "INSERT INTO leads (id, connection) VALUES (1, 'crm')",
+    "INSERT INTO records (connection, object, id, lead_id, modified_at, email, fields, merged_into) VALUES"
+    " ('crm', 'contacts', '1', 1, 3000, 'ana@x.es', '{\"title\":\"CEO\"}', NULL),"
+    " ('crm', 'contacts', '2', 1, 4000, NULL, '{}', '1')",
+    "INSERT INTO activities (connection, id, kind, at, seen_at) VALUES ('crm', 'a', 'call', 1000, 5000)",
+    "INSERT INTO activity_links (connection, object, record_id, activity_id) VALUES ('crm', 'contacts', '2', 'a')",
+)
+
+
+def test_of_a_mirror_from_before_histories_what_it_has_was_so_when_the_crm_last_changed_it(
+    engine: Engine, empty_database_url: str
+) -> None:
+    config = schema.alembic_config()
+    with engine.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0001")
+        for statement in BEFORE_HISTORY:
+            tx.execute(text(statement))
+    store = open_store(empty_database_url)
+    known = histories.history(store, 1)
+    shown, absorbed = known.versions
+    assert (shown.since, shown.fields) == (from_ms(3000), {"title": "CEO", "email": "ana@x.es"})
+    assert (absorbed.since, absorbed.live, absorbed.counts, absorbed.joined) == (from_ms(4000), False, True, False)
+    assert [(each.id, each.signal.seen_at, each.until) for each in known.activities] == [("crm/a", from_ms(5000), None)]
+    with store.reading() as tx:
+        assert tx.execute(text("SELECT id, merged_object FROM records ORDER BY id")).all() == [
+            ("1", None),
+            ("2", "contacts"),
+        ]
+        assert runs.rules_at(tx, "crm", NOW) is None
+    store.close()
+
+
 def test_a_newer_schema_is_refused_and_left_alone(own_store: Store, empty_database_url: str) -> None:
     upgraded(own_store)
     with pytest.raises(ConfigError, match="newer") as refused:
@@ -119,11 +157,11 @@ def test_a_sqlite_file_is_copied_before_its_schema_is_upgraded(tmp_path: Path) -
         runs.start(tx, "crm", NOW)
     upgraded(store)
     store.close()
-    copy = tmp_path / "syncer.db.0001.bak"
+    copy = tmp_path / f"syncer.db.{HEAD}.bak"
     assert copy.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
     assert not list(tmp_path.glob("*.unfinished"))
 
 

@@ -223,7 +223,7 @@ def test_case_15_a_merged_person_is_told_under_every_old_id(keeps: bool) -> None
         body = {"primaryObjectId": ana, "objectIdToMerge": ben}
         merged = portal.api("POST", "/crm/v3/objects/contacts/merge", body)["id"]
         portal.settle()
-        expected = {each: merged for each in (ana, ben) if each != merged}
+        expected = {each: key(merged) for each in (ana, ben) if each != merged}
         for found in (records(pulled(hubspot, cursor)), {r.key.id: r for r in hubspot.read_back([key(ana), key(ben)])}):
             assert {each: found[each].merged_into for each in found if found[each].merged_into} == expected
             assert found[merged].merged_into is None
