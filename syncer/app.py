@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import structlog
 from pydantic import BaseModel
@@ -19,8 +20,12 @@ from pydantic import BaseModel
 import connectors
 from syncer.connector import Connector, Destination, Source, Wanted
 from syncer.errors import ConfigError, NotFound
+from syncer.rules import Segment
 from syncer.run import Parts, Step
 from syncer.settings import Connection, ProcessSettings, Project, load_project
+from syncer.settings.environment import variables
+from syncer.settings.loading import load_rules
+from syncer.settings.source import Report, read_yaml
 from syncer.store import Store, leases, open_store
 
 log = structlog.get_logger(__name__)
@@ -73,6 +78,11 @@ class App:
         )
         return connector_class(connection.type)(connection.name, connection.settings, wanted)
 
+    def writable(self) -> frozenset[str]:
+        """The names of the connections whose CRM can be written to."""
+        found: dict[str, Any] = {each.name: connector_class(each.type) for each in self.project.connections}
+        return frozenset(name for name, class_ in found.items() if issubclass(class_, Destination))
+
     def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
         """What one connection's run works with."""
         connection = self.connection(name)
@@ -85,6 +95,7 @@ class App:
             holder=self.holder,
             clock=self.clock,
             stop=self.stop,
+            writable=self.writable(),
             destination=source if isinstance(source, Destination) else None,
             progress=progress,
         )
@@ -103,13 +114,29 @@ def opened(process: ProcessSettings, environ: Mapping[str, str] | None = None) -
 
 def read_project(process: ProcessSettings, environ: Mapping[str, str] | None = None) -> Project:
     """The checked project; ConfigError with everything that is wrong with it."""
+    _insist_on_file(process)
+    return load_project(process.config, settings_classes(), os.environ if environ is None else environ)
+
+
+def read_rules(process: ProcessSettings) -> tuple[Segment, ...]:
+    """The project's rules alone: needs no secret, and looks at no connection."""
+    _insist_on_file(process)
+    report = Report(process.config.parent)
+    source = read_yaml(process.config, report)
+    told = variables(process.config.parent, os.environ, report)
+    if source is None:
+        report.raise_if_any()
+        raise AssertionError("a file that cannot be read is a problem")
+    return load_rules(source, told, report)[0]
+
+
+def _insist_on_file(process: ProcessSettings) -> None:
     if not process.config.exists():
         raise ConfigError(
             f"there is no project file {process.config}; `syncer init` writes one, --config names another, and "
             "`syncer demo` needs none",
             code="SY001",
         )
-    return load_project(process.config, settings_classes(), os.environ if environ is None else environ)
 
 
 def registry() -> dict[str, str]:

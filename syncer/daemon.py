@@ -56,6 +56,7 @@ class Daemon:
         self._down: dict[str, str] = {}  # connection -> code of the failure that has been told
         self._patient_until: dict[str, datetime] = {}  # connection -> when its CRM may be written to again
         self._running: set[str] = set()  # connections; each sets its own alarm when it is done
+        self._heard: dict[str, datetime | None] = {}  # connection -> its due time in the database, as seen last
         self._bells = threading.Lock()  # held while alarms are set
         self._app: App
         self._scheduler: BackgroundScheduler
@@ -97,6 +98,7 @@ class Daemon:
             due = min(kept or now, now + timedelta(seconds=every_s))
             if kept != due:
                 runs.set_due(tx, name, due)
+            self._heard[name] = runs.due_at(tx, name)
         spread_s = min(every_s * _JITTER, _LONGEST_JITTER_S) if len(project.connections) > 1 else 0.0
         return max(due, now) + timedelta(seconds=random.uniform(0, spread_s))
 
@@ -104,6 +106,23 @@ class Daemon:
         """Ring then. Nothing where the daemon leaves, or the connection has left the project."""
         if not self._app.stop.is_set() and any(each.name == name for each in self._app.project.connections):
             self._scheduler.add_job(self._ring, "date", args=[name], id=name, run_date=due, replace_existing=True)
+
+    def _hear(self) -> None:
+        """A run of another connection, or of another process, may have made a connection due before its alarm."""
+        try:
+            with self._app.store.reading() as tx:
+                due = {each.name: runs.due_at(tx, each.name) for each in self._app.project.connections}
+        except SyncerError as failure:
+            log.debug("due_times_unread", reason=failure.message)  # the runs themselves tell of an outage
+            return
+        with self._bells:
+            for name, at in due.items():
+                alarm = self._scheduler.get_job(name)
+                if at is not None and at != self._heard.get(name) and alarm is not None:
+                    at = max(at, self._patient_until.get(name, _NEVER))
+                    if at < alarm.next_run_time - _ROUNDING:
+                        self._arm(name, at)
+            self._heard |= due
 
     # what
 
@@ -146,15 +165,20 @@ class Daemon:
             self._tell(name, failure)
         except Exception:
             log.exception("run_crashed")  # a bug; the next run starts from what is stored
-        return self._due_again(name, started, wish_s)
+        return self._due_again(name, started, due, wish_s)
 
-    def _due_again(self, name: str, started: datetime, wish_s: float) -> datetime:
-        """The next beat of the interval, later where the CRM asked for it; kept in the database."""
-        now, every = self._app.clock(), self._app.project.sync.every
-        missed = max((now - started) // every, 0)
-        self._patient_until[name] = now + timedelta(seconds=wish_s)
-        due = max(started + every * (missed + 1), self._patient_until[name])
+    def _due_again(self, name: str, started: datetime, was_due: datetime | None, wish_s: float) -> datetime:
+        """The next beat of the interval, at once where somebody rang meanwhile, later where the CRM asked for it; kept
+        in the database."""
+        every = self._app.project.sync.every
         with self._app.store.writing() as tx:
+            runs.lock_connection(tx, name)  # who rings now waits, and is heard by the next look
+            rung, now = runs.due_at(tx, name), self._app.clock()
+            following = started + every * (max((now - started) // every, 0) + 1)
+            if rung is not None and rung != was_due and started < rung <= now:
+                following = rung
+            self._patient_until[name] = now + timedelta(seconds=wish_s)
+            due = max(following, self._patient_until[name])
             runs.set_due(tx, name, due)
         return due
 
@@ -200,6 +224,7 @@ class Daemon:
             if clock.was_set():
                 log.warning("clock_was_set")
                 self._schedule()
+            self._hear()
 
     def _read_again(self) -> Sequence[Path]:
         """Take the new configuration, or keep the old one where the new one is wrong and say so; the files to watch."""

@@ -37,9 +37,9 @@ _UNSEEN = WriteState(Standing())
 class Policy:
     """The parts of the project file that planning obeys."""
 
-    connection: str
     installation: str  # names this database; keys of hand-offs begin with it
     min_step: int  # hundredths
+    writable: frozenset[str]  # the connections whose records can be written to
     respect_edits: bool = True
     respect_for: timedelta | None = None  # None: until somebody takes it back
     handoff_stage: str | None = None
@@ -84,9 +84,8 @@ def plan_lead(lead: Lead, look: Look, model: Model, policy: Policy) -> LeadPlan:
         override=hands.override,
         veto=look.marks.vetoes[0].name if look.marks.vetoes else None,
     )
-    changes = tuple(
-        change for record in _live(lead, policy) if (change := _change(record, lead, decision, policy)) is not None
-    )
+    writable = [record for record in _live(lead) if record.key.connection in policy.writable]
+    changes = tuple(change for record in writable if (change := _change(record, lead, decision, policy)) is not None)
     return LeadPlan(decision, changes, _handoff(lead, decision, policy))
 
 
@@ -114,9 +113,9 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     kept = lead.state.override
     if kept is not None and ((kept.until is not None and kept.until <= as_of) or not _ours(kept.stage, model)):
         kept = None
-    if any(record.protected or _foreign(record, lead, model) for record in _live(lead, policy)):
+    if any(record.protected or _foreign(record, lead, model) for record in _live(lead)):
         return Hands(kept, protected=True)  # a person's word outlives the time others have the lead
-    if kept is not None and kept.source == "crm" and _taken_back(lead, kept, policy):
+    if kept is not None and kept.source == "crm" and _taken_back(lead, kept):
         kept = None
     edit = edited_stage(lead, policy)
     if edit is None or not policy.respect_edits:
@@ -131,16 +130,16 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     return Hands(Override(stage, author, seen, "crm", since=record.modified_at, until=until))
 
 
-def _taken_back(lead: Lead, kept: Override, policy: Policy) -> bool:
+def _taken_back(lead: Lead, kept: Override) -> bool:
     """Whoever set the stage in the CRM has cleared the field since: the rules decide again."""
-    writes = [(record, lead.writes.get(record.key, _UNSEEN)) for record in _live(lead, policy)]
+    writes = [(record, lead.writes.get(record.key, _UNSEEN)) for record in _live(lead)]
     return any(write.seen and record.stage is None and write.confirmed.stage == kept.stage for record, write in writes)
 
 
 def edited_stage(lead: Lead, policy: Policy) -> tuple[Record, str] | None:
     """The record whose stage somebody else changed since the last decision, and the stage they gave it. A lead that
     comes into an existing base with a stage has got it from somebody, too."""
-    for record in _live(lead, policy):
+    for record in _live(lead):
         if lead.state.stage is None and not policy.baseline and record.stage is not None:
             return record, record.stage
         write = lead.writes.get(record.key, _UNSEEN)
@@ -172,6 +171,8 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
     state = lead.state
     if state.stage is None:
         return "baseline" if policy.baseline else _newest_cause(lead)
+    if "baseline" in state.touched and look.had_qualified and state.stage.held_by != "person":
+        return "baseline"  # a connection of the lead was still telling what was there before we looked
     if "merge" in state.touched:
         return "merge"
     if state.stage.held_by == "person":
@@ -181,6 +182,8 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
         return "model" if changed else "baseline"  # a part of the base that we have only now read
     if state.touched & {"activity", "profile"}:
         return _newest_cause(lead)
+    if "baseline" in state.touched:
+        return "baseline"
     return "model" if changed else "fading"
 
 
@@ -222,8 +225,8 @@ def _newest_cause(lead: Lead) -> Cause:
     return "activity" if "activity" in lead.state.touched else "profile"
 
 
-def _live(lead: Lead, policy: Policy) -> list[Record]:
-    return [record for record in lead.records if not record.deleted and record.key.connection == policy.connection]
+def _live(lead: Lead) -> list[Record]:
+    return [record for record in lead.records if not record.deleted]
 
 
 def _ours(stage: str | None, model: Model) -> bool:
@@ -246,7 +249,7 @@ def _foreign(record: Record, lead: Lead, model: Model) -> bool:
 
 def _adopted(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> StageState | None:
     """At the first look at a base, the stage that the CRM already shows is where the rules go on from."""
-    shown_stage = next((record.stage for record in _live(lead, policy) if record.stage), None)
+    shown_stage = next((record.stage for record in _live(lead) if record.stage), None)
     if shown_stage is None or not policy.baseline or not _ours(shown_stage, model):
         return None
     return StageState(shown_stage, shown_stage, since=as_of)
@@ -285,10 +288,10 @@ def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
     silent = (
         policy.baseline or after.cause == "baseline" or (after.cause == "model" and not policy.notify_model_changes)
     )
-    live = _live(lead, policy)
+    live = _live(lead)
     if not entered or silent or after.held_by == "protected" or not live:
         return None
-    record = live[0]
+    record = next((each for each in live if each.key.connection in policy.writable), live[0])
     return Handoff(
         key=f"{policy.installation}/{record.key}#{after.episode}",
         lead=lead.id,

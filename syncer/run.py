@@ -17,24 +17,24 @@ from typing import Literal
 import structlog
 from sqlalchemy import Connection
 
-from syncer import handoff, planning, scoring
+from syncer import deciding, handoff, planning
 from syncer.connector import Destination, Source
 from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError, UnsafePlanError
 from syncer.model import (
     Change,
+    Footprint,
     Lead,
     LeadPlan,
     Notice,
     Record,
     RecordKey,
     Rejected,
-    Score,
     WriteState,
     Written,
 )
-from syncer.rules import Model
+from syncer.rules import rules_version, segments_text
 from syncer.settings import Project
-from syncer.store import Lease, Store, decisions, leases, mirror, outbox, runs, write_backs
+from syncer.store import Lease, Store, decisions, footprints, leases, mirror, outbox, people, runs, write_backs
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,6 @@ _RETRY_FIRST = timedelta(minutes=5)
 _RETRY_MOST = timedelta(hours=6)
 _MOST_TRIES = 8
 _OUTCOMES: Mapping[type[SyncerError], str] = {UnsafePlanError: "waiting", Stopped: "stopped"}
-_POINT = 100  # hundredths; what the CRM shows is whole points
 _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
 
 Step = Literal["pull", "score", "write", "send"]
@@ -62,6 +61,7 @@ class Parts:
     holder: str  # who this process is, in leases
     clock: Callable[[], datetime]
     stop: threading.Event
+    writable: frozenset[str]  # the project's connections that can be written to
     destination: Destination | None = None
     progress: Callable[[Step, str, int, int | None], None] = lambda step, what, done, of: None
 
@@ -86,6 +86,7 @@ class Report:
     moves: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     history: set[str] = field(default_factory=set)  # streams of which we read what was there before we looked
     read_whole: set[str] = field(default_factory=set)  # those of them that came to their end
+    elsewhere: set[str] = field(default_factory=set)  # connections that are to decide leads that this run has touched
 
     @property
     def outcome(self) -> str:
@@ -149,6 +150,9 @@ def deliver(parts: Parts, *, write: bool = True) -> Report | None:
             _write_if_possible(parts, lease, parts.destination, report)
         hand_off(parts, lease, report)
     finally:
+        if report.elsewhere:
+            with parts.store.writing() as tx:
+                runs.ring(tx, report.elsewhere, parts.clock())
         leases.release(parts.store, lease)
     return report
 
@@ -160,6 +164,7 @@ def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
         runs.interrupted(tx, parts.name, now)
         decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
         report = Report(runs.start(tx, parts.name, now))
+        _settle_homes(parts, tx, asked)
         if asked.full:
             mirror.forget_cursors(tx, parts.name)
             write_backs.try_again(tx, parts.name)
@@ -169,6 +174,15 @@ def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
         reconcile(parts, lease, report, whole=asked.full)
         decide(parts, lease, report, asked)
     return report
+
+
+def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
+    """Every lead is decided by a connection of the project; without `same_person`, by that of its own record."""
+    if parts.project.same_person is not None:
+        people.lock(tx)
+        people.rehome(tx, parts.name, [each.name for each in parts.project.connections])
+    elif asked.full:
+        people.separate(tx)
 
 
 def pull(parts: Parts, lease: Lease, report: Report) -> None:
@@ -195,7 +209,9 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
     done = 0
     for page in parts.source.pull(stream, since):
         with parts.store.writing(lease) as tx:
-            mirror.store_page(tx, parts.name, stream, page, parts.clock())
+            report.elsewhere |= mirror.store_page(
+                tx, parts.name, stream, page, parts.clock(), same_person=parts.project.same_person is not None
+            )
         done += len(page.records) + len(page.activities)
         report.counts["read"] += len(page.records)
         report.counts["activities"] += len(page.activities)
@@ -223,7 +239,7 @@ def reconcile(parts: Parts, lease: Lease, report: Report, *, whole: bool) -> Non
         some = keys[first : first + _CHUNK]
         shown = list(parts.destination.read_back(some))
         with parts.store.writing(lease) as tx:
-            mirror.put_back(tx, parts.name, shown, parts.clock())
+            _put_back(parts, tx, shown, report)
             mirror.settle(tx, parts.name, people, [key.id for key in some])
         report.counts["reconciled"] += len(shown)
         _heed(parts)
@@ -231,27 +247,47 @@ def reconcile(parts: Parts, lease: Lease, report: Report, *, whole: bool) -> Non
 
 def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
     """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory."""
-    as_of = parts.clock()
+    as_of, segments = parts.clock(), parts.project.segments
     with parts.store.reading() as tx:
         policy = _policy(parts, asked, report, tx)
-        rules = ",".join(segment.model.version for segment in parts.project.segments)
-        changed = runs.models(tx, parts.name) != rules
-        of = mirror.count(tx, parts.name)
-    which: Literal["all", "due"] = "all" if asked.full or changed else "due"
+        changed = runs.models(tx, parts.name) != rules_version(segments)
+        every = asked.full or changed
+        of = mirror.count(tx, parts.name) if every else None
+    which: Literal["all", "due"] = "all" if every else "due"
+    rules = deciding.fingerprint(segments)
     done = 0
-    for leads in mirror.chunks(parts.store, parts.name, which=which, now=as_of):
-        plans = decide_chunk(_with_authors(parts, leads, policy), parts.project, policy, as_of)
+    for leads in mirror.chunks(parts.store, parts.name, which=which, now=as_of, rules=None if asked.full else rules):
+        plans, made = _decide_chunk(parts, leads, policy, as_of)
         with parts.store.writing(lease) as tx:
             decisions.save_plan(tx, report.run, plans)
+            if rules is not None:
+                footprints.keep(tx, leads, made, rules)
         _count(plans, report)
         done += len(leads)
-        parts.progress("score", "leads", done, of if which == "all" else None)
+        parts.progress("score", "leads", done, of)
         _heed(parts)
+
+
+def _decide_chunk(
+    parts: Parts, leads: Sequence[Lead], policy: planning.Policy, as_of: datetime
+) -> tuple[list[LeadPlan], Mapping[int, Footprint]]:
+    """The plans of some leads, and the footprints made anew. Of leads that nothing happened to, only those that time
+    has moved are read whole."""
+    segments = parts.project.segments
+    quiet = deciding.unmoved(leads, segments, policy, as_of)
+    settled = {planned.decision.lead for planned in quiet}
+    whole = [lead for lead in leads if lead.footprint is None]
+    closer = [lead.id for lead in leads if lead.footprint is not None and lead.id not in settled]
+    for some in mirror.chunks(parts.store, parts.name, which=closer, now=as_of):
+        whole += some
+    decided = deciding.decide(_with_authors(parts, whole, policy), segments, policy, as_of)
+    return [*quiet, *decided.plans], decided.footprints
 
 
 def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) -> Sequence[Lead]:
     """The leads; where somebody has set a stage in the CRM since the last run, with who it was."""
-    edits = {lead.id: edit[0].key for lead in leads if (edit := planning.edited_stage(lead, policy)) is not None}
+    found = ((lead.id, planning.edited_stage(lead, policy)) for lead in leads)
+    edits = {lead: edit[0].key for lead, edit in found if edit is not None and edit[0].key.connection == parts.name}
     if parts.destination is None or not edits or not policy.respect_edits:
         return leads
     try:
@@ -265,56 +301,6 @@ def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) 
 def _with_author(lead: Lead, key: RecordKey, authors: Mapping[RecordKey, str]) -> Lead:
     records = (replace(each, stage_by=authors.get(key)) if each.key == key else each for each in lead.records)
     return replace(lead, records=tuple(records))
-
-
-def decide_chunk(leads: Sequence[Lead], project: Project, policy: planning.Policy, as_of: datetime) -> list[LeadPlan]:
-    """The plans of some leads; each is scored by the first model whose segment it fits. Pure."""
-    plans: list[LeadPlan] = []
-    rest = list(leads)
-    for segment in project.segments:
-        when = segment.when
-        mine = [lead for lead in rest if when is None or scoring.passes(when, lead.signals, as_of)]
-        taken = {lead.id for lead in mine}
-        rest = [lead for lead in rest if lead.id not in taken]
-        plans.extend(_decide_with(mine, segment.model, policy, as_of))
-    return plans
-
-
-def _decide_with(leads: Sequence[Lead], model: Model, policy: planning.Policy, as_of: datetime) -> Iterator[LeadPlan]:
-    matched = scoring.match([lead.signals for lead in leads], model)
-    evaluation = scoring.evaluate(matched, model, as_of)
-    looks = scoring.next_looks(matched, model, as_of, min(policy.min_step, _POINT))
-    for row, lead in enumerate(leads):
-        marks = planning.marks_of(model, evaluation, row)
-        found = planning.Look(
-            as_of=as_of,
-            score=Score(lead.id, as_of, model.version, marks.dimensions, marks.total),
-            marks=marks,
-            next_look=looks[row],
-        )
-        planned = planning.plan_lead(lead, found, model, policy)
-        if planned.changes or planned.handoff or planned.decision.moved:
-            # Words are made only for leads that somebody will read about.
-            found = replace(found, score=scoring.score_of(lead.signals, model, as_of, evaluation, row))
-            if planned.handoff or planned.decision.moved:
-                found = replace(found, had_qualified=_had_qualified(lead, planned, model))
-            planned = planning.plan_lead(lead, found, model, policy)
-        yield planned
-
-
-def _had_qualified(lead: Lead, planned: LeadPlan, model: Model) -> bool:
-    """Would today's rules have given this stage already when the lead was decided last, with what had happened by
-    then? Then they, or history that we have only now read, are the cause, and nothing that the lead has done."""
-    state = lead.state
-    if state.stage is None or state.scored_at is None:
-        return False
-    known = planning.known_at(lead.signals, state.scored_at)
-    then = scoring.evaluate(scoring.match([known], model), model, state.scored_at)
-    marks = planning.marks_of(model, then, 0)
-    policy = planning.Policy("", "", 0)
-    score = Score(lead.id, state.scored_at, model.version, marks.dimensions, marks.total)
-    again = planning.plan_lead(lead, planning.Look(state.scored_at, score, marks, None), model, policy)
-    return again.decision.after.automatic == planned.decision.after.automatic
 
 
 def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
@@ -341,6 +327,8 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
     """The plan becomes current scores, moves, write-backs and notices, in one transaction."""
     now = parts.clock()
     with parts.store.writing(lease) as tx:
+        if parts.project.same_person is not None:
+            people.lock(tx)  # nobody joins or splits a lead of the plan meanwhile
         if saved and (changed := decisions.stale(tx, report.run)):
             raise StalePlanError(f"{changed} leads changed since the plan was made; plan again", code="SY053")
         decisions.leave_out_stale(tx, report.run)  # a person's override came while we scored: the next run obeys it
@@ -351,7 +339,8 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
             runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
         for stream in report.history & report.read_whole:
             mirror.end(tx, parts.name, stream)  # what it told is decided now: from here on it tells news
-        runs.set_models(tx, parts.name, ",".join(segment.model.version for segment in parts.project.segments))
+        runs.set_models(tx, parts.name, rules_version(parts.project.segments))
+        runs.keep_rules(tx, parts.name, segments_text(parts.project.segments), now)
         decisions.drop_plan(tx, report.run)
     log.debug("plan_applied", connection=parts.name, run=report.run)
 
@@ -363,7 +352,7 @@ def _notices(parts: Parts, planned: LeadPlan, asked: Asked) -> Sequence[Notice]:
         return ()
     waits = any(change.record == alert.record and change.moves_stage for change in planned.changes)
     told = handoff.notices(alert, settings)
-    if waits and parts.destination is not None:
+    if waits:
         return told
     return [replace(each, state="ready", not_before=None) if each.state == "waiting" else each for each in told]
 
@@ -405,7 +394,7 @@ def _still_ours(
     edited: list[Record] = []
     with parts.store.writing(lease) as tx:
         states = write_backs.states(tx, list(fresh))
-        mirror.put_back(tx, parts.name, list(fresh.values()), parts.clock())
+        _put_back(parts, tx, list(fresh.values()), report)
         for record in fresh.values():
             if _not_ours(record, states[record.key]):
                 edited.append(record)
@@ -415,6 +404,11 @@ def _still_ours(
     report.counts["kept_by_people"] += len(edited)
     gone = {record.key for record in edited}
     return [_seen(change, fresh.get(change.record)) for change in changes if change.record not in gone]
+
+
+def _put_back(parts: Parts, tx: Connection, shown: Sequence[Record], report: Report) -> None:
+    same_person = parts.project.same_person is not None
+    report.elsewhere |= mirror.put_back(tx, parts.name, shown, parts.clock(), same_person=same_person)
 
 
 def _not_ours(record: Record, write: WriteState) -> bool:
@@ -515,6 +509,7 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
     report.counts.update({f"{kind}_calls": count for kind, count in calls.items()})
     with parts.store.writing(lease) as tx:
         runs.finish(tx, report.run, outcome, report.counts, error, parts.clock())
+        runs.ring(tx, report.elsewhere, parts.clock())
     log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
 
 
@@ -531,9 +526,9 @@ def _count(plans: Sequence[LeadPlan], report: Report) -> None:
 def _policy(parts: Parts, asked: Asked, report: Report, tx: Connection) -> planning.Policy:
     settings = parts.project.sync
     return planning.Policy(
-        connection=parts.name,
         installation=runs.installation(tx),
         min_step=settings.min_step,
+        writable=parts.writable,
         respect_edits=settings.respect_edits,
         respect_for=settings.respect_for,
         handoff_stage=parts.project.handoff.when if parts.project.handoff else None,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from pydantic import BaseModel
 
 import connectors
 from connectors.hubspot import HubSpot
 from syncer import app as root
 from syncer.app import connector_class, examples, opened, read_project, registry, settings_classes
+from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError, NotFound
+from syncer.model import Cursor, Page
 from syncer.settings import process_settings
 from tests.runs.house import ENVIRONMENT, House, house_on
 
@@ -75,6 +79,45 @@ def test_a_project_that_is_wrong_touches_no_database(house: House, tmp_path: Pat
 def test_every_opening_is_another_holder_so_that_leases_tell_them_apart(house: House) -> None:
     with house.app() as first, house.app() as second:
         assert first.holder != second.holder
+
+
+class SheetSettings(BaseModel):
+    """Nothing to set."""
+
+
+class Sheet:
+    """A connector that only reads."""
+
+    Settings: ClassVar[type[BaseModel]] = SheetSettings
+    streams = ("people",)
+
+    def __init__(self, name: str, settings: SheetSettings, wanted: Wanted) -> None:
+        self._name = name
+
+    def check(self) -> Iterator[Finding]:
+        yield Finding("credentials", "ok", self._name)
+
+    def account(self) -> str:
+        return f"sheet:{self._name}"
+
+    def pull(self, stream: str, since: Cursor | None) -> Iterator[Page]:
+        yield Page(Cursor(""))
+
+    def ids(self, stream: str) -> Iterator[Sequence[str]]:
+        yield ()
+
+
+def test_every_run_knows_which_connections_of_the_project_can_be_written_to(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, sheet="tests.test_app:Sheet")
+    path = house.folder / "syncer.yml"
+    path.write_text(path.read_text().replace("connections:\n", "connections:\n  rows: {type: sheet}\n"))
+    with house.app() as app:
+        rows, crm = app.parts("rows"), app.parts("crm")
+        assert rows.writable == crm.writable == {"crm"}
+        assert rows.destination is None
+        assert crm.destination is not None
 
 
 def test_the_examples_are_found() -> None:

@@ -118,6 +118,33 @@ def due_in(store: Store) -> timedelta:
     return (due or datetime.now(UTC)) - datetime.now(UTC)
 
 
+def ring(store: Store) -> None:
+    """As the run of another connection does."""
+    with store.writing() as tx:
+        runs.ring(tx, {"crm"}, datetime.now(UTC))
+
+
+def test_a_ring_from_another_run_is_heard_long_before_the_next_due_time(house: House, kept: Store) -> None:
+    set_every(house, "1h")
+    with daemon(house, WATCH_S=0.2) as process:
+        process.until(lambda: due_in(kept) > timedelta(minutes=50), "the first run is done")
+        ring(kept)
+        process.until(lambda: finished(kept) == 2, "it has run again")
+        process.until(lambda: due_in(kept) > timedelta(minutes=50), "and waits for its interval")
+        assert process.stop(DRAIN_S + 2) == 0
+    assert len(all_runs(kept)) == 2
+
+
+def test_a_ring_in_the_middle_of_a_run_is_heard_after_it(house: House, kept: Store) -> None:
+    set_every(house, "1h")
+    house.control("faults", faults=[{"path": "meetings", "hang_s": 0.5}])
+    with daemon(house, WATCH_S=600) as process:
+        process.until(lambda: cursor_of(kept, "contacts"), "the run is at work")
+        ring(kept)
+        process.until(lambda: finished(kept) == 2, "it has run again")
+        assert process.stop(DRAIN_S + 2) == 0
+
+
 def test_sigterm_in_the_middle_of_a_run_keeps_what_was_stored_and_gives_the_lease_back(
     house: House, kept: Store
 ) -> None:

@@ -61,7 +61,7 @@ MODEL = Model(
     ),
     version="m@1",
 )
-POLICY = Policy("crm", "inst", min_step=100, handoff_stage="sql")
+POLICY = Policy("inst", min_step=100, writable=frozenset({"crm"}), handoff_stage="sql")
 UNWRITTEN = WriteState(Standing())
 
 
@@ -164,13 +164,14 @@ class TestWriting:
         who = lead(decided("mql"), write, record(stage="mql"))
         assert plan(who, look(25)).changes == ()
 
-    def test_every_live_record_of_this_connection_is_written_and_no_other(self) -> None:
-        other = RecordKey("crm", "leads", "9")
+    def test_every_live_record_that_can_be_written_to_is_written_and_no_other(self) -> None:
+        other = RecordKey("events", "people", "7")
         records = (
             record(), record(key=other), record(key=RecordKey("crm", "contacts", "8"), deleted=True),
-            record(key=RecordKey("elsewhere", "contacts", "7")),
+            record(key=RecordKey("sheet", "rows", "7")),
         )  # fmt: skip
-        found = plan(lead(None, None, *records), look(25)).changes
+        policy = replace(POLICY, writable=frozenset({"crm", "events"}))
+        found = plan(lead(None, None, *records), look(25), policy).changes
         assert [change.record for change in found] == [KEY, other]
 
     @given(st.integers(-(10**6), 10**6), st.integers(-(10**4), 10**4), st.integers(0, 1000))
@@ -264,6 +265,19 @@ class TestPeople:
         assert stage_set_by_others(replace(moved, lifecycle_stage="mql"), confirmed) is None
         assert stage_set_by_others(replace(moved, lifecycle_stage=None), confirmed) is None
 
+    def test_a_stage_set_in_any_connection_holds_for_the_whole_lead(self) -> None:
+        theirs = record(key=RecordKey("events", "people", "7"), stage="sql")
+        who = lead(decided("mql"), written(25, "mql"), record(stage="mql"), theirs)
+        who = replace(who, writes={**who.writes, theirs.key: written(25, "mql")})
+        found = plan(who, look(25))
+        assert found.decision.override is not None
+        assert found.decision.override.author == "somebody in events"
+        assert [(change.record, change.after.stage) for change in found.changes] == [(KEY, "sql")]
+
+    def test_a_record_that_belongs_to_others_in_any_connection_protects_the_whole_lead(self) -> None:
+        customer = record(key=RecordKey("events", "people", "7"), protected=True)
+        assert hands_on(lead(decided("mql"), None, record(), customer), MODEL, POLICY, NOW) == Hands(protected=True)
+
     def test_a_deleted_record_has_no_say(self) -> None:
         gone = record(stage="sql", deleted=True)
         assert hands_on(lead(decided("mql"), written(25, "mql"), gone), MODEL, POLICY, NOW) == Hands()
@@ -330,6 +344,16 @@ class TestCauses:
             "fields have no history, so the lead has the benefit"
         )
 
+    @pytest.mark.parametrize("also", [(), ("activity",), ("profile",), ("merge", "activity")])
+    def test_what_another_connections_history_explains_is_its_baseline(self, also: tuple[Cause, ...]) -> None:
+        read_on = decided("mql", frozenset({"baseline", *also}))
+        assert self.cause(read_on, had_qualified=True) == "baseline"
+        assert self.cause(read_on) == (also[0] if also else "baseline"), "the rest has its own cause"
+
+    def test_a_person_who_lets_go_meanwhile_is_the_cause_all_the_same(self) -> None:
+        state = decided("mql", frozenset({"baseline"}), held_by="person")
+        assert self.cause(state, had_qualified=True) == "override"
+
     def test_when_a_person_lets_go_that_is_the_cause(self) -> None:
         assert self.cause(decided("mql", frozenset(), held_by="person")) == "override"
 
@@ -390,6 +414,15 @@ class TestHandoff:
     def test_a_lead_whose_records_are_gone_is_handed_to_nobody(self) -> None:
         found = plan(lead(decided("mql"), written(25, "mql"), record(stage="mql", deleted=True)), look(60))
         assert (found.handoff, found.changes) == (None, ())
+
+    def test_sales_is_sent_to_a_record_that_shows_the_stage(self) -> None:
+        row = record(key=RecordKey("sheet", "rows", "7"))
+        told = plan(lead(None, None, row, record()), look(60)).handoff
+        assert told is not None
+        assert told.record == KEY
+        read_only = plan(lead(None, None, row, record()), look(60), replace(POLICY, writable=frozenset())).handoff
+        assert read_only is not None
+        assert read_only.record == row.key
 
     def test_the_three_strongest_reasons_go_along(self) -> None:
         found = plan(lead(), look(60, contributions=LINES)).handoff

@@ -47,6 +47,7 @@ class Evaluation:
     dimensions: Ints  # [n, dimension]
     total: Ints  # [n]
     matches: Ints  # [n, rule], how many activities paid
+    paid: tuple[tuple[Ints, Ints], ...]  # for each rule (row, time) of the activities that paid, sorted
     shortcuts: Bools  # [n, stage], the stage's `or_any` holds
     vetoes: Bools  # [n, veto]
 
@@ -65,7 +66,7 @@ def evaluate(matched: Matched, model: Model, as_of: datetime) -> Evaluation:
     """Points per rule, dimension and lead as of a time; later facts do not count."""
     now = _Now(matched, leaves_of(model), epoch_ms(as_of), model.timezone)
     every = [_rule_points(rule, now) for _, rule in model.rules]
-    rules, matches = _columns([points for points, _ in every], matched), _columns([paid for _, paid in every], matched)
+    rules = _columns([points for points, _, _ in every], matched)
     caps = _columns([_cap(rules[:, i], rule) for i, (_, rule) in enumerate(model.rules)], matched)
     owner = [model.dimensions.index(dimension) for dimension, _ in model.rules]
     sums = _columns(
@@ -82,7 +83,8 @@ def evaluate(matched: Matched, model: Model, as_of: datetime) -> Evaluation:
         bounds=bounds,
         dimensions=sums + bounds,
         total=(sums + bounds).sum(axis=1),
-        matches=matches,
+        matches=_columns([count for _, count, _ in every], matched),
+        paid=tuple(paid for _, _, paid in every),
         shortcuts=_flags([AnyOf(stage.or_any) for stage in model.stages], now),
         vetoes=_flags([veto.when for veto in model.vetoes], now),
     )
@@ -97,12 +99,12 @@ def _flags(conditions: list[Condition], now: _Now) -> Bools:
     return np.stack(columns, axis=1) if columns else np.zeros((now.matched.leads, 0), dtype=np.bool_)
 
 
-def _rule_points(rule: Rule, now: _Now) -> tuple[Ints, Ints]:
-    """(hundredths, matches that paid) of one rule for each lead, before its cap."""
+def _rule_points(rule: Rule, now: _Now) -> tuple[Ints, Ints, tuple[Ints, Ints]]:
+    """(hundredths, matches that paid) of one rule for each lead, before its cap; and (row, time) of those matches."""
     counted = rule.counted
     if counted is None:
-        paid = _holds(rule.when, now).astype(np.int64)
-        return paid * rule.points, paid
+        pays = _holds(rule.when, now).astype(np.int64)
+        return pays * rule.points, pays, (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
     lead, at = _paying(rule, counted, now)
     if isinstance(rule.when, All):
         rest = tuple(part for part in rule.when.conditions if part is not counted)
@@ -110,7 +112,7 @@ def _rule_points(rule: Rule, now: _Now) -> tuple[Ints, Ints]:
         lead, at = lead[allowed], at[allowed]
     factor = factor_at(rule.fade, (now.as_of_ms - at) // HOUR_MS)
     points = round_points(_per_lead(lead, factor, now), rule.points)
-    return points, _per_lead(lead, np.ones_like(lead), now)
+    return points, _per_lead(lead, np.ones_like(lead), now), (lead, at)
 
 
 def _paying(rule: Rule, counted: ActivityTest, now: _Now) -> tuple[Ints, Ints]:

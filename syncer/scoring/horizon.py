@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from syncer.rules import ActivityTest, Gate, Model, leaves
+from syncer.model import Signals
+from syncer.rules import ActivityTest, Condition, Gate, Model, leaves
+from syncer.scoring.conditions import questions
 from syncer.scoring.evaluate import Evaluation, evaluate
-from syncer.scoring.match import Leaf, Matched, leaves_of
+from syncer.scoring.match import Leaf, Matched, leaves_of, match
 from syncer.scoring.predicates import RELATIVE
 from syncer.scoring.values import HOUR_MS, epoch_ms
 
@@ -37,8 +40,21 @@ def next_looks(matched: Matched, model: Model, as_of: datetime, min_step: int) -
     now_ms = epoch_ms(as_of)
     ahead_ms = np.where(fading > 0, np.maximum(1, fading // 2) * HOUR_MS, _NEVER)
     wait_ms = np.minimum(ahead_ms, _next_windows(matched, model, now_ms))
+    return [_after(as_of, int(wait)) for wait in wait_ms]
+
+
+def next_turns(
+    conditions: Sequence[Condition | None], leads: Sequence[Signals], as_of: datetime
+) -> list[datetime | None]:
+    """For each lead when an answer to one of the conditions may change by time alone; None: never."""
+    model = questions(conditions)
+    waits = _next_windows(match(leads, model), model, epoch_ms(as_of))
+    return [_after(as_of, int(wait)) for wait in waits]
+
+
+def _after(as_of: datetime, wait_ms: int) -> datetime | None:
     start = as_of - timedelta(microseconds=as_of.microsecond % 1000)  # as the kernel reads the clock
-    return [start + timedelta(milliseconds=int(wait)) if wait != _NEVER else None for wait in wait_ms]
+    return start + timedelta(milliseconds=wait_ms) if wait_ms != _NEVER else None
 
 
 def _next_windows(matched: Matched, model: Model, now_ms: int) -> NDArray[np.int64]:

@@ -13,13 +13,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from syncer.model import ActivitySignal, Reading, Signals, Value
+from syncer.model import ActivitySignal, Signals
 from syncer.rules import ActivityTest, FieldTest, Model, leaves
-from syncer.scoring.predicates import RELATIVE, holds_at, predicate
+from syncer.scoring.hygiene import meets, remembered, sieve
+from syncer.scoring.predicates import RELATIVE, predicate
 from syncer.scoring.values import epoch_ms, moment_ms, text
-
-MOST_PER_READING = 1_000
-"""A counter that jumps by more than this between two readings is an import, not a person; it counts as this many."""
 
 Leaf = FieldTest | ActivityTest
 T = TypeVar("T")
@@ -30,14 +28,14 @@ class Leaves:
     """A model's tests, numbered."""
 
     bits: tuple[FieldTest, ...]  # answered once per lead
-    dates: tuple[FieldTest, ...]  # newer_than, older_than: a hit at the date
+    dates: tuple[str, ...]  # the fields that newer_than and older_than look at: a hit at the date
     activities: tuple[ActivityTest, ...]  # a hit for each activity that passes
 
     def number(self, leaf: Leaf) -> int:
         """The leaf's column among bits, or its number among hits (dates first, then activities)."""
         if isinstance(leaf, ActivityTest):
             return len(self.dates) + self.activities.index(untimed(leaf))
-        return self.dates.index(_dated(leaf)) if leaf.operator in RELATIVE else self.bits.index(_plain(leaf))
+        return self.dates.index(leaf.field) if leaf.operator in RELATIVE else self.bits.index(_plain(leaf))
 
 
 @dataclass(frozen=True)
@@ -71,10 +69,6 @@ def _plain(test: FieldTest) -> FieldTest:
     return replace(test, argument=tuple(text(each) if isinstance(each, bool) else each for each in test.argument))
 
 
-def _dated(test: FieldTest) -> FieldTest:
-    return FieldTest(test.field, "newer_than", 0)
-
-
 def leaves_of(model: Model) -> Leaves:
     """The model's tests, each once, in the order they are first written.
 
@@ -84,7 +78,7 @@ def leaves_of(model: Model) -> Leaves:
     plain = [leaf for leaf in every if isinstance(leaf, FieldTest)]
     return Leaves(
         bits=_once(_plain(leaf) for leaf in plain if leaf.operator not in RELATIVE),
-        dates=_once(_dated(leaf) for leaf in plain if leaf.operator in RELATIVE),
+        dates=_once(leaf.field for leaf in plain if leaf.operator in RELATIVE),
         activities=_once(untimed(leaf) for leaf in every if isinstance(leaf, ActivityTest)),
     )
 
@@ -109,16 +103,16 @@ def match(leads: Sequence[Signals], model: Model) -> Matched:
 
 def _hits(leads: Sequence[Signals], known: Leaves, model: Model) -> Iterator[tuple[int, int, int]]:
     """(leaf, lead, time) of everything that has a time."""
-    for leaf, test in enumerate(known.dates):
+    for leaf, name in enumerate(known.dates):
         for lead, signals in enumerate(leads):
-            at = moment_ms(signals.fields.get(test.field))
+            at = moment_ms(signals.fields.get(name))
             if at is not None:
                 yield leaf, lead, at
-    matchers = _matchers(known)
+    matchers, sift = _matchers(known), sieve(model)
     for lead, signals in enumerate(leads):
-        for activity in activities_of(signals, model):
-            for leaf, meets in matchers.get(activity.kind, ()):
-                if meets(activity):
+        for activity in sift(signals).kept:
+            for leaf, passes in matchers.get(activity.kind, ()):
+                if passes(activity):
                     yield leaf, lead, epoch_ms(activity.at)
 
 
@@ -126,53 +120,5 @@ def _matchers(known: Leaves) -> dict[str, list[tuple[int, Callable[[ActivitySign
     """Kind of activity -> the (number, test) of each leaf that looks at it."""
     by_kind: dict[str, list[tuple[int, Callable[[ActivitySignal], bool]]]] = {}
     for number, test in enumerate(known.activities, start=len(known.dates)):
-        by_kind.setdefault(test.kind, []).append((number, meets(test)))
+        by_kind.setdefault(test.kind, []).append((number, meets(test.tests)))
     return by_kind
-
-
-def meets(test: ActivityTest) -> Callable[[ActivitySignal], bool]:
-    """Does an activity (of the right kind) pass the test, its window aside?"""
-    plain = [(each.field, remembered(predicate(each))) for each in test.tests if each.operator not in RELATIVE]
-    relative = [each for each in test.tests if each.operator in RELATIVE]
-
-    def passes(activity: ActivitySignal) -> bool:
-        return all(holds(activity.fields.get(name)) for name, holds in plain) and all(
-            holds_at(each, activity.fields.get(each.field), epoch_ms(activity.at)) for each in relative
-        )
-
-    return passes
-
-
-def remembered(holds: Callable[[Value], bool]) -> Callable[[Value], bool]:
-    """The same predicate, asked once per distinct value."""
-    answers: dict[tuple[type, Value], bool] = {}
-
-    def asked(value: Value) -> bool:
-        key = (type(value), value)  # True == 1 in Python, but not in a rule
-        if key not in answers:
-            answers[key] = holds(value)
-        return answers[key]
-
-    return asked
-
-
-def activities_of(signals: Signals, model: Model) -> Iterator[ActivitySignal]:
-    """The lead's activities, and those that its counters' readings betray."""
-    yield from signals.activities
-    previous: Reading | None = None
-    for reading in signals.readings:
-        same = previous is not None and (previous.record, previous.kind) == (reading.record, reading.kind)
-        yield from _observed(reading, previous if same else None, model)
-        previous = reading
-
-
-def _observed(reading: Reading, previous: Reading | None, model: Model) -> Iterator[ActivitySignal]:
-    """A rise between two readings is so many activities at the time the CRM reports for the last one.
-
-    What happened before the first reading has only that one date: `first_reading` says how much of it counts.
-    """
-    rise = reading.value - previous.value if previous else reading.value
-    if previous is None and model.first_reading != "all":
-        rise = min(rise, 1) if model.first_reading == "once" else 0
-    for _ in range(min(rise, MOST_PER_READING)):
-        yield ActivitySignal(reading.kind, reading.last_at or reading.seen_at, observed=True)

@@ -1,21 +1,25 @@
 """YAML files and the environment -> settings: checked once, whole, and then just values."""
 
+from syncer.settings.columns import Columns, load_columns
 from syncer.settings.loading import load_project
 from syncer.settings.models import load_model
-from syncer.settings.problems import Problem, SettingsError
+from syncer.settings.problems import Problem, SettingsError, did_you_mean
 from syncer.settings.process import ProcessSettings, process_settings
-from syncer.settings.project import Connection, HandoffSettings, Project, Route, Sync, digest
-from syncer.settings.schema import json_schema, model_schema
+from syncer.settings.project import Connection, HandoffSettings, Outcome, Project, Route, Sync, digest
+from syncer.settings.proposals import rules_at, rules_set, rules_with
+from syncer.settings.schema import cases_schema, json_schema, model_schema
 from syncer.settings.shapes import OWNER, Email, Notifier, Slack, Webhook
 from syncer.settings.showing import show
 from syncer.settings.values import duration
 
 __all__ = [
     "OWNER",
+    "Columns",
     "Connection",
     "Email",
     "HandoffSettings",
     "Notifier",
+    "Outcome",
     "Problem",
     "ProcessSettings",
     "Project",
@@ -24,12 +28,18 @@ __all__ = [
     "Slack",
     "Sync",
     "Webhook",
+    "cases_schema",
+    "did_you_mean",
     "digest",
     "duration",
     "json_schema",
+    "load_columns",
     "load_model",
     "load_project",
     "model_schema",
     "process_settings",
+    "rules_at",
+    "rules_set",
+    "rules_with",
     "show",
 ]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from syncer.rules import Model, Segment
+from syncer.rules import FieldTest, Model, Segment
 from syncer.settings.checking import validated
 from syncer.settings.environment import Expansion, hide_values, protect_secrets, refuse_tokens, secret_keys, variables
 from syncer.settings.models import read_model
 from syncer.settings.problems import Mistake, Steps, did_you_mean, quoted
-from syncer.settings.project import Connection, HandoffSettings, Project, Route, Sync, fingerprint
-from syncer.settings.shapes import NOTIFIERS, HandoffFile, ProjectFile, SegmentFile, SyncFile
-from syncer.settings.source import Report, Source, at, read_yaml
+from syncer.settings.project import Connection, HandoffSettings, Outcome, Project, Route, Sync, fingerprint
+from syncer.settings.shapes import NOTIFIERS, HandoffFile, OutcomeFile, ProjectFile, SegmentFile, SyncFile
+from syncer.settings.source import ReadYaml, Report, Source, at, read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Read = tuple[Model | None, tuple[str, ...]]  # a model file: the model, None where it is wrong, and its stages' names
@@ -38,6 +38,29 @@ def load_project(path: Path, connectors: Mapping[str, type[BaseModel]], environ:
     return project
 
 
+def load_rules(
+    source: Source, told: Mapping[str, str], report: Report, read: ReadYaml = read_yaml
+) -> tuple[tuple[Segment, ...], str]:
+    """The segments of a project file and the stage that is handed over, or `SettingsError`; connections and secrets are
+    not looked at. `told`: the variables for `${NAME}`; `read`: how a model file is read."""
+    loading = _Loading(_rules_alone(source), {}, told, report)
+    loading.read = read
+    found = loading.rules()
+    report.raise_if_any()
+    if found is None:
+        raise AssertionError("files without problems give rules")
+    return found
+
+
+def _rules_alone(source: Source) -> Source:
+    """The file without what has nothing to do with scoring."""
+    if not isinstance(source.value, Mapping):
+        return source
+    kept = {key: source.value[key] for key in ("timezone", "models") if key in source.value}
+    when = at(source.value, "handoff", "when")
+    return replace(source, value=kept if when is None else {**kept, "handoff": {"when": when}})
+
+
 class _Loading:
     """One load: each part is read as far as it goes, whatever is wrong with the others."""
 
@@ -48,6 +71,7 @@ class _Loading:
         self.connectors = connectors
         self.told = told
         self.report = report
+        self.read: ReadYaml = read_yaml
         self.origins: dict[Steps, str] = {}
         self.raw = {} if source.value is None else self._expanded(source, ())
 
@@ -66,7 +90,8 @@ class _Loading:
         sync, handoff = _sync(shape.sync), None
         if shape.handoff is not None:
             handoff = _handoff(shape.handoff, notifiers, stages, self.source)
-        meaning = (shape.timezone, shape.language, connections, sync, segments, handoff)
+        outcome = _outcome(shape.outcome) if shape.outcome is not None else None
+        meaning = (shape.timezone, shape.language, connections, sync, segments, handoff, outcome, shape.same_person)
         return Project(
             path=self.source.path,
             timezone=shape.timezone,
@@ -75,10 +100,22 @@ class _Loading:
             sync=sync,
             segments=segments,
             handoff=handoff,
+            outcome=outcome,
+            same_person=shape.same_person,
             fingerprint=fingerprint(meaning),
             files=tuple(self.report.files),
             origins=self.origins,
         )
+
+    def rules(self) -> tuple[tuple[Segment, ...], str] | None:
+        """(the segments, the stage that is handed over); None where something is wrong."""
+        shape = validated(ProjectFile, self.raw, (self.report, self.source, ()))
+        segments, stages = self._segments()
+        for mistake in _handoff_mistakes(self.raw, stages):
+            self.report.add(self.source, mistake)
+        if self.report.problems or shape is None:
+            return None
+        return segments, (shape.handoff.when if shape.handoff is not None else None) or stages[-1]
 
     def _expanded(self, source: Source, prefix: Steps) -> Any:
         """The file's tree with outside values in it, and where each came from."""
@@ -164,7 +201,7 @@ class _Loading:
         if path is None:
             return None, ()
         timezone = at(self.raw, "timezone")
-        return read_model(path, timezone if isinstance(timezone, str) else "UTC", self.report)
+        return read_model(path, timezone if isinstance(timezone, str) else "UTC", self.report, self.read)
 
     def _same_stages(self, known: Mapping[str, _Read]) -> None:
         told = [(use, names) for use, (_, names) in known.items() if names]
@@ -286,6 +323,11 @@ def _handoff(
     return HandoffSettings(
         shape.when or stages[-1], shape.wait, notifiers, repeats.slack, repeats.email, routes, notify
     )  # fmt: skip
+
+
+def _outcome(shape: OutcomeFile) -> Outcome:
+    lost = FieldTest(shape.field, "any_of", shape.lost) if shape.lost else None
+    return Outcome(FieldTest(shape.field, "any_of", shape.won), lost, shape.at)
 
 
 def _all_steps(tree: Any, steps: Steps = ()) -> Iterator[Steps]:

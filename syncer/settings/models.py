@@ -27,22 +27,27 @@ from syncer.rules import (
     NO_FADE,
     ActivityTest,
     All,
+    AnyOf,
+    Burst,
     Condition,
     Dimension,
     Fade,
+    Follows,
     Frequency,
     Gate,
+    Ignore,
     Model,
     Rule,
     Stage,
     Veto,
+    leaves,
     version_of,
 )
 from syncer.settings.checking import validated
 from syncer.settings.conditions import Lists, read_condition
 from syncer.settings.environment import refuse_tokens
 from syncer.settings.problems import Mistake, Steps, Wrong, did_you_mean, quoted, wrong
-from syncer.settings.source import Report, Source, at, entries, read_text, read_yaml
+from syncer.settings.source import ReadYaml, Report, Source, at, entries, read_text, read_yaml
 from syncer.settings.values import (
     Duration,
     HalfLife,
@@ -171,6 +176,62 @@ class VetoFile(Section):
     hold_at: StageName | None = None
 
 
+def _which_activities(raw: Any, info: ValidationInfo) -> tuple[ActivityTest, ...]:
+    """`when:` of an ignoring rule: one kind of activity or several, with tests on their fields."""
+    condition = _condition(raw, info)
+    parts = condition.conditions if isinstance(condition, AnyOf) else (condition,)
+    tests = tuple(part for part in parts if isinstance(part, ActivityTest))
+    if len(tests) != len(parts) or any(test.in_last_ms is not None for test in tests):
+        help = "write for example when: {activity: email_click}; whose they are stands under `for`"
+        raise wrong("`when` of a rule under `ignore` names activities and nothing else", help)
+    return tests
+
+
+def _whose(raw: Any, info: ValidationInfo) -> Condition:
+    """`for:` of an ignoring rule: voiding must not depend on the time of scoring, nor on what it voids."""
+    condition = _condition(raw, info)
+    for leaf in leaves(condition):
+        if isinstance(leaf, ActivityTest):
+            raise wrong("`for` of a rule under `ignore` looks at the lead's fields, not at activities")
+        if leaf.operator in ("older_than", "newer_than"):
+            raise wrong(
+                f"`for` of a rule under `ignore` cannot ask '{leaf.operator}': its answer would change by itself"
+            )
+    return condition
+
+
+FieldName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class FollowsFile(Section):
+    activity: Name
+    within: Span
+    same: FieldName | None = None
+
+
+class BurstFile(Section):
+    more_than: Count
+    within: Span
+    same: FieldName | None = None
+    distinct: FieldName | None = None
+
+
+class IgnoreFile(Section):
+    id: Identifier | None = None
+    name: Name
+    when: Annotated[tuple[ActivityTest, ...], PlainValidator(_which_activities), CONDITION_SCHEMA] = ()
+    whose: Annotated[Condition | None, PlainValidator(_whose), CONDITION_SCHEMA] = Field(default=None, alias="for")
+    follows: FollowsFile | None = None
+    burst: BurstFile | None = None
+
+    @model_validator(mode="after")
+    def _voids_something(self) -> Self:
+        if not self.when and self.whose is None and self.follows is None and self.burst is None:
+            help = "say which: `when`, `for`, `follows` or `burst`"
+            raise Wrong(Mistake((), "this would ignore every activity of everybody", help, "SY010"))
+        return self
+
+
 class StageFile(Section):
     name: Identifier
     label: dict[Language, Name] = Field(default_factory=dict)
@@ -216,6 +277,7 @@ class ModelFile(Section):
     engagement: DimensionFile | None = None
     need: DimensionFile | None = None
     readiness: DimensionFile | None = None
+    ignore: tuple[IgnoreFile, ...] = ()
     veto: tuple[VetoFile, ...] = ()
     stages: Annotated[tuple[StageFile, ...], BeforeValidator(_filled)]
 
@@ -226,9 +288,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
 
 
-def read_model(path: Path, timezone: str, report: Report) -> tuple[Model | None, tuple[str, ...]]:
+def read_model(
+    path: Path, timezone: str, report: Report, read: ReadYaml = read_yaml
+) -> tuple[Model | None, tuple[str, ...]]:
     """The model, None where anything is wrong with its file; and its stages' names, as far as they are legible."""
-    source = read_yaml(path, report)
+    source = read(path, report)
     if source is None:
         return None, ()
     before = len(report.problems)
@@ -293,7 +357,7 @@ def _text(raw: Any) -> bool:
 
 def _rule_ids(raw: Any) -> list[tuple[Steps, str]]:
     found: list[tuple[Steps, str]] = []
-    for part in (*((dimension, "rules") for dimension in DIMENSIONS), ("veto",)):
+    for part in (*((dimension, "rules") for dimension in DIMENSIONS), ("ignore",), ("veto",)):
         for steps, rule in entries(raw, *part):
             key = "id" if _text(rule.get("id")) else "name"
             if _text(rule.get(key)):
@@ -340,6 +404,7 @@ def _model(shape: ModelFile, source: Source, timezone: str, lists: Lists) -> Mod
         vetoes=tuple(_vetoes(shape, source)),
         lists=tuple(sorted(lists.items())),
         first_reading=shape.first_reading,
+        ignores=tuple(_ignores(shape, source)),
     )
     return replace(model, version=version_of(model))
 
@@ -420,3 +485,18 @@ def _vetoes(shape: ModelFile, source: Source) -> Iterator[Veto]:
     for rank, veto in enumerate(shape.veto):
         hold_at = veto.hold_at or shape.stages[0].name
         yield Veto(veto.id or slug(veto.name), veto.name, veto.when, hold_at, _where(source, "veto", rank))
+
+
+def _ignores(shape: ModelFile, source: Source) -> Iterator[Ignore]:
+    for rank, ignore in enumerate(shape.ignore):
+        follows, burst = ignore.follows, ignore.burst
+        yield Ignore(
+            id=ignore.id or slug(ignore.name),
+            name=ignore.name,
+            kinds=tuple(test.kind for test in ignore.when),
+            tests=ignore.when[0].tests if ignore.when else (),
+            lead=ignore.whose,
+            follows=Follows(follows.activity, follows.within, follows.same) if follows else None,
+            burst=Burst(burst.more_than, burst.within, burst.same, burst.distinct) if burst else None,
+            where=_where(source, "ignore", rank),
+        )

@@ -22,6 +22,7 @@ __all__ = [
     "Connection",
     "Email",
     "HandoffSettings",
+    "Outcome",
     "Project",
     "Route",
     "Slack",
@@ -75,6 +76,15 @@ class HandoffSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a lead's end is told by one of its fields; a lead that passes neither test has not ended."""
+
+    won: FieldTest
+    lost: FieldTest | None  # None: nobody says who was lost
+    at: str | None = None  # the field with the date of the end
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """All settings of one project, checked. Two with the same meaning have the same fingerprint."""
 
@@ -85,8 +95,10 @@ class Project:
     sync: Sync
     segments: tuple[Segment, ...]
     handoff: HandoffSettings | None  # None: nobody is told
+    same_person: Literal["email"] | None  # what makes two records one lead; None: only the CRM's own merges
     fingerprint: str
     files: tuple[Path, ...]  # everything that was read, for reload
+    outcome: Outcome | None = None  # None: nobody says how leads ended
     origins: Mapping[Steps, str] = field(default_factory=dict, repr=False)  # "syncer.yml:7", "env HUBSPOT_TOKEN"
 
     @property
@@ -96,17 +108,23 @@ class Project:
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """Every field of a lead that a model, a segment or a route looks at; sorted."""
-        return tuple(sorted({leaf.field for leaf in self._leaves() if isinstance(leaf, FieldTest)}))
+        """Every field of a lead that a model, a segment, a route or the outcome looks at; sorted."""
+        names = {leaf.field for leaf in self._leaves() if isinstance(leaf, FieldTest)}
+        if self.outcome is not None:
+            names |= {name for name in (self.outcome.won.field, self.outcome.at) if name}
+        return tuple(sorted(names))
 
     @property
     def needed_activities(self) -> tuple[str, ...]:
         """Every kind of activity that a model looks at; sorted."""
-        return tuple(sorted({leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}))
+        kinds = {leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}
+        ignores = [ignore for segment in self.segments for ignore in segment.model.ignores]
+        return tuple(sorted(kinds | {ignore.follows.kind for ignore in ignores if ignore.follows is not None}))
 
     def _leaves(self) -> Iterator[FieldTest | ActivityTest]:
         conditions = [one for segment in self.segments for one in segment.model.conditions()]
         conditions += [segment.when for segment in self.segments if segment.when is not None]
+        conditions += [each.lead for one in self.segments for each in one.model.ignores if each.lead is not None]
         routes = self.handoff.routes if self.handoff is not None else ()
         conditions += [route.when for route in routes if route.when is not None]
         for condition in conditions:

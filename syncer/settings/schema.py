@@ -1,4 +1,4 @@
-"""JSON Schemas of the project file and of model files, for editors."""
+"""JSON Schemas of the project file, of model files and of rule tests, for editors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, create_model
 
 from syncer.rules import Operator
+from syncer.settings.cases import CasesFile
 from syncer.settings.models import ModelFile
 from syncer.settings.shapes import HandoffFile, Notifier, ProjectFile, SegmentFile
 from syncer.settings.values import DURATION_SCHEMA
@@ -51,6 +52,11 @@ def json_schema(connectors: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
 def model_schema() -> dict[str, Any]:
     """Of a model file."""
     return _finished(ModelFile, references=False)
+
+
+def cases_schema() -> dict[str, Any]:
+    """Of a file of rule tests."""
+    return _finished(CasesFile, references=False)
 
 
 def _connection(connectors: Mapping[str, type[BaseModel]]) -> Any:

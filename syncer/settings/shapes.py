@@ -159,6 +159,7 @@ def _recipients(raw: Any) -> Any:
     return tuple(recipients)
 
 
+_SCALARS = ["string", "number", "boolean"]
 _TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
@@ -184,6 +185,38 @@ class HandoffFile(Section):
     notify: Annotated[tuple[str, ...], BeforeValidator(lambda raw: [raw] if isinstance(raw, str) else raw)] = ()
 
 
+def _values(raw: Any) -> Any:
+    values = raw if isinstance(raw, list) else [raw]
+    if not values or not all(isinstance(one, str | int | float) and str(one).strip() for one in values):
+        raise wrong(f"a value of the field or a list of them is needed here, not {quoted(raw)}")
+    return tuple(values)
+
+
+Values = Annotated[
+    tuple[str | float | bool, ...],
+    PlainValidator(_values),
+    WithJsonSchema({"anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": _SCALARS}, "minItems": 1}]}),
+]
+FieldName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class OutcomeFile(Section):
+    """How a lead's end is told: `simulate` measures with it, and no rule looks at it."""
+
+    field: FieldName
+    won: Values
+    lost: Values = ()
+    at: FieldName | None = None
+
+    @field_validator("lost")
+    @classmethod
+    def _are_others(cls, lost: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        both = [one for one in lost if one in info.data.get("won", ())]
+        if both:
+            raise wrong(f"{quoted(both[0])} stands under `won`, too", "each value is one or the other", "SY010")
+        return lost
+
+
 class ProjectFile(Section):
     """The whole file; connections, models and notifiers are looked at one by one beside it."""
 
@@ -191,9 +224,11 @@ class ProjectFile(Section):
     timezone: Timezone = "UTC"
     language: Language = "en"
     connections: Any = None
+    same_person: Literal["email"] | None = None
     sync: SyncFile = Field(default_factory=SyncFile)
     models: Any = None
     handoff: HandoffFile | None = None
+    outcome: OutcomeFile | None = None
 
 
 def _plain_condition(raw: Any) -> Condition:

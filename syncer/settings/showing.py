@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from syncer.log import BLOT, redact
 from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf
 from syncer.settings.problems import Steps, path_text
-from syncer.settings.project import HandoffSettings, Project, Sync
+from syncer.settings.project import HandoffSettings, Outcome, Project, Sync
 from syncer.settings.values import duration_text
 
 Shown = tuple[Any, str]
@@ -29,6 +29,7 @@ def show(project: Project) -> Mapping[str, Shown]:
         "sync": _sync(project.sync),
         "models": [_segment(segment.model.version, segment.when) for segment in project.segments],
         "handoff": _handoff(project.handoff) if project.handoff is not None else None,
+        "outcome": _outcome(project.outcome) if project.outcome is not None else None,
     }
     leaves = dict(_leaves(effective, ()))
     return {path_text(steps): (value, _origin(project.origins, steps)) for steps, value in leaves.items()}
@@ -49,6 +50,11 @@ def _sync(sync: Sync) -> dict[str, Any]:
 
 def _segment(version: str, when: Condition | None) -> Any:
     return version if when is None else {"use": version, "for": condition_text(when)}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    lost = outcome.lost.argument if outcome.lost is not None else ()
+    return {"field": outcome.won.field, "won": outcome.won.argument, "lost": lost, "at": outcome.at}
 
 
 def _handoff(handoff: HandoffSettings) -> dict[str, Any]:

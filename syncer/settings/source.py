@@ -39,6 +39,11 @@ class Source:
     lines: tuple[str, ...] = ()
     root: Node | None = None
     value: Any = None
+    given: tuple[tuple[Steps, str], ...] = ()  # values that were put in from elsewhere, and what to call that place
+
+    def origin(self, steps: Steps) -> str | None:
+        """The place outside the file from which the value at `steps`, or what it stands in, was given."""
+        return next((name for way, name in reversed(self.given) if steps[: len(way)] == way), None)
 
     def place(self, steps: Steps, *, key: bool = False) -> tuple[int, int]:
         """Line and column (from 1) of the value at `steps`, or of its key.
@@ -54,6 +59,14 @@ class Source:
                 named, node = found
         shown = named if named is not None and (key or lost) else node
         return (shown.start_mark.line + 1, shown.start_mark.column + 1) if shown is not None else (1, 1)
+
+    def node(self, steps: Steps) -> Node | None:
+        """What stands at `steps` in the text, an alias as what it stands for; None where nothing does."""
+        node = self.root
+        for step in steps:
+            found = _child(node, step)
+            node = found[1] if found is not None else None
+        return node
 
     def line_of(self, steps: Steps) -> int:
         return self.place(steps)[0]
@@ -122,6 +135,10 @@ class Report:
         steps = mistake.steps
         if any((source.name, steps[:length]) in self.spoiled for length in range(len(steps) + 1)):
             return
+        origin = source.origin(steps)
+        if origin is not None:
+            self.problems.append(Problem(origin, 0, 0, path_text(steps), mistake.message, mistake.help, mistake.code))
+            return
         line, column = source.place(steps, key=mistake.at_key)
         self.add_at(source, (line, column), mistake)
 
@@ -188,9 +205,12 @@ def _decoded(raw: bytes, name: str, report: Report) -> str | None:
 def read_yaml(path: Path, report: Report) -> Source | None:
     """The file as plain values with places; None, and a problem, where it is not YAML at all."""
     text = read_text(path, report)
-    if text is None:
-        return None
-    bare = Source(report.name_of(path), path, tuple(_LINE_BREAKS.split(text)))
+    return None if text is None else yaml_of(text, Source(report.name_of(path), path), report)
+
+
+def yaml_of(text: str, empty: Source, report: Report) -> Source | None:
+    """The text as plain values with places; None, and a problem, where it is not YAML at all. `empty` has its name."""
+    bare = replace(empty, lines=tuple(_LINE_BREAKS.split(text)))
     for secret in _likely_secrets(bare.lines):
         report.mask.hide(secret)
     try:
@@ -206,6 +226,9 @@ def read_yaml(path: Path, report: Report) -> Source | None:
         return None
     return replace(source, value=_Plain(source, report).value(root, ()))
 
+
+ReadYaml = Callable[[Path, Report], Source | None]
+"""`read_yaml`, or what puts other values in the place of those it reads."""
 
 _SECRET_LINE = re.compile(
     r"""(?i)[\w-]*(?:password|passwd|secret|token|api_?key|private_key|credential)[\w-]*["']?\s*:\s*"""

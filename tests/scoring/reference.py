@@ -17,7 +17,20 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from syncer.model import ActivitySignal, Reading, Signals, Value
-from syncer.rules import ActivityTest, All, AnyOf, Condition, Dimension, Fade, FieldTest, Model, Rule
+from syncer.rules import (
+    ActivityTest,
+    All,
+    AnyOf,
+    Burst,
+    Condition,
+    Dimension,
+    Fade,
+    FieldTest,
+    Follows,
+    Ignore,
+    Model,
+    Rule,
+)
 
 BILLION = 10**9
 MILLISECOND = timedelta(milliseconds=1)
@@ -43,7 +56,7 @@ class Told:
 def told(signals: Signals, model: Model, as_of: datetime) -> Told:
     """Everything a model says of one lead as of a time."""
     now = floored(as_of)
-    activities = history(signals, model)
+    activities = cleaned(history(signals, model), signals.fields, model)
     rules, caps, paid, bounds, dimensions = [], [], [], [], []
     for dimension in model.dimensions:
         lines = 0
@@ -162,6 +175,87 @@ def history(signals: Signals, model: Model) -> list[ActivitySignal]:
         found += [ActivitySignal(reading.kind, at, observed=True)] * max(0, min(count, 1000))
         before[reading.record, reading.kind] = reading
     return found
+
+
+def cleaned(activities: list[ActivitySignal], fields: Mapping[str, Value], model: Model) -> list[ActivitySignal]:
+    """The activities that no ignoring rule voids."""
+    return [
+        activities[number]
+        for number in range(len(activities))
+        if not any(voids(ignore, number, activities, fields) for ignore in model.ignores)
+    ]
+
+
+def voids(ignore: Ignore, number: int, activities: list[ActivitySignal], fields: Mapping[str, Value]) -> bool:
+    activity = activities[number]
+    if not meant(ignore, activity, fields):
+        return False
+    if ignore.follows is None and ignore.burst is None:
+        return True
+    if activity.observed:
+        return False  # a counter does not tell the moment
+    if ignore.follows is not None and not follows(ignore.follows, activity, activities):
+        return False
+    if ignore.burst is None:
+        return True
+    crowd = [
+        (place, each)
+        for place, each in enumerate(activities)
+        if not each.observed
+        and meant(ignore, each, fields)
+        and (ignore.follows is None or follows(ignore.follows, each, activities))
+        and tied(activity, each, ignore.burst.same)
+    ]
+    return any(
+        crowded(start.at, crowd, ignore.burst) and floored(start.at) <= floored(activity.at) <= end_of(start.at, ignore)
+        for _, start in crowd
+    )
+
+
+def end_of(start: datetime, ignore: Ignore) -> datetime:
+    assert ignore.burst is not None
+    return floored(start) + timedelta(milliseconds=ignore.burst.within_ms)
+
+
+def crowded(start: datetime, crowd: list[tuple[int, ActivitySignal]], burst: Burst) -> bool:
+    """Do too many stand in the window that begins then?"""
+    end = floored(start) + timedelta(milliseconds=burst.within_ms)
+    inside = [(place, each) for place, each in crowd if floored(start) <= floored(each.at) <= end]
+    return len({one_of_its_own(place, each, burst.distinct) for place, each in inside}) > burst.more_than
+
+
+def one_of_its_own(place: int, activity: ActivitySignal, distinct: str | None) -> str:
+    shown = known_text(activity, distinct) if distinct else None
+    return f"{place}" if shown is None else f"value {shown}"
+
+
+def meant(ignore: Ignore, activity: ActivitySignal, fields: Mapping[str, Value]) -> bool:
+    if ignore.lead is not None and not holds(ignore.lead, fields, [], activity.at):
+        return False
+    right_kind = len(ignore.kinds) == 0 or activity.kind in ignore.kinds
+    return right_kind and all(field_holds(each, activity.fields, floored(activity.at)) for each in ignore.tests)
+
+
+def follows(relation: Follows, activity: ActivitySignal, activities: list[ActivitySignal]) -> bool:
+    for earlier in activities:
+        gap = floored(activity.at) - floored(earlier.at)
+        near = timedelta(0) <= gap <= timedelta(milliseconds=relation.within_ms)
+        if earlier.kind == relation.kind and not earlier.observed and near and tied(earlier, activity, relation.same):
+            return True
+    return False
+
+
+def tied(one: ActivitySignal, other: ActivitySignal, name: str | None) -> bool:
+    if name is None:
+        return True
+    return known_text(one, name) is not None and known_text(one, name) == known_text(other, name)
+
+
+def known_text(activity: ActivitySignal, name: str) -> str | None:
+    value = activity.fields.get(name)
+    if value is None or (isinstance(value, str) and value.strip() == ""):
+        return None
+    return plain(written(value))
 
 
 def holds(

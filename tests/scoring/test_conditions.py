@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 
 from syncer.model import ActivitySignal, Signals
 from syncer.rules import ActivityTest, Condition, FieldTest
-from syncer.scoring import passes
+from syncer.scoring import first_passed, passes
 from tests.scoring import worlds
 from tests.scoring.reference import floored, history, holds
 from tests.scoring.test_evaluate import model_of
@@ -24,6 +24,15 @@ def test_a_question_about_true_is_not_answered_by_one_about_one() -> None:
     lead = Signals(1, {"optin": True})
     assert passes(FieldTest("optin", "any_of", (True,)), lead, AS_OF)
     assert not passes(FieldTest("optin", "any_of", (1,)), lead, AS_OF)
+
+
+def test_the_first_condition_that_holds_is_named_and_none_where_none_does() -> None:
+    spain, set_ = FieldTest("country", "any_of", ("ES",)), FieldTest("country", "is_set", True)
+    leads = [Signals(n, {"country": country}) for n, country in enumerate(("ES", "FR", ""))]
+    assert first_passed([spain, set_], leads, AS_OF) == [0, 1, None]
+    assert first_passed([spain, None, set_], leads, AS_OF) == [0, 1, 1]
+    assert first_passed([], leads, AS_OF) == [None, None, None]
+    assert first_passed([spain], [], AS_OF) == []
 
 
 def test_a_question_about_the_last_day_is_asked_as_of_a_time() -> None:

@@ -252,6 +252,17 @@ class TestFrequency:
         assert points_of(opens(ago(hours=1), ago(hours=2)), twice) == 0
         assert points_of(opens(ago(hours=1), ago(days=1)), twice) == 1000
 
+    def test_every_lead_of_a_chunk_has_its_own_first_of_the_day(self) -> None:
+        daily = replace(rule(OPEN), each=True, frequency=Frequency(1, DAY_MS))
+        same_day = opens(ago(hours=1), ago(hours=2))
+        assert [said.total for said in kernel([same_day] * 3, model_of(daily), NOW)] == [1000] * 3
+
+    def test_clocks_of_before_1970_are_read_right_too(self) -> None:
+        change = datetime(1968, 2, 18, 2, 0, tzinfo=UTC)  # London: 02:00 becomes 03:00
+        hourly = replace(rule(OPEN), each=True, frequency=Frequency(1, HOUR_MS))
+        seen = opens(change - timedelta(minutes=20), change - timedelta(minutes=10))
+        assert points_of(seen, hourly, timezone="Europe/London") == 1000
+
     def test_a_day_of_25_hours_is_one_day_and_a_repeated_half_hour_one_half_hour(self) -> None:
         change = datetime(2024, 10, 27, 0, 0, tzinfo=UTC)  # Madrid: 02:00 summer time, comes again at 01:00 UTC
         daily = replace(rule(OPEN), each=True, frequency=Frequency(1, DAY_MS))
@@ -385,8 +396,17 @@ class TestConditions:
                 assert said == (expected if order[0] is yes else expected[::-1]), (value, order)
 
 
-def test_the_kernel_counts_in_integers_only() -> None:
-    found = evaluate(match([opens(ago(days=1))], model_of(rule(OPEN))), model_of(rule(OPEN)), NOW)
-    assert {array.dtype for array in (found.rules, found.caps, found.bounds, found.dimensions, found.total)} == {
+@pytest.mark.parametrize("seen", [opens(ago(days=1)), Signals(1)])
+def test_the_kernel_counts_in_integers_only(seen: Signals) -> None:
+    model = model_of(rule(OPEN), replace(rule(OPEN), each=True, frequency=Frequency(1, DAY_MS)), rule(All(())))
+    found = evaluate(match([seen], model), model, NOW)
+    arrays = (found.rules, found.caps, found.bounds, found.dimensions, found.total, found.matches)
+    assert {array.dtype for array in (*arrays, *(times for pair in found.paid for times in pair))} == {
         np.dtype(np.int64)
     }
+
+
+def test_no_activity_pays_for_a_rule_on_the_profile() -> None:
+    model = model_of(rule(All(())))
+    ((row, at),) = evaluate(match([Signals(1)], model), model, NOW).paid
+    assert (len(row), len(at)) == (0, 0)

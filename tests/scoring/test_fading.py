@@ -34,6 +34,7 @@ def test_a_factor_starts_at_one_never_grows_and_ends_at_nothing(curve: Curve) ->
     table = factors(Fade(curve, 24))
     assert table[0] == WHOLE
     assert table[-1] == 0
+    assert (table[:-1] > 0).all(), "the table ends where nothing is left"
     assert (np.diff(table) <= 0).all()
     assert factor_at(Fade(curve, 24), np.array([10**9]))[0] == 0
 
@@ -41,6 +42,15 @@ def test_a_factor_starts_at_one_never_grows_and_ends_at_nothing(curve: Curve) ->
 def test_without_fading_points_stay_whole() -> None:
     for fade in (NO_FADE, Fade("exponential", 0)):
         assert factor_at(fade, np.array([0, 10**9])).tolist() == [WHOLE, WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "rounded"),
+    [(0, 2, 0), (1, 2, 0), (3, 2, 2), (5, 2, 2), (7, 2, 4), (9, 2, 4), (-1, 2, 0), (-3, 2, -2), (1, 3, 0), (2, 3, 1),
+     (4, 3, 1), (7, 4, 2), (6, 3, 2), (-5, 3, -2)],
+)  # fmt: skip
+def test_the_nearest_whole_number_is_taken_and_of_two_the_even_one(amount: int, unit: int, rounded: int) -> None:
+    assert round_half_even(amount, unit) == rounded
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**6))

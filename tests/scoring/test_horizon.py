@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncer.model import ActivitySignal, Signals
-from syncer.rules import ActivityTest, Dimension, Fade, FieldTest, Gate, Model, Rule, Stage, Veto
+from syncer.rules import ActivityTest, Condition, Dimension, Fade, FieldTest, Gate, Model, Rule, Stage, Veto
 from syncer.scoring import dimensions_of, evaluate, match, next_looks
 from syncer.stages import Marks, passes
 from tests.scoring import worlds
@@ -146,6 +147,50 @@ def test_very_slow_fading_is_never_forgotten() -> None:
     again = look(opens(timedelta(0)), model_of(slow, enter=(Gate("engagement", ">=", 5000),)), min_step=10**6)
     assert again is not None
     assert timedelta(days=100) < again - NOW < timedelta(days=400)
+
+
+def test_a_turn_is_known_to_the_millisecond_whatever_the_microseconds_of_the_clock() -> None:
+    lead = opens(timedelta(days=7))
+    model = model_of(replace(FADING, when=ActivityTest("open", in_last_ms=7 * DAY_MS), fade=Fade("none")))
+    for microseconds in (-1_500, -1_000, -500, 0):
+        as_of = NOW + timedelta(microseconds=microseconds)
+        assert look(lead, model, as_of) == NOW + timedelta(milliseconds=1)
+
+
+def test_what_turns_in_a_millisecond_is_seen_beside_what_turns_now() -> None:
+    lead = opens(timedelta(0), timedelta(milliseconds=-1))
+    still = replace(FADING, fade=Fade("none"))
+    assert look(lead, model_of(still)) == NOW + timedelta(milliseconds=1)
+
+
+def test_a_plain_field_has_no_turn() -> None:
+    tests: tuple[Condition, ...] = (FieldTest("country", "any_of", ("ES",)), FieldTest("size", "over", 5), OPEN)
+    model = model_of(*(Rule(str(n), "R", test, 100) for n, test in enumerate(tests)))
+    assert look(replace(opens(timedelta(0)), fields={"country": "ES", "size": 9}), model) is None
+
+
+SLOPE = Fade("linear", 100)  # one half in a hundred hours: 5 points of 1000 each hour
+
+
+@pytest.mark.parametrize(("min_step", "hours"), [(0, 16), (1, 16), (100, 16), (101, 32), (200, 32)])
+def test_points_shown_are_compared_with_points_shown(min_step: int, hours: int) -> None:
+    """10.90 points: after 16 hours 10.03 are left, shown as 10; after 32 hours 9.16; after 64 hours 7.41."""
+    model = model_of(replace(FADING, points=1090, fade=SLOPE), enter=(Gate("total", ">=", 1),))
+    assert look(opens(timedelta(0)), model, min_step=min_step) == NOW + hours * HOUR
+
+
+@pytest.mark.parametrize(("comparison", "hours"), [(">=", 8), (">", 4), ("<=", 4), ("<", 8)])
+@pytest.mark.parametrize("measure", ["engagement", "total"])
+def test_a_gate_is_compared_as_it_is_written(comparison: Any, hours: int, measure: Any) -> None:
+    """After 8 hours exactly 9.60 of the 10 points are left; what is seen at 8 hours is looked at from 4 on."""
+    gates = (Gate(measure, comparison, 960), Gate(measure, ">=", -1))
+    model = model_of(replace(FADING, fade=SLOPE), enter=gates)
+    assert look(opens(timedelta(0)), model, min_step=10**6) == NOW + hours * HOUR
+
+
+def test_a_gate_on_a_dimension_without_rules_never_turns() -> None:
+    model = model_of(replace(FADING, fade=SLOPE), enter=(Gate("need", ">", 0), Gate("need", ">=", 0)))
+    assert look(opens(timedelta(0)), model, min_step=10**6) == NOW + 4096 * HOUR, "the last look ahead: it still fades"
 
 
 def test_each_lead_of_a_chunk_has_its_own_look() -> None:

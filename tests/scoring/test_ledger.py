@@ -11,7 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncer.model import ActivitySignal, Contribution, Reading, RecordKey, Signals
-from syncer.rules import ActivityTest, All, AnyOf, Condition, Dimension, FieldTest, Model, NoneOf, Rule, Stage
+from syncer.rules import (
+    ActivityTest,
+    All,
+    AnyOf,
+    Condition,
+    Dimension,
+    Fade,
+    FieldTest,
+    Frequency,
+    Model,
+    NoneOf,
+    Rule,
+    Stage,
+)
 from syncer.scoring import dimensions_of, evaluate, match, score, score_of
 from tests.scoring import worlds
 from tests.scoring.reference import told
@@ -26,8 +39,8 @@ def lines(signals: Signals, *rules: Rule, **bounds: int) -> tuple[Contribution, 
     return score(signals, Model("m", "Europe/Madrid", (dimension,), (Stage("cold"),)), NOW).contributions
 
 
-def evidence(when: Condition, signals: Signals) -> str:
-    (line,) = lines(signals, Rule("r", "R", when, 100, where=AT))
+def evidence(when: Condition, signals: Signals, *, each: bool = False) -> str:
+    (line,) = lines(signals, Rule("r", "R", when, 100, each=each, where=AT))
     return line.evidence
 
 
@@ -74,6 +87,24 @@ class TestAddsUp:
 
 
 class TestLines:
+    def test_a_score_says_of_whom_as_of_when_and_by_which_model(self) -> None:
+        model = Model("m", "UTC", (), (Stage("cold"),), version="m@1")
+        found = score(Signals(7), model, NOW)
+        assert (found.lead, found.as_of, found.model) == (7, NOW, "m@1")
+
+    def test_a_line_says_rule_name_dimension_points_evidence_and_place(self) -> None:
+        rule = Rule("r", "Opens", OPEN, 1000, each=True, cap=1500, where=AT)
+        dated = "2 × open (18 Nov 2025, 19 Nov 2025)"
+        assert lines(Signals(1, activities=acts("open", 1, 2)), rule, max=700) == (
+            Contribution("r", "Opens", "fit", 2000, dated, AT),
+            Contribution("r.cap", "Opens", "fit", -500, "cap: 15 at most", AT),
+            Contribution("fit.max", "fit", "fit", -800, "max: 7 at most", "models/b2b.yml:9"),
+        )
+
+    def test_a_cap_that_does_not_bite_has_no_line(self) -> None:
+        found = lines(Signals(1, activities=acts("open", 1)), Rule("r", "R", OPEN, 1000, cap=1000, where=AT))
+        assert [line.rule for line in found] == ["r"]
+
     def test_a_cap_that_bites_is_a_line_of_its_own(self) -> None:
         found = lines(
             Signals(1, activities=acts("open", 1, 2)), Rule("r", "Opens", OPEN, 1000, each=True, cap=1500, where=AT)
@@ -119,10 +150,57 @@ class TestEvidence:
     def test_activities_are_counted_and_dated_on_the_models_wall_clock(self) -> None:
         late = ActivitySignal("open", datetime(2025, 11, 18, 23, 30, tzinfo=UTC))
         seen = (late, *acts("open", 5, 12))
-        assert evidence(OPEN, Signals(1, activities=seen)) == "3 × open (8 Nov 2025, 15 Nov 2025, 19 Nov 2025)"
+        assert (
+            evidence(OPEN, Signals(1, activities=seen), each=True) == "3 × open (8 Nov 2025, 15 Nov 2025, 19 Nov 2025)"
+        )
+
+    def test_only_what_paid_is_evidence(self) -> None:
+        seen = Signals(1, activities=acts("open", 5, 5, 12, 40))
+        assert evidence(OPEN, seen) == "open (15 Nov 2025)", "the newest"
+        once_a_day = Rule("r", "R", OPEN, 100, each=True, frequency=Frequency(1, worlds.DAY_MS), where=AT)
+        (line,) = lines(seen, once_a_day)
+        assert line.evidence == "3 × open (11 Oct 2025, 8 Nov 2025, 15 Nov 2025)"
+
+    def test_evidence_is_the_leads_own_also_in_a_chunk(self) -> None:
+        """The other lead was paid for an opening at the very time at which this one has an older one."""
+        model = Model("m", "UTC", (Dimension("fit", (Rule("r", "R", OPEN, 100),)),), (Stage("cold"),))
+        leads = [Signals(1, activities=acts("open", 1, 5)), Signals(2, activities=acts("open", 5))]
+        evaluation = evaluate(match(leads, model), model, NOW)
+        for row, lead in enumerate(leads):
+            assert score_of(lead, model, NOW, evaluation, row) == score(lead, model, NOW)
+
+    def test_of_several_that_are_needed_each_must_count(self) -> None:
+        priced = ActivityTest("open", (FieldTest("page", "contains", ("price",)),), in_last_ms=worlds.DAY_MS * 3)
+        good = ActivitySignal("open", NOW - timedelta(days=3), {"page": "/prices"})
+        others = (
+            replace(good, kind="click", at=NOW - timedelta(days=1)),
+            replace(good, fields={"page": "/home"}, at=NOW - timedelta(days=2)),
+            replace(good, at=NOW - timedelta(days=4)), replace(good, at=NOW + timedelta(days=1)),
+        )  # fmt: skip
+        seen = Signals(1, activities=(good, *others, replace(good, at=NOW)))
+        (line,) = lines(seen, Rule("r", "R", priced, 100, at_least=2, where=AT))
+        assert line.evidence == "2 × open (17 Nov 2025, 20 Nov 2025)"
+
+    def test_where_several_are_needed_all_of_them_are_the_reason(self) -> None:
+        (line,) = lines(Signals(1, activities=acts("open", 5, 12)), Rule("r", "R", OPEN, 100, at_least=2, where=AT))
+        assert line.evidence == "2 × open (8 Nov 2025, 15 Nov 2025)"
+
+    def test_how_much_is_left_of_faded_points_is_said(self) -> None:
+        fading = Rule("r", "R", OPEN, 1000, each=True, fade=Fade("exponential", 24), where=AT)
+        (line,) = lines(Signals(1, activities=acts("open", 1, 2)), fading)
+        assert (line.hundredths, line.evidence) == (750, "2 × open (18 Nov 2025, 19 Nov 2025), faded to 37 %")
+
+    def test_faded_points_are_never_said_to_be_all_there(self) -> None:
+        barely = Rule("r", "R", OPEN, 1000, fade=Fade("linear", 500), where=AT)
+        (line,) = lines(Signals(1, activities=acts("open", 1 / 24)), barely)
+        assert (line.hundredths, line.evidence) == (999, "open (20 Nov 2025), faded to 99 %")
+
+    def test_five_days_are_named_without_more(self) -> None:
+        shown = evidence(OPEN, Signals(1, activities=acts("open", *range(1, 6))), each=True)
+        assert shown.startswith("5 × open (15 Nov 2025, 16 Nov 2025,")
 
     def test_only_the_last_five_days_are_named_but_all_are_counted(self) -> None:
-        shown = evidence(OPEN, Signals(1, activities=acts("open", *range(1, 8))))
+        shown = evidence(OPEN, Signals(1, activities=acts("open", *range(1, 8))), each=True)
         assert shown == "7 × open (…, 15 Nov 2025, 16 Nov 2025, 17 Nov 2025, 18 Nov 2025, 19 Nov 2025)"
 
     def test_activities_of_other_kinds_times_and_fields_are_no_evidence(self) -> None:
@@ -133,7 +211,7 @@ class TestEvidence:
             replace(good, at=NOW - timedelta(days=3, milliseconds=1)),
             replace(good, at=NOW + timedelta(milliseconds=1)),
         )  # fmt: skip
-        assert evidence(test, Signals(1, activities=(good, *others))) == "open (17 Nov 2025)"
+        assert evidence(test, Signals(1, activities=(good, *others)), each=True) == "open (17 Nov 2025)"
 
     def test_what_a_counter_betrayed_is_marked(self) -> None:
         at = NOW - timedelta(days=1)
@@ -145,6 +223,9 @@ class TestEvidence:
         assert "\n" not in shown
         assert len(shown) == len("note = ") + 80
         assert shown.endswith("…")
+        whole = FieldTest("note", "is_set", True)
+        assert evidence(whole, Signals(1, {"note": "x" * 80})) == "note = " + "x" * 80
+        assert evidence(whole, Signals(1, {"note": " a\n b"})) == "note = a b"
 
     def test_a_rule_without_conditions_says_so(self) -> None:
         assert evidence(All(()), Signals(1)) == "holds for every lead"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from syncer.model import ActivitySignal, Signals, Value
 from syncer.rules import ActivityTest, Dimension, FieldTest, Model, Rule, Stage
-from syncer.scoring.match import leaves_of, match, remembered
+from syncer.scoring.hygiene import remembered
+from syncer.scoring.match import leaves_of, match
 from tests.scoring import worlds
 
 NOW = datetime(2025, 6, 15, tzinfo=UTC)

@@ -36,6 +36,8 @@ FITS: list[tuple[Operator, Argument, Value, bool]] = [
     ("any_of", (1,), True, False),
     ("any_of", (0,), False, False),
     ("any_of", (False,), False, True),
+    ("any_of", "ES", "es", True),
+    ("any_of", "ES", "E", False),
     ("contains", ("director", "jefe"), "Subdirectora general", True),
     ("contains", ("dirección",), "DIRECCION", True),
     ("contains", ("ceo",), "Head of sales", False),
@@ -128,6 +130,11 @@ def test_exact_finds_what_is_written_alike() -> None:
     assert holds("any_of", ("Dirección",), " Dirección", exact=True)
     assert holds("contains", ("ecció",), "Dirección", exact=True)
     assert holds("matches", "ión$", "Dirección", exact=True)
+
+
+def test_a_number_that_is_none_is_the_programs_mistake_and_not_the_crms() -> None:
+    with pytest.raises(TypeError, match=r"^a number is needed, not 'many'$"):
+        holds("over", "many", 5)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "syncer"
 DECIDING = [
-    *sorted((ROOT / "scoring").glob("*.py")), ROOT / "stages.py", ROOT / "planning.py", ROOT / "rules.py",
-    ROOT / "model.py",
+    *sorted((ROOT / "scoring").glob("*.py")), *sorted((ROOT / "lint").glob("*.py")),
+    *(ROOT / f"{name}.py" for name in ("deciding", "differences", "history", "measures", "model", "planning", "rules",
+                                       "simulation", "stages")),
 ]  # fmt: skip
 PURE = {
-    "__future__", "collections", "dataclasses", "datetime", "decimal", "fractions", "functools", "hashlib", "itertools",
-    "json", "math", "numpy", "re", "types", "typing", "unicodedata", "zoneinfo",
-    "syncer.errors", "syncer.model", "syncer.rules", "syncer.scoring", "syncer.stages",
+    "__future__", "bisect", "collections", "dataclasses", "datetime", "decimal", "fractions", "functools", "hashlib",
+    "itertools", "json", "math", "numpy", "re", "types", "typing", "unicodedata", "zoneinfo",
+    "syncer.errors", "syncer.history", "syncer.lint", "syncer.measures", "syncer.model", "syncer.planning",
+    "syncer.rules", "syncer.scoring", "syncer.stages",
 }  # fmt: skip
 FORBIDDEN_CALLS = {"open", "input", "print", "exec", "eval", "__import__", "id", "hash"}  # hash() of a text is salted
 FORBIDDEN_PARTS = {"now", "today", "utcnow", "fromtimestamp", "random", "monotonic", "environ", "getenv", "urandom"}
@@ -29,7 +31,7 @@ def imported(tree: ast.Module) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            found.add(str(node.module))
+            found |= {f"syncer.{each.name}" for each in node.names} if node.module == "syncer" else {str(node.module)}
     return found
 
 

@@ -74,6 +74,7 @@ def test_only_plain_finite_numbers_are_numbers(value: Value, expected: float | N
         ("2025-03-30T01:00:00+02:00", datetime(2025, 3, 29, 23, tzinfo=UTC)),
         (" 2025-03-30T01:00:00.250Z ", datetime(2025, 3, 30, 1, 0, 0, 250_000, tzinfo=UTC)),
         (1_743_296_400_000, datetime(2025, 3, 30, 1, tzinfo=UTC)),
+        (10_000_000_000, datetime(1970, 4, 26, 17, 46, 40, tzinfo=UTC)),
         ("1743296400000", datetime(2025, 3, 30, 1, tzinfo=UTC)),
     ],
 )

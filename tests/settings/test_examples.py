@@ -9,8 +9,17 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from syncer.settings import load_model, load_project
-from syncer.settings.models import DimensionFile, ModelFile, RuleFile, StageFile, VetoFile
-from syncer.settings.shapes import HandoffFile, ProjectFile, Repeats, RouteFile, SyncFile
+from syncer.settings.models import (
+    BurstFile,
+    DimensionFile,
+    FollowsFile,
+    IgnoreFile,
+    ModelFile,
+    RuleFile,
+    StageFile,
+    VetoFile,
+)
+from syncer.settings.shapes import HandoffFile, OutcomeFile, ProjectFile, Repeats, RouteFile, SyncFile
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {name: f"example-{name.lower()}" for name in ("HUBSPOT_TOKEN", "SMTP_PASSWORD", "HOOK_SECRET")} | {
@@ -27,6 +36,7 @@ class HubSpotSettings(BaseModel):
 def test_the_commented_project_loads() -> None:
     project = load_project(CONFIG / "syncer.yml", {"hubspot": HubSpotSettings}, ENVIRON)
     assert project.stages == ("cold", "iql", "mql", "sql")
+    assert project.outcome is not None
     assert project.handoff is not None
     assert sorted(project.handoff.notifiers) == ["hook", "mail", "team"]
     assert "jobtitle" in project.needed_fields
@@ -62,8 +72,11 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "shapes"),
     [
-        ("syncer.yml", (ProjectFile, SyncFile, HandoffFile, Repeats, RouteFile)),
-        ("models/b2b-saas.yml", (ModelFile, DimensionFile, RuleFile, StageFile, VetoFile)),
+        ("syncer.yml", (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, RouteFile)),
+        (
+            "models/b2b-saas.yml",
+            (ModelFile, DimensionFile, RuleFile, StageFile, VetoFile, IgnoreFile, FollowsFile, BurstFile),
+        ),
     ],
 )
 def test_the_examples_show_every_key(file: str, shapes: tuple[type[BaseModel], ...]) -> None:

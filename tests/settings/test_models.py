@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.rules import ActivityTest, All, Fade, FieldTest, Frequency, Gate
+from syncer.rules import ActivityTest, All, Burst, Fade, FieldTest, Follows, Frequency, Gate
 from tests.settings.samples import MODEL, model_of, model_problems, only, with_rule
 
 DAY_MS = 86_400_000
@@ -213,3 +213,42 @@ def test_comments_order_of_keys_and_lines_do_not_change_the_version(tmp_path: Pa
 def test_a_veto_holds_at_the_first_stage_unless_it_says_otherwise(tmp_path: Path) -> None:
     text = MODEL + "veto:\n  - {name: U, when: {a: 1}}\n  - {name: V, when: {a: 1}, hold_at: iql}\n"
     assert [veto.hold_at for veto in model_of(tmp_path, text).vetoes] == ["cold", "iql"]
+
+
+IGNORE = MODEL + "ignore:\n  - "
+
+
+def test_an_ignoring_rule_gets_everything_it_says(tmp_path: Path) -> None:
+    text = (
+        "{id: bots, name: Machines, when: {activity: [click, open], url: {contains: /x}}, "
+        "for: {email: {is_set: true}}, "
+        "follows: {activity: sent, within: 5s, same: mail}, "
+        "burst: {more_than: 10, within: 1m, same: mail, distinct: url}}\n"
+    )
+    (ignore,) = model_of(tmp_path, IGNORE + text).ignores
+    assert (ignore.id, ignore.name, ignore.kinds) == ("bots", "Machines", ("click", "open"))
+    assert ignore.tests == (FieldTest("url", "contains", ("/x",)),)
+    assert ignore.lead == FieldTest("email", "is_set", True)
+    assert ignore.follows == Follows("sent", 5_000, "mail")
+    assert ignore.burst == Burst(10, 60_000, "mail", "url")
+    assert ignore.where == "b2b.yml:9"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ("{name: All}", "ignore[0]", "every activity of everybody"),
+        ("{name: X, when: {country: ES}}", "ignore[0].when", "names activities and nothing else"),
+        ("{name: X, when: {activity: click, in_last: 3d}}", "ignore[0].when", "names activities and nothing else"),
+        ("{name: X, for: {activity: click}}", "ignore[0].for", "not at activities"),
+        ("{name: X, for: {born: {newer_than: 3d}}}", "ignore[0].for", "would change by itself"),
+        ("{name: X, burst: {more_than: 0, within: 1m}}", "ignore[0].burst.more_than", "at least 1"),
+        ("{name: Target country, for: {a: 1}}", "ignore[0].name", "two rules"),
+    ],
+)
+def test_an_ignoring_rule_that_makes_no_sense_is_refused_where_it_stands(
+    tmp_path: Path, text: str, path: str, message: str
+) -> None:
+    problem = only(model_problems(tmp_path, IGNORE + text + "\n"))
+    assert problem.path == path
+    assert message in problem.message

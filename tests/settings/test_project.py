@@ -36,6 +36,15 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert project.stages == ("cold", "iql", "sql")
 
 
+def test_what_makes_two_records_one_person_is_told_by_one_word(tmp_path: Path) -> None:
+    alone, together = loaded(tmp_path), loaded(tmp_path, f"same_person: email\n{PROJECT}")
+    assert (alone.same_person, together.same_person) == (None, "email")
+    assert alone.fingerprint != together.fingerprint
+    (problem,) = problems(tmp_path, f"same_person: e-mail\n{PROJECT}")
+    assert (problem.line, problem.column, problem.path) == (1, 14, "same_person")
+    assert "email" in f"{problem.message} {problem.help}"
+
+
 def test_connections_carry_their_connector_s_own_settings(tmp_path: Path) -> None:
     connection = only(loaded(tmp_path).connections)
     assert (connection.name, connection.type, connection.where) == ("main", "crm", "syncer.yml:2")
