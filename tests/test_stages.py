@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from syncer.model import Cause, Override, StageState
 from syncer.rules import All, Gate, Measure, Model, Stage, Veto
-from syncer.stages import Hands, Marks, Occasion, gates_to_stay, next_state, passes
+from syncer.stages import Hands, Marks, Occasion, gates_to_stay, missing, next_state, passes
 
 NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=10)
@@ -260,6 +260,22 @@ class TestPeople:
         assert (faded.stage, faded.automatic) == ("iql", "iql")
         assert step(faded, IQL, model).stage == "iql"
 
+    def test_a_lead_moved_up_out_of_an_owned_stage_is_the_rules_business_again_too(self) -> None:
+        model = model_of(mql={"owned_by": "marketing"})
+        assert step(state("mql"), COLD, model).automatic == "mql"
+        assert step(state("mql"), COLD, model, by_hand("sql")).automatic == "cold"
+
+    def test_slack_is_for_where_the_rules_stood_and_a_person_who_moves_a_lead_down_takes_it_away(self) -> None:
+        within = marks(40, 15, 1)
+        assert step(state("mql"), within, hands=by_hand("iql")).automatic == "iql"
+        assert step(state("iql"), within, hands=by_hand("sql")).automatic == "iql", "one who moves it up gives none"
+        assert step(state("iql", automatic="mql"), within, hands=by_hand("iql")).automatic == "mql", "said before"
+
+    def test_a_word_for_or_a_state_in_a_stage_that_is_no_more_does_no_harm(self) -> None:
+        said = step(state("mql"), marks(40, 15, 1), hands=by_hand("hot"))
+        assert (said.stage, said.automatic) == ("hot", "mql")
+        assert step(state("hot"), MQL, hands=by_hand("cold")).automatic == "mql"
+
     def test_it_comes_back_on_points_that_still_hold(self) -> None:
         model = model_of(sql={"owned_by": "sales"})
         out = step(state("sql", episode=1), SQL, model, by_hand("iql"))
@@ -277,6 +293,28 @@ class TestPeople:
         told_of_cold = Occasion(NOW, "activity", "cold")
         assert next_state(None, SQL, model_of(), Hands(protected=True), told_of_cold).episode == 0
         assert next_state(None, COLD, model_of(), NOBODY, told_of_cold).episode == 1
+
+
+class TestMissing:
+    """What `explain` says is missing for the next stage."""
+
+    def test_the_shut_gates_of_the_next_stage_are_missing(self) -> None:
+        shut = (at_least("engagement", 20), Gate("need", ">", 0))
+        assert missing(state("iql"), marks(40, 5, 0), model_of()) == ("mql", shut)
+        assert missing(state("iql"), marks(40, 20, 0), model_of()) == ("mql", shut[1:])
+
+    def test_gates_of_the_stages_on_the_way_count_with_the_slack_the_lead_has_there(self) -> None:
+        assert missing(state("mql"), marks(60, 12, 1), model_of()) == ("sql", (at_least("engagement", 40),))
+        shut = (at_least("fit", 40), at_least("engagement", 12), Gate("need", ">", 0), at_least("fit", 60),
+                at_least("engagement", 40))  # fmt: skip
+        assert missing(state("mql"), marks(39, 11, 0), model_of()) == ("sql", shut)
+
+    def test_the_next_stage_is_the_one_after_where_the_rules_have_the_lead(self) -> None:
+        found = missing(state("sql", automatic="cold"), COLD, model_of())
+        assert found == ("iql", (at_least("fit", 40),))
+
+    def test_nothing_is_missing_at_the_top(self) -> None:
+        assert missing(state("sql"), COLD, model_of()) is None
 
 
 class TestBooks:

@@ -19,7 +19,7 @@ STOPPED_EXIT_CODE = 130  # as a shell shows a process that Ctrl-C ended
 BUG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 _EXIT_CODES = (
     ("0", "done"),
-    ("1", "nothing matches, or what was asked about is stale"),
+    ("1", "nothing matches, what was asked about is stale, or a rule test failed"),
     ("2", "a person must act: configuration, token, scope, field, or a command that is not understood"),
     ("4", "patience: the CRM or the database does not answer, or another process is at work"),
     ("6", "the fuse: more leads would move than the limits allow; nothing was written"),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from syncer import log
-from syncer.app import App
-from syncer.cli.output import app_of, print_json, show, table
+from syncer import lint, log, scoring
+from syncer.app import App, read_project, utc_now
+from syncer.cli.output import app_of, print_json, process_of, show, table
+from syncer.cli.test import failure_text, judge_all
 from syncer.connector import Destination, FieldChange, Finding
 from syncer.errors import ConfigError, SyncerError
 from syncer.handoff.text import one_line
-from syncer.settings import SettingsError
+from syncer.settings import ProcessSettings, Project, SettingsError
+from syncer.store import Store, mirror, open_store, sampling
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+_MOST_LEADS = 20_000
+"""What rules do to leads shows in so many of them; a base of millions is not read for it."""
+_CHUNK = 2_000
 _LAYERS = ("files", "environment", "credentials", "scopes", "fields", "limits", "rules")
 
 
@@ -37,8 +45,7 @@ class Line:
 
 def check(ctx: click.Context, connection: str | None, offline: bool, strict: bool, as_json: bool) -> None:
     try:
-        with app_of(ctx) as app:
-            lines = [*_local(app), *(() if offline else _remote(app, connection))]
+        lines = list(_offline(ctx) if offline else _online(ctx, connection))
     except SettingsError as wrong:
         if not as_json:
             raise
@@ -64,20 +71,121 @@ def _mistakes(wrong: SettingsError) -> Iterator[Line]:
         yield Line("files", "error", message, each.code, each.help, place)
 
 
-def _local(app: App) -> Iterator[Line]:
-    project = app.project
+def _online(ctx: click.Context, name: str | None) -> Iterator[Line]:
+    with app_of(ctx) as app:
+        yield from _local(app.process, app.project)
+        yield _environment(f"database {app.store.name}, its schema up to date")
+        yield from _rules(app.project, app.store)
+        yield from _remote(app, name)
+
+
+def _offline(ctx: click.Context) -> Iterator[Line]:
+    process = process_of(ctx)
+    project = read_project(process)
+    yield from _local(process, project)
+    with _as_it_is(process.database_url.get_secret_value()) as (store, told):
+        yield _environment(told)
+        yield from _rules(project, store)
+
+
+@contextmanager
+def _as_it_is(url: str) -> Iterator[tuple[Store | None, str]]:
+    """The database and a word on it: neither made where there is none, nor changed where its schema is older."""
+    store = None if _is_missing(url) else _opened(url)
+    if store is None:
+        yield None, "no database yet, or one that the next run brings up to date"
+        return
+    with closing(store):
+        yield store, f"database {store.name}, its schema up to date"
+
+
+def _is_missing(url: str) -> bool:
+    """Is it a SQLite file that is still to be made? Opening would make it."""
+    kind, _, file = url.partition(":///")
+    return kind.startswith("sqlite") and file not in ("", ":memory:") and not Path(file.partition("?")[0]).exists()
+
+
+def _opened(url: str) -> Store | None:
+    """None where its schema is not today's."""
+    try:
+        return open_store(url, migrate=False)
+    except ConfigError as error:
+        if error.code != "SY063":
+            raise
+        return None
+
+
+def _environment(database: str) -> Line:
+    return Line("environment", "ok", f"Python {platform.python_version()} · {database}")
+
+
+def _local(process: ProcessSettings, project: Project) -> Iterator[Line]:
     models = _counted(len(project.segments), "model")
     rules = _counted(sum(len(segment.model.rules) for segment in project.segments), "rule")
-    yield Line("files", "ok", f"{app.process.config} · {models} · {rules} · {_counted(len(project.stages), 'stage')}")
+    yield Line("files", "ok", f"{process.config} · {models} · {rules} · {_counted(len(project.stages), 'stage')}")
     yield Line("rules", "ok", f"stages {' → '.join(project.stages)}")
-    database = f"database {app.store.name}, its schema up to date"
-    yield Line("environment", "ok", f"Python {platform.python_version()} · {database}")
     if project.segments[-1].when is not None:
         missing = "no model is for everybody else: leads that fit no `for:` are not scored, and keep what they have"
         yield Line("rules", "warning", missing, "SY087", "end `models:` with a model without `for:`")
+    yield from _rule_tests(project)
     if project.handoff is None or not project.handoff.notify:
         help_ = "add `notifiers` and `notify` under `handoff:`"
         yield Line("files", "warning", "nobody is told when a lead is ready", "SY083", help_)
+
+
+def _rule_tests(project: Project) -> Iterator[Line]:
+    try:
+        judged = judge_all(project.path, project.segments)
+    except SettingsError as wrong:
+        yield from _mistakes(wrong)
+        return
+    verdicts = [verdict for _, each in judged for verdict in each]
+    passed = sum(verdict.passed for verdict in verdicts)
+    if passed:
+        yield Line("rules", "ok", f"{_counted(passed, 'rule test')} passed")
+    for verdict in (each for each in verdicts if not each.passed):
+        message = f"rule test '{verdict.case.name}': {failure_text(verdict)}"
+        yield Line("rules", "error", message, "SY122", "syncer test shows every line of its score", verdict.case.where)
+    for doubt in (doubt for book, _ in judged for doubt in book.doubts):
+        where = f"{doubt.file}:{doubt.line}:{doubt.column}"
+        yield Line("rules", "warning", doubt.message, doubt.code, doubt.help, where)
+
+
+def _rules(project: Project, store: Store | None) -> Iterator[Line]:
+    """What the rules cannot do whoever the leads are, and what they do to the leads that are there."""
+    found = [finding for segment in project.segments for finding in lint.findings(segment.model)]
+    if store is not None:
+        found += _among_leads(project, store)
+    for each in dict.fromkeys(found):  # one file may serve several segments
+        yield Line("rules", each.level, log.redact(each.message), each.code, each.help, each.where)
+
+
+def _among_leads(project: Project, store: Store) -> Iterator[lint.Finding]:
+    seen, sampled_from = _seen(project, store, utc_now())
+    leads = sum(each.leads for each in seen)
+    for segment, its_own in zip(project.segments, seen, strict=True):
+        if leads >= lint.FEWEST and not its_own.leads:
+            message = f"the model '{segment.model.name}' scores none of {leads:,} leads"
+            yield lint.Finding("warning", message, "SY095", help="look at its `for:`, and at those before it")
+        yield from lint.seen_findings(its_own, segment.model, sampled_from)
+
+
+def _seen(project: Project, store: Store, now: datetime) -> tuple[list[lint.Seen], int | None]:
+    """What the leads that each segment scores meet; and how many leads there are, if these were too many to look at."""
+    segments = project.segments
+    seen, looked_at, whole = [lint.Seen() for _ in segments], 0, 0
+    for connection in project.connections:
+        with store.reading() as tx:
+            ids = sampling.sample(tx, connection.name, _MOST_LEADS // len(project.connections))
+            whole += mirror.count(tx, connection.name)
+        looked_at += len(ids)
+        for leads in mirror.chunks(store, connection.name, which=ids, now=now, size=_CHUNK):
+            signals = [lead.signals for lead in leads]
+            chosen = scoring.first_passed([segment.when for segment in segments], signals, now)
+            for number, segment in enumerate(segments):
+                mine = [lead for lead, its_segment in zip(signals, chosen, strict=True) if its_segment == number]
+                seen[number] += lint.count(mine, segment.model, now)
+    return seen, whole if looked_at < whole else None
 
 
 def _remote(app: App, name: str | None) -> Iterator[Line]:
@@ -112,6 +220,8 @@ def _drawn(lines: Sequence[Line]) -> Table:
         mark, colour = _MARKS[line.level]
         code = f"  {line.code}" if line.code and line.level != "ok" else ""
         drawn.add_row(Text(f"{title:<13}"), Text(mark, colour), Text(one_line(line.message) + code))
+        if line.where and line.level != "ok":
+            drawn.add_row("", "", Text(f"--> {line.where}"))
         if line.help and line.level != "ok":
             drawn.add_row("", "", Text(f"help: {one_line(line.help)}"))
         last = line.layer

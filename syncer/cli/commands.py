@@ -82,6 +82,19 @@ def check(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "check:check", given)
 
 
+@click.command(short_help="rule tests: the leads of tests/*.yml and what must become of them")
+@click.option("-k", "words", default="", metavar="WORDS", help="Only cases with all these words in their name or file.")
+@click.option("--update", is_flag=True, help="Write what comes out into the files, comments and layout kept.")
+@_json
+@click.pass_context
+def test(ctx: click.Context, /, **given: Any) -> None:
+    """Rule tests: score and place the made-up leads of tests/*.yml beside the project file, and compare.
+
+    Needs no CRM, no database and no secret. Exit code 1 where something comes out otherwise than expected.
+    """
+    _do(ctx, "test:test", given)
+
+
 @click.command(short_help="the fields syncer needs in the CRM; --apply creates them")
 @_connection
 @click.option("--apply", "apply_", is_flag=True, help="Create what is missing.")
@@ -128,13 +141,44 @@ def daemon(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "daemon:daemon", given)
 
 
-@click.command(short_help="why a lead has its score and stage, line by line")
+@click.command(short_help="why a lead has its score and stage, line by line, now or then")
 @click.argument("lead")
+@click.option("--at", metavar="TIME", help="As it was then, with what was known and by the rules in force.")
+@click.option("--from", "start", metavar="TIME", help="What has changed since then, split exactly by cause.")
+@click.option("--to", "end", metavar="TIME", help="With --from: until then.  [default: now]")
 @_json
 @click.pass_context
 def explain(ctx: click.Context, /, **given: Any) -> None:
-    """Why LEAD (an e-mail, a record's id, or connection/object/id) has its score and stage, line by line."""
+    """Why LEAD (an e-mail, a record's id, or connection/object/id) has its score and stage, line by line.
+
+    TIME is a day (2026-11-22), a day and a time (2026-11-22T09:05), or an age (7d). A day means its beginning; with
+    --to its end.
+    """
     _do(ctx, "explain:explain", given)
+
+
+@click.command(short_help="what other rules would have done: who moves, hand-offs, a back-test")
+@_connection
+@click.option("--with", "with_file", type=_PATH, help="A model file instead of the one in force, or a project file.")
+@click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="One other value: rule.RULE-ID.points=8.")
+@click.option("--against", metavar="GITREF", help="Compare today's files with those of a git commit.")
+@click.option("--who", is_flag=True, help="List every lead that moves.")
+@click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Of hand-offs to replay.")
+@click.option("--leads", type=_PATH, metavar="FILE", help="Instead of the CRM's leads those of a CSV table.")
+@click.option("--model", type=_PATH, metavar="FILE", help="With --leads: the model that scores them.")
+@click.option("--outcome", metavar="COLUMN=VALUE", help="With --leads: what says that a lead was won.")
+@click.option("--column", multiple=True, metavar="HEADING=FIELD", help="With --leads: the field a column gives.")
+@click.option("--columns", type=_PATH, metavar="FILE", help="With --leads: a YAML file of such columns.")
+@_json
+@click.pass_context
+def simulate(ctx: click.Context, /, **given: Any) -> None:
+    """What other rules would have done with the leads as they were known, day by day. Writes nothing anywhere.
+
+    Without --with, --set or --against: the rules as they are, measured by themselves. How leads ended says `outcome:`
+    in the project file. PATH is the way to a value in the model file, such as fit.rules[1].points (counted from 0) or
+    'stages[2].enter[0]'; with several models MODEL:PATH. --set may be repeated.
+    """
+    _do(ctx, "simulate:simulate", given)
 
 
 @click.command(short_help="set a lead's stage by hand, list or clear such settings")
@@ -166,9 +210,10 @@ def config() -> None:
 
 @config.command("schema")
 @click.option("--model", is_flag=True, help="Of a model file instead of the project file.")
+@click.option("--tests", is_flag=True, help="Of a file of rule tests instead of the project file.")
 @click.pass_context
 def config_schema(ctx: click.Context, /, **given: Any) -> None:
-    """The JSON Schema of the project file, installed connectors included."""
+    """The JSON Schema of the project file (installed connectors included), of a model or of rule tests."""
     _do(ctx, "config:schema", given)
 
 
@@ -181,5 +226,5 @@ def config_show(ctx: click.Context, /, **given: Any) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, setup, plan, run, daemon, explain, override, status, config,
+    init, demo, check, test, setup, plan, run, daemon, explain, simulate, override, status, config,
 )  # fmt: skip

@@ -7,12 +7,12 @@ import orjson
 
 from syncer.app import read_project, settings_classes
 from syncer.cli.output import print_json, process_of
-from syncer.settings import json_schema, model_schema
+from syncer.settings import cases_schema, json_schema, model_schema
 from syncer.settings import show as effective
 
 
-def schema(ctx: click.Context, model: bool) -> None:
-    content = model_schema() if model else json_schema(settings_classes())
+def schema(ctx: click.Context, model: bool, tests: bool) -> None:
+    content = model_schema() if model else cases_schema() if tests else json_schema(settings_classes())
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 

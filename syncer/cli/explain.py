@@ -1,7 +1,8 @@
-"""`explain`: one lead, and everything that led to its score and stage."""
+"""`explain`: one lead, and everything that led to its score and stage, now or at any time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import click
 from rich.table import Table
 
-from syncer import planning, scoring, stages
+from syncer import scoring, stages
 from syncer.app import App
+from syncer.cli import replay
+from syncer.cli.not_given import NotGiven, not_given
 from syncer.cli.output import (
     Align,
     app_of,
@@ -25,33 +28,46 @@ from syncer.cli.output import (
 from syncer.errors import NotFound
 from syncer.handoff.text import one_line
 from syncer.model import Contribution, Lead, Override, Score, Transition
-from syncer.rules import Model
+from syncer.rules import Gate, Model
 from syncer.settings import Project
 from syncer.stages import Marks
-from syncer.store import decisions, mirror
+from syncer.store import decisions, histories, mirror
 
 _HELD = {
     "rules": "held by the rules",
     "veto": "held by a veto rule",
     "protected": "its stage belongs to others and is not touched",
 }
+_MOST_NOT_GIVEN = 10
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One lead as of now, with everything that led there."""
+    """One lead as of a time, with everything that led there."""
 
-    lead: Lead
+    lead: Lead  # with what was known and decided by then
     model: Model
     score: Score
     marks: Marks
-    history: tuple[Transition, ...]
+    history: tuple[Transition, ...]  # by then
     overrides: tuple[Override, ...]
+    past: bool = False  # not as of now
+    rules_unknown: str = ""  # why other rules stand in for those of then
 
 
-def explain(ctx: click.Context, lead: str, as_json: bool) -> None:
+def explain(ctx: click.Context, lead: str, as_json: bool, **asked: str | None) -> None:
+    at, start, end = asked["at"], asked["start"], asked["end"]
+    if at is not None and (start is not None or end is not None):
+        raise click.UsageError("--at asks how things stood, --from what has changed since; give one of them")
+    if end is not None and start is None:
+        raise click.UsageError("--to needs --from")
     with app_of(ctx) as app:
-        found = explain_lead(app, lead)
+        if start is not None:
+            from syncer.cli.difference import explain_difference
+
+            explain_difference(app, lead, (start, end), as_json=as_json)
+            return
+        found = explain_lead(app, lead) if at is None else explain_then(app, lead, at)
         if as_json:
             print_json("syncer.explain/1", explanation_json(found))
         else:
@@ -63,15 +79,46 @@ def explain_lead(app: App, selector: str) -> Explanation:
     now = app.clock()
     lead = mirror.lead(app.store, find_one(app, selector), now)
     if not lead.records:
-        raise NotFound(f"'{selector}' was deleted in the CRM; its history is kept, its score is not", code="SY085")
-    model = _model_of(lead, app.project, now)
-    evaluation = scoring.evaluate(scoring.match([lead.signals], model), model, now)
+        raise NotFound(
+            f"'{selector}' was deleted in the CRM; its history is kept, its score is not: --at DAY shows it as it was",
+            code="SY085",
+        )
+    model = replay.model_of(lead.signals, app.project.segments, now)
+    evaluation, marks = replay.marks_at(lead.signals, model, now)
     score = scoring.score_of(lead.signals, model, now, evaluation, 0)
+    moves, words = moves_and_words(app, lead.id)
+    return Explanation(lead, model, score, marks, moves, words)
+
+
+def explain_then(app: App, selector: str, text: str) -> Explanation:
+    """The same as of a time that is past, by the rules in force then, with nothing that was learned later."""
+    now, zone = app.clock(), app.project.timezone
+    at = replay.moment("--at", text, now, zone)
+    lead = mirror.lead(app.store, find_one(app, selector), now)
+    history = histories.history(app.store, lead.id)
+    signals = replay.signals_then(history, at, selector, zone)
     with app.store.reading() as tx:
-        history = tuple(decisions.transitions(tx, lead.id))
-        overrides = tuple(decisions.overrides(tx, lead.id))
-    marks = planning.marks_of(model, evaluation, 0)
-    return Explanation(lead, model, score, marks, history, overrides)
+        rules = replay.rules_at(app, tx, replay.home(lead, history), at, now)
+    model = replay.model_of(signals, rules.segments, at)
+    evaluation, marks = replay.marks_at(signals, model, at)
+    score = scoring.score_of(signals, model, at, evaluation, 0)
+    moves, words = moves_and_words(app, lead.id)
+    state = replay.state_at(lead, moves, words, at, (model, marks))
+    return Explanation(
+        lead=replay.lead_then(lead, history, signals, state, at),
+        model=model,
+        score=score,
+        marks=marks,
+        history=tuple(move for move in moves if move.at <= at),
+        overrides=tuple(word for word in words if word.since <= at),
+        past=True,
+        rules_unknown=rules.unknown,
+    )
+
+
+def moves_and_words(app: App, lead: int) -> tuple[tuple[Transition, ...], tuple[Override, ...]]:
+    with app.store.reading() as tx:
+        return tuple(decisions.transitions(tx, lead)), tuple(decisions.overrides(tx, lead))
 
 
 def find_one(app: App, selector: str) -> int:
@@ -89,23 +136,14 @@ def find_one(app: App, selector: str) -> int:
     return found[0]
 
 
-def _model_of(lead: Lead, project: Project, now: datetime) -> Model:
-    for segment in project.segments:
-        if segment.when is None or scoring.passes(segment.when, lead.signals, now):
-            return segment.model
-    raise NotFound("no model in the project file is for this lead; add one without `for:` at the end", code="SY087")
-
-
 def explanation_json(found: Explanation) -> dict[str, Any]:
-    lead, state, record = found.lead, found.lead.state.stage, found.lead.records[0]
-    following = stages.missing(state, found.marks, found.model) if state else None
+    lead, state = found.lead, found.lead.state.stage
+    following = _following(found)
     return {
-        "lead": str(record.key),
-        "email": record.email,
-        "name": record.name,
-        "records": [str(each.key) for each in lead.records],
+        **lead_json(lead),
         "model": found.score.model,
         "as_of": found.score.as_of.isoformat(),
+        "rules_known": not found.rules_unknown,
         "stage": state.stage if state else None,
         "automatic_stage": state.automatic if state else None,
         "since": state.since.isoformat() if state else None,
@@ -116,11 +154,26 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "total": points(found.score.total),
         "dimensions": {name: points(sum_) for name, sum_ in found.score.dimensions.items()},
         "contributions": [_line_json(line) for line in found.score.contributions],
+        "ignored": [
+            {"rule": each.rule, "name": each.name, "evidence": each.evidence, "where": each.where}
+            for each in found.score.ignored
+        ],
+        "not_given": [_not_given_json(each) for each in _not_given(found)],
         "vetoes": [veto.name for veto in found.marks.vetoes],
         "missing_for": following[0] if following else None,
         "missing": [str(gate) for gate in following[1]] if following else [],
-        "history": [_move_json(move) for move in found.history],
+        "history": [move_json(move) for move in found.history],
         "overrides": [override_json(each) for each in found.overrides],
+    }
+
+
+def lead_json(lead: Lead) -> dict[str, Any]:
+    record = lead.records[0] if lead.records else None
+    return {
+        "lead": str(record.key) if record else None,
+        "email": record.email if record else None,
+        "name": record.name if record else None,
+        "records": [str(each.key) for each in lead.records],
     }
 
 
@@ -135,7 +188,18 @@ def _line_json(line: Contribution) -> dict[str, Any]:
     }
 
 
-def _move_json(move: Transition) -> dict[str, Any]:
+def _not_given_json(each: NotGiven) -> dict[str, Any]:
+    return {
+        "rule": each.rule.id,
+        "name": each.rule.name,
+        "dimension": each.dimension,
+        "points": points(each.rule.points),
+        "why": each.why,
+        "where": each.rule.where,
+    }
+
+
+def move_json(move: Transition) -> dict[str, Any]:
     return {
         "at": move.at.isoformat(),
         "from": move.before,
@@ -165,44 +229,93 @@ def holder(found: Explanation) -> str:
     if state.held_by != "person" or override is None:
         veto = f": {found.lead.state.veto}" if state.held_by == "veto" and found.lead.state.veto else ""
         return _HELD.get(state.held_by, "held by a person") + veto
-    zone, reason = found.model.timezone, f" ({override.reason})" if override.reason else ""
-    until = f" until {day(override.until, zone)}" if override.until else ""
     rules = f"; the rules would say {state.automatic}"
-    return f"held by {override.author} since {day(override.since, zone)}{until}{reason}{rules}"
+    return f"held by {said(override, found.model.timezone)}{rules}"
+
+
+def said(override: Override, timezone: str) -> str:
+    """ "marta since 3 Nov 2026 until 15 Jan 2027 (no budget)"."""
+    reason = f" ({override.reason})" if override.reason else ""
+    until = f" until {day(override.until, timezone)}" if override.until else ""
+    return f"{override.author} since {day(override.since, timezone)}{until}{reason}"
 
 
 def _print(found: Explanation, project: Project) -> None:
-    record, state = found.lead.records[0], found.lead.state.stage
-    known = [record.name, record.email, f"owner {record.owner}" if record.owner else None, str(record.key)]
-    show(" · ".join(one_line(each) for each in known if each), style="bold")
+    state = found.lead.state.stage
+    show(face(found.lead), style="bold")
+    if found.past:
+        show(f"As of {day_and_time(found.score.as_of, project.timezone)}, with what was known by then")
+    if found.rules_unknown:
+        show(one_line(found.rules_unknown))
     sums = " + ".join(f"{name} {sum_ / 100:g}" for name, sum_ in found.score.dimensions.items())
     since = f" since {day_and_time(state.since, project.timezone)}" if state else ""
     stage = state.stage.upper() if state else "No stage yet"
     show(f"{stage}{since} · {found.score.total / 100:g} points = {sums}")
     show(f"{one_line(holder(found))}\n")
-    show(ledger(found.score))
+    show(ledger(found.score, [*_ignored_rows(found.score), *_not_given_rows(_not_given(found))]))
     click.echo()
-    facts = [*_next(found), *_history(found.history, project.timezone)]
+    facts = [*_next(found), *history_rows(found.history, project.timezone)]
     show(table([("", "left"), ("", "left")], facts, headed=False))
 
 
-def ledger(score: Score) -> Table:
-    """The contributions under their dimensions. A file named by all of them stands in the heading alone."""
+def face(lead: Lead) -> str:
+    """Whom we talk about, as people know them."""
+    if not lead.records:
+        return f"lead {lead.id}, deleted in the CRM since"
+    record = lead.records[0]
+    shown_by = [str(each.key) for each in lead.records]
+    known = [record.name, record.email, f"owner {record.owner}" if record.owner else None, *shown_by]
+    return " · ".join(one_line(each) for each in known if each)
+
+
+def ledger(score: Score, notes: Sequence[Sequence[str]] = ()) -> Table:
+    """The contributions under their dimensions, then the notes: rows of the same columns that add nothing. A file named
+    by all of them stands in the heading alone."""
     files = {line.where.rpartition(":")[0] for line in score.contributions}
     only = files.pop() if len(files) == 1 else ""
     rows, last = [], ""
     for line in score.contributions:
         dimension = "" if line.dimension == last else line.dimension
-        where = line.where.removeprefix(f"{only}:") if only else line.where
-        rows.append([dimension, signed(line.hundredths), line.name, line.evidence, where])
+        rows.append([dimension, signed(line.hundredths), line.name, line.evidence, line.where])
         last = line.dimension
     rows.append(["", f"{score.total / 100:g}", "total", "", ""])
+    rows += [list(note) for note in notes]
     columns: list[tuple[str, Align]] = [("", "left"), ("Points", "right"), ("Rule", "left"), ("Evidence", "left")]
-    return table([*columns, (only or "Line", "right" if only else "left")], rows)
+    shorter = [[*row[:-1], row[-1].removeprefix(f"{only}:") if only else row[-1]] for row in rows]
+    return table([*columns, (only or "Line", "right" if only else "left")], shorter)
+
+
+def _ignored_rows(score: Score) -> list[list[str]]:
+    return [
+        ["" if number else "ignored", "", each.name, each.evidence, each.where]
+        for number, each in enumerate(score.ignored)
+    ]
+
+
+def _not_given(found: Explanation) -> list[NotGiven]:
+    return not_given(found.model, found.score, found.lead.signals)
+
+
+def _not_given_rows(lacking: Sequence[NotGiven]) -> list[list[str]]:
+    rows = [
+        ["" if number else "not given", f"({each.rule.points / 100:g})", each.rule.name, each.why, each.rule.where]
+        for number, each in enumerate(lacking[:_MOST_NOT_GIVEN])
+    ]
+    more = len(lacking) - len(rows)
+    return [*rows, ["", "", f"… and {more} more: --json names them", "", ""]] if more else rows
 
 
 def in_force(kept: Override | None, now: datetime) -> bool:
     return kept is not None and (kept.until is None or kept.until > now)
+
+
+def _following(found: Explanation) -> tuple[str, tuple[Gate, ...]] | None:
+    """(the next stage up, the gates still shut on the way). None at the top, and for a stage that the rules do not
+    know: they may stand in for those of then."""
+    state = found.lead.state.stage
+    if state is None or all(stage.name != state.automatic for stage in found.model.stages):
+        return None
+    return stages.missing(state, found.marks, found.model)
 
 
 def _next(found: Explanation) -> list[list[str]]:
@@ -210,15 +323,16 @@ def _next(found: Explanation) -> list[list[str]]:
     state, word = found.lead.state.stage, found.lead.state.override
     if word is not None and in_force(word, found.score.as_of) and (state is None or state.held_by != "person"):
         rows.append(["Override", f"{word.stage}, set by {word.author}: from the next run on"])
-    following = stages.missing(state, found.marks, found.model) if state else None
+    following = _following(found)
     if following is not None and not (rows and not following[1]):
         have = {**found.score.dimensions, "total": found.score.total}
-        shut = ", ".join(f"{gate} (now {have.get(gate.measure, 0) / 100:g})" for gate in following[1])
-        rows.append([f"To {following[0]}", shut or "all gates are passed; the next run moves it"])
+        now, passed = ("then", "were passed") if found.past else ("now", "are passed; the next run moves it")
+        shut = ", ".join(f"{gate} ({now} {have.get(gate.measure, 0) / 100:g})" for gate in following[1])
+        rows.append([f"To {following[0]}", shut or f"all gates {passed}"])
     return rows
 
 
-def _history(moves: tuple[Transition, ...], timezone: str) -> list[list[str]]:
+def history_rows(moves: Sequence[Transition], timezone: str) -> list[list[str]]:
     return [
         [
             "" if number else "History",

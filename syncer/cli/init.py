@@ -70,6 +70,7 @@ def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: st
     project = _PROJECT.format(timezone=timezone, **chosen)
     texts = {"syncer.yml": project, ".env.example": _ENV, ".gitignore": _IGNORE}
     copies = {f"models/{preset}.yml": examples() / "models" / f"{preset}.yml"}
+    copies["tests/leads.yml"] = examples() / "tests" / f"{preset}.yml"
     copies |= {f"lists/{path.name}": path for path in sorted((examples() / "lists").iterdir())}
     _refuse_overwriting(folder, [*texts, *copies])
     _write(folder, texts, copies)

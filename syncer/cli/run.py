@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from syncer.planning import Limits, shown
 from syncer.run import Asked, Report, apply_saved
 from syncer.run import plan as make_plan
 from syncer.run import sync as run_once
-from syncer.store import Store, decisions, mirror
+from syncer.store import Store, decisions, mirror, write_backs
 
 _SHOWN_ROWS = 30
 _SHOWN_REASONS = 3
@@ -50,9 +51,10 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
         notify_model_changes=flags["notify_model_changes"],
     )
     with app_of(ctx) as app, stopping(app):
-        done = [_carried_out(app, plan_file, asked)] if plan_file else [
-            _ran(app, each.name, asked) for each in app.chosen(connection) if not app.stop.is_set()
-        ]  # fmt: skip
+        if plan_file is not None:
+            done = [_carried_out(app, plan_file, asked)]
+        else:
+            done = _all_ran(app, [each.name for each in app.chosen(connection)], asked)
     if as_json:
         print_json("syncer.run/1", {"runs": [outcome_json(*each) for each in done]})
     else:
@@ -72,6 +74,28 @@ def _carried_out(app: App, plan_file: Path, asked: Asked) -> tuple[str, Outcome]
     saved = SavedPlan.read(plan_file, app)
     with progress(saved.connection) as moves:
         return saved.connection, apply_saved(app.parts(saved.connection, moves), saved.run, asked)
+
+
+def _all_ran(app: App, names: Sequence[str], asked: Asked) -> list[tuple[str, Outcome]]:
+    """A run of each. Where people are known by their address, one more of those whose leads a later run has touched,
+    then of those for whose records another one has decided something."""
+    done = [_ran(app, name, asked) for name in names if not app.stop.is_set()]
+    if app.project.same_person is None or len(names) == 1:
+        return done
+    again = replace(asked, full=False)
+    rung = {home for rank, (_, outcome) in enumerate(done) for home in _elsewhere(outcome) if home in names[:rank]}
+    done += [_ran(app, name, again) for name in names if name in rung and not app.stop.is_set()]
+    well = [name for name in names if not any(_failures(outcome) for which, outcome in done if which == name)]
+    return done + [_ran(app, name, again) for name in well if _has_to_write(app, name) and not app.stop.is_set()]
+
+
+def _elsewhere(outcome: Outcome) -> Iterable[str]:
+    return outcome.elsewhere if isinstance(outcome, Report) else ()
+
+
+def _has_to_write(app: App, name: str) -> bool:
+    with app.store.reading() as tx:
+        return bool(write_backs.pending(tx, name, app.clock(), order=(), limit=1))
 
 
 def _ran(app: App, name: str, asked: Asked) -> tuple[str, Outcome]:

@@ -5,42 +5,17 @@ python -m tests.bench.bench_scoring [LEADS]
 
 from __future__ import annotations
 
-import random
 import resource
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from syncer import scoring
-from syncer.model import ActivitySignal, Signals
-from syncer.settings import load_model
+from tests.bench.mirrors import MODEL, NOW, person
 from tests.scoring import reference
 
-NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-MODEL = load_model(Path(__file__).parents[2] / "config" / "models" / "demo.yml")
-KINDS = ("email_received", "call", "meeting", "form_submission", "email_click", "email_open", "visit")
-COUNTRIES, TITLES = ("Spain", "Mexico", "France", "Peru", ""), ("CEO", "Directora", "Analista", "Estudiante", "")
 REFERENCE_LEADS = 300
 REPEATS = 5
-
-
-def person(number: int) -> Signals:
-    """A lead with ten activities in the last half year."""
-    lot = random.Random(number)
-    fields = {
-        "email": f"p{number}@acme{number % 50}.example",
-        "country": lot.choice(COUNTRIES),
-        "jobtitle": lot.choice(TITLES),
-        "company_size": str(lot.randrange(1, 3000)),
-        "main_challenge": lot.choice(("", "expense reporting")),
-    }
-    activities = [
-        ActivitySignal(lot.choice(KINDS), NOW - timedelta(minutes=lot.randrange(260_000)), {"outcome": "completed"})
-        for _ in range(10)
-    ]
-    return Signals(number, fields, tuple(sorted(activities, key=lambda each: each.at)))
 
 
 def median_s(work: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from syncer.cli import cli
-from syncer.store import leases
+from syncer.store import leases, open_store
 from tests.runs.house import ENVIRONMENT, MODEL, House
+from tests.store.samples import put, record
 from tests.terminal import Terminal
 
 PERSON, PATIENCE = 2, 4
@@ -205,6 +207,97 @@ def test_without_anybody_to_tell_check_warns_and_strict_makes_it_an_error(base: 
     assert "! nobody is told when a lead is ready  SY083" in result.stdout
     assert "no errors, 1 warning." in result.stdout
     assert base.cli("check", "--offline", "--strict").exit_code == PERSON
+
+
+def people(house: House, size: int, **fields: str) -> None:
+    """So many leads in the database, every second of them in Spain; nobody has to pull them."""
+    with closing(open_store(house.database_url)) as store:
+        put(store, *(record(f"p{n}", fields=fields | {"country": ("ES", "FR")[n % 2]}) for n in range(size)))
+
+
+def change_model(house: House, before: str, after: str) -> None:
+    assert before in MODEL
+    house.write_project(MODEL.replace(before, after))
+
+
+def test_a_stage_that_nobody_can_enter_is_an_error_at_its_place(base: House) -> None:
+    change_model(base, "enter: [fit >= 40]", "enter: [fit >= 41]")
+    for words in (("--offline",), ()):
+        first, *others = findings(base, *words, exit_code=PERSON)
+        assert (first["layer"], first["level"], first["code"]) == ("rules", "error", "SY092")
+        assert first["where"] == "model.yml:17"
+        assert first["message"].startswith("iql can never be entered: it asks for fit >= 41")
+        assert [each["message"] for each in others] == [
+            f"{stage} can never be entered, because iql before it cannot" for stage in ("mql", "sql")
+        ]
+    shown = base.cli("check", "--offline").stdout
+    assert re.search(r"✗ iql can never be entered: .* at most 40  SY092\n +--> model.yml:17\n +help: change", shown)
+
+
+def test_a_rule_that_contradicts_itself_is_a_warning_and_strict_makes_it_an_error(base: House) -> None:
+    change_model(base, "{contains: [director]}", "{contains: [director], is_set: false}")
+    (wrong, *_) = findings(base, "--offline", exit_code=PERSON)
+    assert "'Told us the problem' can never fire: jobtitle would have to" in wrong["message"]
+    change_model(base, "{country: [ES, MX]}", "{country: [ES, MX], size: {over: 5, under: 2}}")
+    assert findings(base, "--offline", "--strict", exit_code=PERSON)
+
+
+def test_offline_neither_makes_a_database_nor_changes_one(house: House, tmp_path: Path) -> None:
+    path = tmp_path / "another.db"
+    house.database_url = f"sqlite:///{path}"
+    result = house.cli("check", "--offline")
+    assert result.exit_code == 0, result.output
+    assert "no database yet" in result.stdout
+    assert not path.exists()
+    path.touch()
+    assert house.cli("check", "--offline").exit_code == 0
+    assert path.read_bytes() == b""
+    assert [each.name for each in tmp_path.iterdir() if "another" in each.name] == ["another.db"]
+
+
+def test_what_real_leads_meet_in_the_rules_is_told_without_the_crm(house: House) -> None:
+    people(house, 60, numemployees="Ana 50")
+    change_model(house, "{jobtitle: {contains: [director]}}", "{numemployees: {at_least: 50}}")
+    house.forget_calls()
+    told = {each["code"]: each for each in findings(house, "--offline", exit_code=0)}
+    assert sorted(told) == ["SY095", "SY097"]
+    assert told["SY097"]["message"] == (
+        "60 of 60 values of numemployees cannot be read as numbers and count as not set, "
+        "for example one of the form 'aaa 99'"
+    )
+    assert told["SY097"]["where"] == "model.yml:12"
+    shown = " ".join(house.cli("check", "--offline").stdout.split())
+    assert "'Came to a meeting' cannot fire: no activity 'meeting' is known of any of 60 leads SY095" in shown
+    assert "'Told us the problem' fires for none of 60 leads SY095" in shown
+    assert "Ana" not in shown
+    calls = house.pool.request("GET", f"{house.url}/_emulator/calls")
+    assert orjson.loads(calls.data)["total"] == 0
+
+
+def test_of_a_large_base_a_sample_is_looked_at(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncer.cli.check._MOST_LEADS", 55)
+    monkeypatch.setattr("syncer.cli.check._CHUNK", 20)
+    people(house, 60, jobtitle="Director")
+    messages = [each["message"] for each in findings(house, "--offline", exit_code=0)]
+    assert (
+        "'Told us the problem' fires for 100 % of 55 leads (in a sample of 60): its points hardly tell them apart"
+        in (messages)
+    )
+
+
+def test_each_model_is_told_of_the_leads_it_scores(house: House) -> None:
+    house.models = "[{use: es.yml, for: {country: [ES]}}, {use: pt.yml, for: {country: [PT]}}, {use: model.yml}]"
+    for name in ("es", "pt"):
+        (house.folder / f"{name}.yml").write_text(MODEL.replace("name: small", f"name: {name}"))
+    house.write_project()
+    people(house, 120, jobtitle="Director")
+    told = [(each["message"], each["where"]) for each in findings(house, "--offline", exit_code=0)]
+    assert ("the model 'pt' scores none of 120 leads", "") in told
+    country = [pair for pair in told if "In a country" in pair[0]]
+    assert country == [
+        ("'In a country we sell to' fires for 100 % of 60 leads: its points hardly tell them apart", "es.yml:5"),
+        ("'In a country we sell to' fires for none of 60 leads", "model.yml:5"),
+    ]
 
 
 def test_setup_twice_creates_nothing_the_second_time(house: House) -> None:

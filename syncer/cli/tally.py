@@ -1,0 +1,137 @@
+"""The counting of `simulate`: leads in chunks of bounded memory, replayed under one or two rule sets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from syncer import deciding
+from syncer.app import App
+from syncer.cli.output import progress
+from syncer.errors import NotFound
+from syncer.history import History
+from syncer.model import Lead
+from syncer.settings import Outcome
+from syncer.simulation import Ending, RuleSet, Trial, days_until, ending, replay, trials
+from syncer.store import mirror
+from syncer.store.histories import histories
+
+_CHUNK = 2000  # leads; each has a row for every day on which something of it changed
+_BATCH = 2000  # leads of the back-test
+ENDED_WEEKS = 52  # outcomes of the last year are looked at ...
+_TRIED_WEEKS = 104  # ... and each lead from a year before at the latest
+UNPLACED = "(none)"  # no segment is for the lead
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the rule sets, by the name people know it."""
+
+    name: str
+    rules: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A lead that the two sides place differently."""
+
+    lead: str
+    email: str | None
+    stages: tuple[str, str]
+    totals: tuple[int, int]  # hundredths
+
+
+@dataclass
+class Tally:
+    """What came out, counted chunk by chunk; lists and tuples have one entry for each side."""
+
+    places: Counter[tuple[str, ...]] = field(default_factory=Counter)  # (stage by each side) -> leads
+    moves: list[Move] = field(default_factory=list)
+    protected: int = 0
+    handoffs: list[list[int]] = field(default_factory=list)  # [side][week]
+    unsure: list[int] = field(default_factory=list)  # [side], qualified nobody knows when
+    tried: list[list[Trial | None]] = field(default_factory=list)  # [side]
+    older: int = 0  # ended longer ago than is looked at
+    waiting: list[tuple[History, Ending]] = field(default_factory=list)  # for the back-test: many at a time cost less
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to replay: the sides, the days for the hand-offs, how leads end, and whether every move is kept."""
+
+    sides: tuple[Side, ...]
+    days: tuple[datetime, ...]
+    outcome: Outcome | None
+    who: bool
+
+    @property
+    def now(self) -> datetime:
+        return self.days[-1]
+
+    @property
+    def past(self) -> tuple[datetime, ...]:
+        """The days of the back-test."""
+        return days_until(self.now, _TRIED_WEEKS)
+
+
+def tallied(app: App, connection: str | None, task: Task) -> Tally:
+    """All live leads of the connections asked for. NotFound (SY110) where there are none."""
+    sides, weeks = len(task.sides), (len(task.days) - 1) // 7
+    tally = Tally(handoffs=[[0] * weeks] * sides, unsure=[0] * sides, tried=[[] for _ in task.sides])
+    rules, done = deciding.fingerprint(app.project.segments), 0  # with them, activities are read only once
+    for each in app.chosen(connection):
+        with progress(each.name) as moves:
+            for leads in mirror.chunks(app.store, each.name, which="all", now=task.now, size=_CHUNK, rules=rules):
+                known = list(histories(app.store, [lead.id for lead in leads], size=_CHUNK))
+                _count(tally, task, {lead.id: lead for lead in leads}, known)
+                done += len(leads)
+                moves("score", "leads", done, None)
+    _try(tally, task)
+    if not done:
+        raise NotFound("no lead is known yet; `syncer plan` reads them and writes nothing to the CRM", code="SY110")
+    return tally
+
+
+def _count(tally: Tally, task: Task, leads: Mapping[int, Lead], known: Sequence[History]) -> None:
+    ends = [_ending(history, task) for history in known]
+    placed = [replay(known, side.rules, task.days, ends) for side in task.sides]
+    for side, there in enumerate(placed):
+        tally.unsure[side] += there.unsure
+        tally.handoffs[side] = [sum(pair) for pair in zip(tally.handoffs[side], there.handoffs, strict=True)]
+    for row, history in enumerate(known):
+        lead = leads[history.lead]
+        if any(record.protected for record in lead.records):
+            tally.protected += 1
+            continue
+        stages = tuple(there.stages[row] or UNPLACED for there in placed)
+        tally.places[stages] += 1
+        if task.who and len(set(stages)) == 2:
+            record = lead.records[0]
+            totals = (placed[0].totals[row], placed[1].totals[row])
+            tally.moves.append(Move(str(record.key), record.email, (stages[0], stages[1]), totals))
+    _wait(tally, task, known, ends)
+
+
+def _ending(history: History, task: Task) -> Ending | None:
+    outcome = task.outcome
+    return None if outcome is None else ending(history, outcome.won, outcome.lost, outcome.at, task.now)
+
+
+def _wait(tally: Tally, task: Task, known: Sequence[History], ends: Sequence[Ending | None]) -> None:
+    """Those that ended within a year are kept for the back-test."""
+    begin = task.now - timedelta(weeks=ENDED_WEEKS)
+    ended = [(history, end) for history, end in zip(known, ends, strict=True) if end is not None]
+    recent = [(history, end) for history, end in ended if end.at >= begin]
+    tally.older += len(ended) - len(recent)
+    tally.waiting += recent
+    if len(tally.waiting) >= _BATCH:
+        _try(tally, task)
+
+
+def _try(tally: Tally, task: Task) -> None:
+    for side, tried in zip(task.sides, tally.tried, strict=True):
+        ends = [end for _, end in tally.waiting]
+        tried += trials([history for history, _ in tally.waiting], side.rules, task.past, ends)
+    tally.waiting.clear()
