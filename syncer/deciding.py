@@ -69,7 +69,7 @@ def unmoved(leads: Sequence[Lead], segments: Segments, policy: planning.Policy, 
     """Of leads with a footprint, the plans of those for whom time has changed nothing that anybody sees; the others
     must be read whole."""
     quiet: list[LeadPlan] = []
-    for model in (segment.model for segment in segments):
+    for model in {segment.model.version: segment.model for segment in segments}.values():
         mine = [(lead, lead.footprint) for lead in leads if lead.footprint and lead.footprint.model == model.version]
         if mine:
             matched = scoring.unpacked([footprint for _, footprint in mine], model)

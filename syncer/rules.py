@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,17 @@ Operator = Literal[
 Measure = Literal["fit", "engagement", "need", "readiness", "total"]
 Comparison = Literal[">=", ">", "<=", "<"]
 Argument = str | float | bool | tuple[str | float | bool, ...]
+
+UNITS_MS: Mapping[str, int] = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+"""The units in which people write spans of time."""
+
+
+def duration_text(span_ms: int) -> str:
+    """900000 -> "15m": the largest unit that divides it, but 7 days are "7d": most people count in days."""
+    for unit in ("d", "h", "m"):
+        if span_ms and span_ms % UNITS_MS[unit] == 0:
+            return f"{span_ms // UNITS_MS[unit]}{unit}"
+    return f"{span_ms / 1000:g}s"
 
 
 @dataclass(frozen=True, slots=True)

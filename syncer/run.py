@@ -150,9 +150,7 @@ def deliver(parts: Parts, *, write: bool = True) -> Report | None:
             _write_if_possible(parts, lease, parts.destination, report)
         hand_off(parts, lease, report)
     finally:
-        if report.elsewhere:
-            with parts.store.writing() as tx:
-                runs.ring(tx, report.elsewhere, parts.clock())
+        _ring(parts, report)
         leases.release(parts.store, lease)
     return report
 
@@ -180,9 +178,11 @@ def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
     """Every lead is decided by a connection of the project; without `same_person`, by that of its own record."""
     if parts.project.same_person is not None:
         people.lock(tx)
-        people.rehome(tx, parts.name, [each.name for each in parts.project.connections])
+        if runs.models(tx, parts.name) != _rules(parts.project):
+            people.rehome(tx, parts.name, [each.name for each in parts.project.connections])
     elif asked.full:
-        people.separate(tx)
+        people.lock(tx)
+        people.separate(tx, parts.clock())
 
 
 def pull(parts: Parts, lease: Lease, report: Report) -> None:
@@ -250,7 +250,7 @@ def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
     as_of, segments = parts.clock(), parts.project.segments
     with parts.store.reading() as tx:
         policy = _policy(parts, asked, report, tx)
-        changed = runs.models(tx, parts.name) != rules_version(segments)
+        changed = runs.models(tx, parts.name) != _rules(parts.project)
         every = asked.full or changed
         of = mirror.count(tx, parts.name) if every else None
     which: Literal["all", "due"] = "all" if every else "due"
@@ -339,7 +339,7 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
             runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
         for stream in report.history & report.read_whole:
             mirror.end(tx, parts.name, stream)  # what it told is decided now: from here on it tells news
-        runs.set_models(tx, parts.name, rules_version(parts.project.segments))
+        runs.set_models(tx, parts.name, _rules(parts.project))
         runs.keep_rules(tx, parts.name, segments_text(parts.project.segments), now)
         decisions.drop_plan(tx, report.run)
     log.debug("plan_applied", connection=parts.name, run=report.run)
@@ -509,8 +509,16 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
     report.counts.update({f"{kind}_calls": count for kind, count in calls.items()})
     with parts.store.writing(lease) as tx:
         runs.finish(tx, report.run, outcome, report.counts, error, parts.clock())
-        runs.ring(tx, report.elsewhere, parts.clock())
+    _ring(parts, report)
     log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
+
+
+def _ring(parts: Parts, report: Report) -> None:
+    """Whoever decides leads that this run has touched is due. Each in a transaction of its own, for the row of another
+    connection is never waited for while one is held."""
+    for name in sorted(report.elsewhere):
+        with parts.store.writing() as tx:
+            runs.ring(tx, name, parts.clock())
 
 
 def _count(plans: Sequence[LeadPlan], report: Report) -> None:
@@ -521,6 +529,12 @@ def _count(plans: Sequence[LeadPlan], report: Report) -> None:
     for each in plans:
         before = each.decision.before.stage if each.decision.before else None
         report.moves[before, each.decision.after.stage] += 1
+
+
+def _rules(project: Project) -> str:
+    """Names everything by which a lead is decided; where leads are shared, the connections that share them, too."""
+    version = rules_version(project.segments)
+    return "+".join([version, *sorted(each.name for each in project.connections)]) if project.same_person else version
 
 
 def _policy(parts: Parts, asked: Asked, report: Report, tx: Connection) -> planning.Policy:

@@ -7,7 +7,7 @@ placed by the gates; from then on the stage machine goes on from where it stood,
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -20,7 +20,7 @@ from syncer.history import History, merged_fields, signals_at, versions_at
 from syncer.measures import Share, auc, top_decile_lift
 from syncer.model import Signals, StageState, Value
 from syncer.planning import marks_of
-from syncer.rules import FieldTest, Gate, Model, Segment
+from syncer.rules import FieldTest, Model, Segment
 from syncer.scoring.conditions import questions
 from syncer.scoring.predicates import predicate
 from syncer.scoring.values import epoch_ms, moment_ms
@@ -38,9 +38,6 @@ _NEVER = np.iinfo(np.int64).max
 _ROOM = 1 << 61  # greater numbers could not be doubled any more
 _NOBODY = Hands()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COMPARED: Mapping[str, Callable[[Ints, int], Bools]] = {
-    ">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": np.less,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +314,7 @@ def _placed(model: Model, evaluation: scoring.Evaluation, stood: tuple[Ints, Int
     ranks, since = stood
     dwell = np.array([*(stage.dwell_ms for stage in model.stages), 0])  # the last one for those without a rank: -1
     young = epoch_ms(day) - since < dwell[ranks]
-    gates = [_passes(gate, model, evaluation) for gate in _gates(model)]
+    gates = [scoring.passed(gate, evaluation, model) for gate in scoring.gates_of(model)]
     kind = _kinds(ranks, [young, *gates, *evaluation.shortcuts.T, *evaluation.vetoes.T])
     _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
     answers = [
@@ -335,20 +332,6 @@ def _kinds(ranks: Ints, flags: Sequence[Bools]) -> Ints:
         if kinds.max() >= _ROOM:
             kinds = np.unique(kinds, return_inverse=True)[1]
     return kinds
-
-
-def _gates(model: Model) -> list[Gate]:
-    return list(dict.fromkeys(gate for stage in model.stages for gate in (*stage.enter, *stage.leave_below)))
-
-
-def _passes(gate: Gate, model: Model, evaluation: scoring.Evaluation) -> Bools:
-    names = [dimension.name for dimension in model.dimensions]
-    have = evaluation.total
-    if gate.measure in names:
-        have = evaluation.dimensions[:, names.index(gate.measure)]
-    elif gate.measure != "total":
-        have = np.zeros_like(have)
-    return _COMPARED[gate.comparison](have, gate.threshold)
 
 
 def _next_rank(model: Model, marks: Marks, stood: tuple[int, int], day: datetime) -> int:

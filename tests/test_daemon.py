@@ -121,7 +121,7 @@ def due_in(store: Store) -> timedelta:
 def ring(store: Store) -> None:
     """As the run of another connection does."""
     with store.writing() as tx:
-        runs.ring(tx, {"crm"}, datetime.now(UTC))
+        runs.ring(tx, "crm", datetime.now(UTC))
 
 
 def test_a_ring_from_another_run_is_heard_long_before_the_next_due_time(house: House, kept: Store) -> None:

@@ -178,3 +178,11 @@ def test_the_words_of_a_quiet_plan_are_left_out_and_those_of_a_seen_one_are_ther
     assert [line.rule for line in decided.plans[0].decision.score.contributions] == ["meeting"]
     standing = [decided_then(lead(1, met(1)), decided.plans[0])]
     assert decide(standing, (Segment(model()),), POLICY, NOW).plans[0].decision.score.contributions == ()
+
+
+def test_one_model_under_two_segments_plans_a_lead_once() -> None:
+    segments = (Segment(model(), SPAIN), Segment(model("b"), FieldTest("x", "is_set", True)), Segment(model()))
+    leads = [lead(1, met(80))]
+    first = decide(leads, segments, POLICY, NOW)
+    leads = [decided_then(leads[0], first.plans[0])]
+    assert len(unmoved(by_footprint(leads, first), segments, POLICY, NOW)) == 1

@@ -81,7 +81,7 @@ def _told(app: App, selector: str, asked: tuple[str, str | None]) -> Told:
     history = histories.history(app.store, lead.id)
     replay.signals_then(history, end, selector, zone)  # refuses an end before which nothing was known
     with app.store.reading() as tx:
-        rules = replay.course(app, tx, replay.home(lead, history), (start, end), now)
+        rules = replay.course(app, tx, mirror.home(tx, lead.id), (start, end), now)
     moves, words = moves_and_words(app, lead.id)
     return Told(
         lead=lead,

@@ -13,7 +13,6 @@ from rich.table import Table
 from syncer import scoring, stages
 from syncer.app import App
 from syncer.cli import replay
-from syncer.cli.not_given import NotGiven, not_given
 from syncer.cli.output import (
     Align,
     app_of,
@@ -98,7 +97,7 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
     history = histories.history(app.store, lead.id)
     signals = replay.signals_then(history, at, selector, zone)
     with app.store.reading() as tx:
-        rules = replay.rules_at(app, tx, replay.home(lead, history), at, now)
+        rules = replay.rules_at(app, tx, mirror.home(tx, lead.id), at, now)
     model = replay.model_of(signals, rules.segments, at)
     evaluation, marks = replay.marks_at(signals, model, at)
     score = scoring.score_of(signals, model, at, evaluation, 0)

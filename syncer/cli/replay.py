@@ -110,11 +110,6 @@ def _meaning(segments: Sequence[Segment]) -> list[tuple[str, str]]:
     return [(segment.model.version, repr(segment.when)) for segment in segments]
 
 
-def home(lead: Lead, history: History) -> str:
-    """The connection whose rules are looked up: of the lead's newest record, or of any where all are gone."""
-    return lead.records[0].key.connection if lead.records else history.versions[0].record.connection
-
-
 def model_of(signals: Signals, segments: Sequence[Segment], at: datetime) -> Model:
     """The model of the first segment that the lead fits; NotFound where it fits none."""
     (number,) = scoring.first_passed([segment.when for segment in segments], [signals], at)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
 
-from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf
+from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf, duration_text
+from syncer.scoring.match import without_booleans
 from syncer.scoring.predicates import RELATIVE, predicate
 from syncer.scoring.values import domain, fold, number, text
 
 _MOST_WAYS = 1_000
 """Nested alternatives multiply; a condition with more ways than this is believed to be possible."""
 _MOST_LISTED = 3
-_UNITS_MS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,6 @@ def conflict(condition: Condition) -> str | None:
             return None
         reason = reason or found
     return reason
-
-
-def span(ms: int) -> str:
-    """7 days as "7d": the largest unit that divides it."""
-    unit_ms, unit = next((each for each in _UNITS_MS if ms % each[0] == 0), _UNITS_MS[-1])
-    return f"{ms // unit_ms}{unit}"
 
 
 # Conditions become ways.
@@ -148,11 +142,8 @@ def _opposed(asked: Sequence[_Asked]) -> bool:
 
 
 def _plain(test: FieldTest) -> FieldTest:
-    """The question without its negation. True and 1 are one to Python, but two in a rule."""
-    argument = test.argument
-    if isinstance(argument, tuple):
-        argument = tuple(text(each) if isinstance(each, bool) else each for each in argument)
-    return replace(test, argument=argument, negated=False)
+    """The question without its negation."""
+    return replace(without_booleans(test), negated=False)
 
 
 _Edge = float | Fraction
@@ -319,7 +310,7 @@ _PHRASES: Mapping[str, str] = {
 
 def _shown(test: FieldTest) -> str:
     if test.operator in RELATIVE:
-        return span(int(_edges(test)[1]))
+        return duration_text(int(_edges(test)[1]))
     entries = [text(each) for each in (test.argument if isinstance(test.argument, tuple) else (test.argument,))]
     if test.operator == "between":
         return " and ".join(entries)

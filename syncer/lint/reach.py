@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from syncer.lint.conflicts import conflict, span
-from syncer.rules import DIMENSIONS, Dimension, Gate, Model, Rule
+from syncer.lint.conflicts import conflict
+from syncer.rules import DIMENSIONS, Dimension, Gate, Model, Rule, duration_text
 
 _CLOCKS_FROM = datetime(1990, 1, 1, tzinfo=UTC)
 _CLOCKS_YEARS = 60
@@ -44,9 +44,8 @@ def never(rule: Rule, timezone: str) -> str | None:
     """Why the rule pays nobody at any time, in words; None where it may pay."""
     most = _most_matches(rule, timezone)
     if rule.at_least > most and rule.counted is not None and rule.counted.in_last_ms is not None:
-        return (
-            f"it pays from match {rule.at_least} on, and at most {most:g} count within {span(rule.counted.in_last_ms)}"
-        )
+        within = duration_text(rule.counted.in_last_ms)
+        return f"it pays from match {rule.at_least} on, and at most {most:g} count within {within}"
     return conflict(rule.when)
 
 

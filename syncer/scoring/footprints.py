@@ -15,7 +15,7 @@ from syncer.rules import Model
 from syncer.scoring.match import Matched, leaves_of
 
 _TIME_BITS = 49  # milliseconds of ten thousand years
-_YEAR_1_MS = 62_135_596_800_000  # from the year 1 to 1970
+_YEAR_1_MS = 62_135_596_800_000 + 2 * 86_400_000  # from the year 1 to 1970; clocks east of UTC begin a day before
 _TIME = (1 << _TIME_BITS) - 1
 MOST_LEAVES = 1 << (63 - _TIME_BITS)
 """A model of more tests than this is matched anew each time."""

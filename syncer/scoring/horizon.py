@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncer.model import Signals
-from syncer.rules import ActivityTest, Condition, Gate, Model, leaves
+from syncer.rules import ActivityTest, Condition, Model, leaves
 from syncer.scoring.conditions import questions
 from syncer.scoring.evaluate import Evaluation, evaluate
+from syncer.scoring.gates import gates_of, passed
 from syncer.scoring.match import Leaf, Matched, leaves_of, match
 from syncer.scoring.predicates import RELATIVE
 from syncer.scoring.values import HOUR_MS, epoch_ms
@@ -79,20 +80,6 @@ def _edges(leaf: Leaf) -> tuple[int, ...]:
 def _differs(today: Evaluation, later: Evaluation, model: Model, min_step: int) -> NDArray[np.bool_]:
     shown_today, shown_later = today.total // 100, later.total // 100  # whole points, rounded down: what a CRM shows
     moved: NDArray[np.bool_] = np.abs(shown_later - shown_today) * 100 >= max(min_step, 1)
-    for gate in {gate for stage in model.stages for gate in (*stage.enter, *stage.leave_below)}:
-        moved |= _passed(gate, today, model) != _passed(gate, later, model)
+    for gate in gates_of(model):
+        moved |= passed(gate, today, model) != passed(gate, later, model)
     return moved  # shortcuts and vetoes do not fade, so they change only with a window
-
-
-def _passed(gate: Gate, found: Evaluation, model: Model) -> NDArray[np.bool_]:
-    names = [each.name for each in model.dimensions]
-    have = found.total
-    if gate.measure != "total":
-        have = found.dimensions[:, names.index(gate.measure)] if gate.measure in names else np.zeros_like(found.total)
-    compared: dict[str, NDArray[np.bool_]] = {
-        ">=": have >= gate.threshold,
-        ">": have > gate.threshold,
-        "<=": have <= gate.threshold,
-        "<": have < gate.threshold,
-    }
-    return compared[gate.comparison]

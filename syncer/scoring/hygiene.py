@@ -6,6 +6,7 @@ the lead, also among what another rule voids; so the order of the rules changes 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,13 +149,19 @@ def _following(places: Sequence[int], activities: Sequence[ActivitySignal], foll
         shared = _shared(each, follows.same)
         if each.kind == follows.kind and not each.observed and shared is not None:
             earlier[shared].append(epoch_ms(each.at))
-    return [
-        place
-        for place in places
-        if not activities[place].observed
-        and (shared := _shared(activities[place], follows.same)) is not None
-        and any(0 <= epoch_ms(activities[place].at) - at <= follows.within_ms for at in earlier.get(shared, ()))
-    ]
+    for times in earlier.values():
+        times.sort()
+    return [place for place in places if _too_soon(activities[place], earlier, follows)]
+
+
+def _too_soon(activity: ActivitySignal, earlier: Mapping[str, Sequence[int]], follows: Follows) -> bool:
+    """earlier: the times of what it may follow, sorted, by what they have in common with it."""
+    shared = _shared(activity, follows.same)
+    if activity.observed or shared is None:
+        return False
+    at, times = epoch_ms(activity.at), earlier.get(shared, ())
+    before = bisect_right(times, at)
+    return before > 0 and at - times[before - 1] <= follows.within_ms
 
 
 def _in_burst(places: Sequence[int], activities: Sequence[ActivitySignal], burst: Burst) -> list[int]:

@@ -35,7 +35,7 @@ class Leaves:
         """The leaf's column among bits, or its number among hits (dates first, then activities)."""
         if isinstance(leaf, ActivityTest):
             return len(self.dates) + self.activities.index(untimed(leaf))
-        return self.dates.index(leaf.field) if leaf.operator in RELATIVE else self.bits.index(_plain(leaf))
+        return self.dates.index(leaf.field) if leaf.operator in RELATIVE else self.bits.index(without_booleans(leaf))
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Matched:
 
 def untimed(test: ActivityTest) -> ActivityTest:
     """The test without its window: windows are looked at in the second step, so they share hits."""
-    return ActivityTest(test.kind, tuple(_plain(each) for each in test.tests))
+    return ActivityTest(test.kind, tuple(without_booleans(each) for each in test.tests))
 
 
-def _plain(test: FieldTest) -> FieldTest:
+def without_booleans(test: FieldTest) -> FieldTest:
     """The test with true and false as texts: True == 1 in Python, but not in a rule, so they must not be one leaf."""
     if not isinstance(test.argument, tuple):
         return test
@@ -77,7 +77,7 @@ def leaves_of(model: Model) -> Leaves:
     every = [leaf for condition in model.conditions() for leaf in leaves(condition)]
     plain = [leaf for leaf in every if isinstance(leaf, FieldTest)]
     return Leaves(
-        bits=_once(_plain(leaf) for leaf in plain if leaf.operator not in RELATIVE),
+        bits=_once(without_booleans(leaf) for leaf in plain if leaf.operator not in RELATIVE),
         dates=_once(leaf.field for leaf in plain if leaf.operator in RELATIVE),
         activities=_once(untimed(leaf) for leaf in every if isinstance(leaf, ActivityTest)),
     )

@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncer.log import BLOT, redact
-from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf
+from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf, duration_text
 from syncer.settings.problems import Steps, path_text
 from syncer.settings.project import HandoffSettings, Outcome, Project, Sync
-from syncer.settings.values import duration_text
 
 Shown = tuple[Any, str]
 """A value as plain JSON, secrets as ***; and its origin: "syncer.yml:7", "env HUBSPOT_TOKEN", "default"."""

@@ -11,12 +11,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from syncer.rules import Comparison, Gate, Measure
+from syncer.rules import UNITS_MS, Comparison, Gate, Measure
 from syncer.settings.problems import did_you_mean, quoted, wrong
 
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_HOUR_MS = _UNITS_MS["h"]
-_DAY_MS = _UNITS_MS["d"]
+_HOUR_MS = UNITS_MS["h"]
+_DAY_MS = UNITS_MS["d"]
 _LONGEST_MS = 36_500 * _DAY_MS  # a hundred years
 _LONGEST_FADE_MS = 3_650 * _DAY_MS  # the table of fading factors has an entry for each hour
 _DURATION = re.compile(r"([0-9]{1,12})\s*([smhdw])")
@@ -29,18 +28,10 @@ def duration_ms(raw: Any) -> int:
     found = _DURATION.fullmatch(raw.strip()) if isinstance(raw, str) else None
     if found is None:
         raise wrong(f"{quoted(raw)} is not a duration", DURATION_HELP)
-    span_ms = int(found[1]) * _UNITS_MS[found[2]]
+    span_ms = int(found[1]) * UNITS_MS[found[2]]
     if span_ms > _LONGEST_MS:
         raise wrong(f"{quoted(raw)} is longer than a hundred years", DURATION_HELP)
     return span_ms
-
-
-def duration_text(span_ms: int) -> str:
-    """900000 -> "15m": the largest unit that divides it."""
-    for unit in reversed(_UNITS_MS):
-        if span_ms and span_ms % _UNITS_MS[unit] == 0:
-            return f"{span_ms // _UNITS_MS[unit]}{unit}"
-    return f"{span_ms / 1000:g}s"
 
 
 def duration(text: str) -> timedelta:

@@ -152,6 +152,15 @@ def count(tx: Connection, connection: str) -> int:
     return tx.execute(counted).scalar_one()
 
 
+def home(tx: Connection, lead_id: int) -> str:
+    """The connection whose runs decide the lead; NotFound (SY067)."""
+    found = tx.execute(select(leads.c.connection).where(leads.c.id == lead_id)).scalar()
+    if found is None:
+        raise NotFound(f"there is no lead {lead_id}", code="SY067")
+    name: str = found
+    return name
+
+
 def touched_count(tx: Connection, connection: str) -> int:
     """How many leads were touched since they were decided, or never decided."""
     return tx.execute(select(func.count()).where(leads.c.connection == connection, leads.c.due_at == 0)).scalar_one()
@@ -267,7 +276,9 @@ def _readings(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Reading]]
 
 
 def newest_overrides(tx: Connection, ids: Iterable[int]) -> dict[int, Override]:
-    """Lead -> the last word anybody said on its stage, whether or not it has ended."""
+    """Lead -> the last word anybody said on its stage, whether or not it has ended: the one that ends last, for a word
+    ends where the next one begins. Of leads that were joined several may be in force; one without an end counts first.
+    """
     columns = (
         overrides.c.stage,
         overrides.c.author,
@@ -277,7 +288,9 @@ def newest_overrides(tx: Connection, ids: Iterable[int]) -> dict[int, Override]:
         overrides.c.until,
     )
     found = tx.execute(
-        select(overrides.c.lead_id, *columns).where(among(tx, overrides.c.lead_id, ids)).order_by(overrides.c.id)
+        select(overrides.c.lead_id, *columns)
+        .where(among(tx, overrides.c.lead_id, ids))
+        .order_by(overrides.c.until.is_(None), overrides.c.until, overrides.c.id)
     )
     return {lead_id: Override(*values) for lead_id, *values in found}
 

@@ -17,7 +17,7 @@ from syncer.store import people
 from syncer.store.activities import store_activities, store_readings
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
-from syncer.store.leads import chunks, count, faces, find, lead, touched_count
+from syncer.store.leads import chunks, count, faces, find, home, lead, touched_count
 from syncer.store.merging import join_merged
 from syncer.store.records import LIVE, last_known, store_records
 from syncer.store.runs import lock_connection
@@ -35,6 +35,7 @@ __all__ = [
     "faces",
     "find",
     "forget_cursors",
+    "home",
     "lead",
     "live_ids",
     "put_back",
@@ -134,8 +135,11 @@ def put_back(
         replace(record, modified_at=max(record.modified_at, known.get(record.key, record.modified_at)))
         for record in seen
     )
+    streams = {record.key.object for record in believed}  # people are pulled by a stream of their object's name
+    here = (cursors.c.connection == connection, among(tx, cursors.c.stream, streams), cursors.c.history.is_(True))
+    history = tx.execute(select(cursors.c.stream).where(*here)).first() is not None
     page = Page(cursor=Cursor(""), records=believed)
-    return _store(tx, connection, page, Arrival(at), same_person=same_person)
+    return _store(tx, connection, page, Arrival(at, history), same_person=same_person)
 
 
 def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, exists, func, insert, literal, select, text, update
 
 from syncer.model import Cause, Record, RecordKey
 from syncer.store.arrivals import Arrival
@@ -24,6 +25,7 @@ from syncer.store.sql import among, keys_among
 from syncer.store.tables import connections, handoffs, installations, leads, overrides, records
 from syncer.store.touching import BITS, Touches, no_touches, touch
 
+_PATIENCE_S = 900
 _STANDING = (*DECIDED, "episode", "override_until")
 """What both halves of a lead that was split go on from."""
 
@@ -53,7 +55,9 @@ class _Leaving:
 
 def lock(tx: Connection) -> None:
     """Hold everybody's leads to the end of the transaction: runs of several connections join and decide the same ones,
-    on PostgreSQL at the same time."""
+    on PostgreSQL at the same time. Applying the first plan of a large base may hold it for minutes."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
     tx.execute(select(installations.c.id).with_for_update())
 
 
@@ -73,7 +77,7 @@ def gather(tx: Connection, before: Addresses, stored: Sequence[Record], arrival:
     if not stored:
         return
     faces = _faces(tx, set(leads_of(tx, [record.key for record in stored]).values()))
-    _split(tx, faces, touches, BITS["profile"] | (BITS["baseline"] if arrival.history else 0))
+    _split(tx, faces, touches, BITS["profile"] | (BITS["baseline"] if arrival.history else 0), arrival.at)
     same_address = _leads_showing(tx, {face.email for face in faces if face.email is not None})
     joins = roots((lead, min(same)) for same in same_address.values() for lead in sorted(same)[1:])
     brought = {record.key for record in stored if not arrival.history}
@@ -96,13 +100,13 @@ def _join(tx: Connection, joins: Mapping[int, int], arrival: Arrival, touches: T
         join(tx, joins, touches, literal(arrival.at, Instant), cause)
 
 
-def separate(tx: Connection) -> None:
+def separate(tx: Connection, at: datetime) -> None:
     """Where addresses tie nothing together any more: every record that no merge holds is a lead of its own again. That
     is the project file's doing, so nobody is told of what follows from it alone."""
     several = select(records.c.lead_id).where(LIVE).group_by(records.c.lead_id).having(func.count() > 1)
     faces = _faces(tx, set(tx.execute(several).scalars()))
     touches = no_touches()
-    _split(tx, [replace(face, email=None) for face in faces], touches, BITS["profile"] | BITS["baseline"])
+    _split(tx, [replace(face, email=None) for face in faces], touches, BITS["profile"] | BITS["baseline"], at)
     touch(tx, touches)
 
 
@@ -143,7 +147,7 @@ def _face(*row: Any) -> _Face:
     return _Face(RecordKey(connection, kind, record_id), lead, live, email if live else None, absorber)
 
 
-def _split(tx: Connection, faces: Iterable[_Face], touches: Touches, bits: int) -> None:
+def _split(tx: Connection, faces: Iterable[_Face], touches: Touches, bits: int, at: datetime) -> None:
     """Give whatever nothing ties to its lead any more a lead of its own, which goes on from where the lead stood."""
     by_lead: dict[int, list[_Face]] = defaultdict(list)
     for face in faces:
@@ -154,7 +158,7 @@ def _split(tx: Connection, faces: Iterable[_Face], touches: Touches, bits: int) 
     rows = tx.execute(select(leads).where(among(tx, leads.c.id, sorted(apart))).order_by(leads.c.id).with_for_update())
     leaving = [_Leaving(row, piece) for row in rows for piece in _after_the_first(apart[row.id], row.connection)]
     for each, lead in zip(leaving, _new_leads(tx, leaving), strict=True):
-        _move(tx, each, lead)
+        _move(tx, each, lead, at)
         touches[each.lead.id] |= bits
         touches[lead] |= bits
 
@@ -185,13 +189,13 @@ def _new_leads(tx: Connection, leaving: Sequence[_Leaving]) -> list[int]:
     return list(tx.execute(made, rows).scalars())
 
 
-def _move(tx: Connection, leaving: _Leaving, lead: int) -> None:
-    """Records go with the hand-offs in which they were named; a person's last word on the lead holds for both halves.
-    The moves of the past stay with the lead that made them."""
+def _move(tx: Connection, leaving: _Leaving, lead: int, at: datetime) -> None:
+    """From now on the records are another lead's, and so are the hand-offs in which they were named; a person's last
+    word on the lead holds for both halves. The moves of the past stay with the lead that made them."""
     for face in leaving.faces:
         connection, kind, record_id = face.key
         its_row = (records.c.connection == connection, records.c.object == kind, records.c.id == record_id)
-        tx.execute(update(records).where(*its_row).values(lead_id=lead, joined_at=None))
+        tx.execute(update(records).where(*its_row).values(lead_id=lead, joined_at=at))
         named = (handoffs.c.connection == connection, handoffs.c.object == kind, handoffs.c.record_id == record_id)
         tx.execute(update(handoffs).where(handoffs.c.lead_id == leaving.lead.id, *named).values(lead_id=lead))
     word = newest_overrides(tx, [leaving.lead.id]).get(leaving.lead.id)

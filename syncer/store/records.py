@@ -105,7 +105,7 @@ def store_records(tx: Connection, incoming: Iterable[Record], arrival: Arrival, 
     lead_of = {key: stored.lead for key, stored in known.items()}
     lead_of |= _new_leads(tx, [record.key for record in fresh if record.key not in known])
     rows = [_row(record, lead_of[record.key]) | {"since": arrival.known_since(record.modified_at)} for record in fresh]
-    upsert(tx, records, rows, keep=("since", "joined_at"))
+    upsert(tx, records, rows, keep=("lead_id", "since", "joined_at"))
     renewals = [_renewal(known[record.key], record) for record in fresh if record.key in known]
     _keep_past(tx, [each for each in renewals if each.is_history], arrival.at)
     for each in renewals:
@@ -245,7 +245,7 @@ def _touched_by(renewal: _Renewal) -> int:
     if is_live(before) != is_live(after):
         return BITS["profile"]
     if not is_live(after):
-        return 0
+        return BITS["profile"] if counts(before) != counts(after) else 0  # its activities come or go all the same
     bits = BITS["profile"] if renewal.undo or before.protected != after.protected else 0
     return bits | (BITS["override"] if _somebody_moved(renewal.known, after) else 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Select, insert, select, update
 from syncer.errors import NotFound
 from syncer.model import Run
 from syncer.rules import Segment, segments_of
-from syncer.store.sql import among, upsert
 from syncer.store.sql import insert as insert_or
+from syncer.store.sql import upsert
 from syncer.store.tables import connections, installations, rules_in_force, runs
 
 
@@ -91,11 +91,10 @@ def set_due(tx: Connection, connection: str, at: datetime) -> None:
     _set(tx, connection, due_at=at)
 
 
-def ring(tx: Connection, names: Collection[str], at: datetime) -> None:
-    """These connections are due now: a run of another one has touched leads that they decide. One that is at work, so
-    was due before, sees by the later time that it must go on."""
-    if names:
-        tx.execute(update(connections).where(among(tx, connections.c.name, sorted(names))).values(due_at=at))
+def ring(tx: Connection, name: str, at: datetime) -> None:
+    """This connection is due now: a run of another one has touched leads that it decides. One that is at work, so was
+    due before, sees by the later time that it must go on."""
+    tx.execute(update(connections).where(connections.c.name == name).values(due_at=at))
 
 
 def models(tx: Connection, connection: str) -> str | None:

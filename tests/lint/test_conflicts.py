@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from syncer.lint.conflicts import conflict, span
+from syncer.lint.conflicts import conflict
 from syncer.model import ActivitySignal, Signals, Value
 from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf
 from syncer.scoring import passes
@@ -107,10 +107,6 @@ def test_a_condition_with_too_many_ways_is_believed_to_be_possible() -> None:
     either = AnyOf((All(never), All(never)))
     assert conflict(All((either,) * 9)) is not None
     assert conflict(All((either,) * 10)) is None
-
-
-def test_a_span_is_told_in_the_largest_unit_that_divides_it() -> None:
-    assert [span(ms) for ms in (7 * DAY_MS, DAY_MS + worlds.HOUR_MS, 90_000, 1_500)] == ["7d", "25h", "90s", "1500ms"]
 
 
 _one_field = worlds.field_tests(("size",))

@@ -406,6 +406,21 @@ def test_the_kernel_counts_in_integers_only(seen: Signals) -> None:
     }
 
 
+def test_where_a_model_asks_nothing_the_answers_are_empty_and_of_the_same_kind() -> None:
+    bare = Model("m", "UTC", (), (Stage("cold"),))
+    found = evaluate(match([Signals(1)], bare), bare, NOW)
+    for array in (found.rules, found.caps, found.bounds, found.dimensions, found.matches):
+        assert (array.dtype, array.shape) == (np.dtype(np.int64), (1, 0))
+    assert (found.vetoes.dtype, found.vetoes.shape) == (np.dtype(np.bool_), (1, 0))
+
+
+def test_dates_and_activities_of_one_model_are_told_apart() -> None:
+    fresh, came = rule(FieldTest("signed", "newer_than", DAY_MS)), rule(OPEN)
+    for signed, expected in ((ago(days=3), [0, 1000]), (ago(hours=3), [1000, 1000])):
+        seen = replace(opens(ago(hours=1)), fields={"signed": signed.isoformat()})
+        assert kernel([seen], model_of(fresh, came), NOW)[0].rules == expected
+
+
 def test_no_activity_pays_for_a_rule_on_the_profile() -> None:
     model = model_of(rule(All(())))
     ((row, at),) = evaluate(match([Signals(1)], model), model, NOW).paid

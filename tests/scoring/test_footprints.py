@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -73,7 +73,10 @@ def test_footprints_of_other_chunks_can_be_put_together_in_any_order() -> None:
     assert together.hit_at.tolist() == expected.hit_at.tolist()
 
 
-@pytest.mark.parametrize("at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
+EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
+
+
+@pytest.mark.parametrize("at", [datetime(1, 1, 1, tzinfo=EAST), datetime(9999, 12, 31, 23, 59, tzinfo=WEST)])
 def test_the_first_and_the_last_day_there_are_fit_into_a_hit(at: datetime) -> None:
     model = counting("open")
     matched = match([Signals(1, activities=(ActivitySignal("open", at),))], model)
@@ -83,6 +86,7 @@ def test_the_first_and_the_last_day_there_are_fit_into_a_hit(at: datetime) -> No
 
 
 def test_a_model_with_more_tests_than_fit_is_not_packed() -> None:
+    assert MOST_LEAVES << 49 == 2**63, "the number of a test has what a time leaves of 63 bits"
     tests = [ActivityTest("open", (FieldTest("page", "at_least", float(number)),)) for number in range(MOST_LEAVES + 1)]
     rules = tuple(Rule(str(number), "R", test, 1) for number, test in enumerate(tests))
     large = replace(counting("open"), dimensions=(Dimension("fit", rules),))

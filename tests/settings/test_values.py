@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.rules import Gate
+from syncer.rules import Gate, duration_text
 from syncer.settings.problems import Wrong
-from syncer.settings.values import duration, duration_ms, duration_text, gate, hundredths, timezone, whole_hours
+from syncer.settings.values import duration, duration_ms, gate, hundredths, timezone, whole_hours
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

@@ -73,3 +73,14 @@ def test_the_footprint_of_a_lead_that_was_merged_away_goes_with_it(store: Store)
     put(store, record("1", minute=1, merged_into="2"))
     with store.reading() as tx:
         assert tx.execute(select(func.count()).select_from(lead_states)).scalar_one() == 1
+
+
+def test_a_record_that_is_deleted_after_it_was_absorbed_takes_its_activities_along(store: Store) -> None:
+    put(store, record("1"), record("2", merged_into="1"), activity("calls/1", "2"))
+    (lead,) = read(store)
+    assert len(lead.signals.activities) == 1
+    with store.writing() as tx:
+        footprints.keep(tx, [lead], {lead.id: MADE}, "r1")
+    put(store, record("2", minute=1, deleted=True))
+    (lead,) = read(store, "r1")
+    assert (lead.footprint, lead.signals.activities) == (None, ())

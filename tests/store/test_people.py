@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncer.history import signals_at
 from syncer.model import Activity, Cursor, Lead, LeadPlan, Override, Page, Record, RecordKey, StageState
-from syncer.store import Store, decisions, mirror, outbox, people, runs
+from syncer.store import Store, decisions, histories, mirror, outbox, people, runs
 from tests.store.samples import HOUR, NOW, apply, decided, handoff
 
 ANA, BEN = "ana@acme.es", "ben@acme.es"
@@ -276,23 +277,57 @@ def test_when_addresses_tie_nothing_any_more_every_record_is_its_own_lead_again(
     put(store, of("b", "1"))
     settle(store, "mql")
     with store.writing() as tx:
-        people.separate(tx)
+        people.separate(tx, NOW)
     assert [keys(lead) for lead in leads_at(store, "a")] == [["a1"], ["a2"]]
     assert [keys(lead) for lead in leads_at(store, "b")] == [["b1"]]
     assert lead_of(store, "a", "3").id == lead_of(store, "a", "1").id, "a merge is the CRM's own word"
     assert lead_of(store, "b", "1").state.touched == {"profile", "baseline"}
     settle(store)
     with store.writing() as tx:
-        people.separate(tx)
+        people.separate(tx, NOW)
     assert (due_at(store, "a"), due_at(store, "b")) == ([], [])
 
 
-def test_a_ring_makes_the_named_connections_due_now(store: Store) -> None:
+def test_a_record_that_left_its_lead_is_the_new_ones_from_then_on(store: Store) -> None:
+    put(store, of("a", "1"))
+    put(store, of("b", "1"))
+    later = NOW + HOUR
+    with store.writing() as tx:
+        page = Page(Cursor("c"), (of("b", "1", BEN, minute=9),))
+        mirror.store_page(tx, "b", "people", page, later, same_person=True)
+    alone = histories.history(store, lead_of(store, "b", "1").id)
+    assert signals_at(alone, later).fields == {"email": BEN}
+    assert signals_at(alone, later - HOUR / 2).fields == {}, "it stood with another lead then"
+
+
+def test_a_word_in_force_on_one_half_outlives_one_that_was_taken_back_on_the_other(store: Store) -> None:
+    put(store, of("a", "1", ANA), of("a", "2", BEN))
+    first, second = lead_of(store, "a", "1"), lead_of(store, "a", "2")
+    kept = Override("hot", "marta", "knows her", "command", since=NOW)
+    with store.writing() as tx:
+        decisions.set_override(tx, first.id, kept)
+        decisions.set_override(tx, second.id, replace(kept, stage="cold", author="luis"))
+        decisions.end_override(tx, second.id, NOW + HOUR)
+    put(store, of("a", "2", ANA, minute=9))
+    assert lead_of(store, "a", "1").state.override == kept
+
+
+def test_somebody_read_back_while_a_connection_tells_its_history_is_nobodys_news(store: Store) -> None:
+    put(store, of("a", "1"))
+    settle(store)
+    tells_history(store, "b")
+    with store.writing() as tx:
+        mirror.begin(tx, "b", "contacts", ("country",))
+        mirror.put_back(tx, "b", [of("b", "1")], NOW, same_person=True)
+    assert lead_of(store, "a", "1").state.touched == {"baseline"}
+
+
+def test_a_ring_makes_the_named_connection_due_now(store: Store) -> None:
     with store.writing() as tx:
         for name in ("a", "b"):
             runs.set_due(tx, name, NOW + HOUR)
-        runs.ring(tx, set(), NOW)
-        runs.ring(tx, {"a", "never ran"}, NOW)
+        runs.ring(tx, "a", NOW)
+        runs.ring(tx, "never ran", NOW)
         assert (runs.due_at(tx, "a"), runs.due_at(tx, "b")) == (NOW, NOW + HOUR)
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncer.model import ActivitySignal, Score, Signals
-from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, Model, Rule
+from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, Model, Rule, duration_text
 from syncer.scoring.hygiene import sieve
 from syncer.scoring.values import is_set
-from syncer.settings.values import duration_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncer import scoring
-from syncer.cli.not_given import not_given
 from syncer.model import ActivitySignal, Signals
 from syncer.rules import ActivityTest, All, AnyOf, Condition, Dimension, FieldTest, Ignore, Model, NoneOf, Rule, Stage
 
@@ -24,7 +23,7 @@ def model(*whens: Condition, points: int = 1000, ignores: tuple[Ignore, ...] = (
 
 
 def whys(asked: Model) -> list[str]:
-    return [each.why for each in not_given(asked, scoring.score(LEAD, asked, AS_OF), LEAD)]
+    return [each.why for each in scoring.not_given(asked, scoring.score(LEAD, asked, AS_OF), LEAD)]
 
 
 @pytest.mark.parametrize(
@@ -61,4 +60,4 @@ def test_an_activity_that_hygiene_voids_or_that_lies_ahead_is_not_there() -> Non
     assert whys(model(MEETING, ignores=(Ignore("i", "I", kinds=("meeting",)),))) == ["no meeting"]
     ahead = Signals(1, {}, (ActivitySignal("meeting", AS_OF + timedelta(days=1)),))
     asked = model(MEETING)
-    assert [each.why for each in not_given(asked, scoring.score(ahead, asked, AS_OF), ahead)] == ["no meeting"]
+    assert [each.why for each in scoring.not_given(asked, scoring.score(ahead, asked, AS_OF), ahead)] == ["no meeting"]
