@@ -18,6 +18,9 @@ from syncer.history import History, KnownActivity, Version, signals_at
 from syncer.model import Cause, Score, Signals
 from syncer.rules import Model, Segment
 from syncer.scoring import Evaluation, Matched
+from syncer.scoring.ledger import Bound, bound_id, bound_of, cap_id
+
+_BOUNDS: tuple[Bound, ...] = ("max", "min")
 
 CAUSES: tuple[Cause, ...] = ("activity", "profile", "fading", "model", "override", "merge")
 MOST_SPANS = 300
@@ -209,10 +212,10 @@ def _sums(signals: Signals, rules: Iterable[Segment], as_of: datetime, last: _Su
 def _lines(model: Model, evaluation: Evaluation) -> Iterator[tuple[tuple[str, str], int]]:
     for number, (dimension, rule) in enumerate(model.rules):
         yield (dimension.name, rule.id), int(evaluation.rules[0, number])
-        yield (dimension.name, f"{rule.id}.cap"), int(evaluation.caps[0, number])
+        yield (dimension.name, cap_id(rule.id)), int(evaluation.caps[0, number])
     for number, dimension in enumerate(model.dimensions):
         change = int(evaluation.bounds[0, number])
-        yield (dimension.name, f"{dimension.name}.{'max' if change < 0 else 'min'}"), change
+        yield (dimension.name, bound_id(dimension, bound_of(change))), change
 
 
 def _shifts(before: _Sums, after: _Sums) -> Iterator[Shift]:
@@ -227,8 +230,8 @@ def _names(model: Model | None) -> dict[tuple[str, str], str]:
     """(dimension, id) -> the name of every line that the model can write."""
     names: dict[tuple[str, str], str] = {}
     for dimension in model.dimensions if model else ():
-        names |= {(dimension.name, f"{dimension.name}.{end}"): f"{dimension.name}: {end}" for end in ("max", "min")}
-        names |= {(dimension.name, f"{rule.id}.cap"): f"{rule.name}: cap" for rule in dimension.rules}
+        names |= {(dimension.name, bound_id(dimension, bound)): f"{dimension.name}: {bound}" for bound in _BOUNDS}
+        names |= {(dimension.name, cap_id(rule.id)): f"{rule.name}: cap" for rule in dimension.rules}
         names |= {(dimension.name, rule.id): rule.name for rule in dimension.rules}
     return names
 

@@ -2,7 +2,8 @@
 readings. Pure. `signals_at` turns it into the signals that the rules saw then.
 
 "Known since" is when syncer stored a fact; for facts that were there before syncer looked, it is when the CRM says
-they were so. So a replay never sees what was learned later.
+they were so. So a replay never sees what was learned later, but for one thing: what an activity from before that first
+look said meanwhile (its fields, its people) nobody knows, so it is taken as it was then.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 from syncer import planning, scoring
 from syncer.model import Score, StageState
 from syncer.rules import Model, Segment
+from syncer.scoring.ledger import cap_id
 from syncer.settings.cases import NO_VETO, Case, Casebook, Expected
 from syncer.stages import Hands, Marks, Occasion, next_state
 
@@ -68,7 +69,7 @@ def _points_of(name: str, score: Score, model: Model) -> int | None:
     ids = ids or [rule.id for _, rule in model.rules if name == rule.name]
     if not ids:
         return None
-    lines = (ids[0], f"{ids[0]}.cap")
+    lines = (ids[0], cap_id(ids[0]))
     return sum(line.hundredths for line in score.contributions if line.rule in lines)
 
 

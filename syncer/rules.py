@@ -30,10 +30,10 @@ UNITS_MS: Mapping[str, int] = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_
 
 def duration_text(span_ms: int) -> str:
     """900000 -> "15m": the largest unit that divides it, but 7 days are "7d": most people count in days."""
-    for unit in ("d", "h", "m"):
-        if span_ms and span_ms % UNITS_MS[unit] == 0:
+    for unit in ("d", "h", "m", "s") if span_ms else ("s",):
+        if span_ms % UNITS_MS[unit] == 0:
             return f"{span_ms // UNITS_MS[unit]}{unit}"
-    return f"{span_ms / 1000:g}s"
+    return f"{span_ms}ms"
 
 
 @dataclass(frozen=True, slots=True)

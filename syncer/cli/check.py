@@ -15,12 +15,13 @@ from rich.text import Text
 
 from syncer import lint, log, scoring
 from syncer.app import App, read_project, utc_now
-from syncer.cli.output import app_of, print_json, process_of, show, table
+from syncer.cli.output import app_of, counted, print_json, process_of, show, table
 from syncer.cli.test import failure_text, judge_all
 from syncer.connector import Destination, FieldChange, Finding
 from syncer.errors import ConfigError, SyncerError
 from syncer.handoff.text import one_line
 from syncer.settings import ProcessSettings, Project, SettingsError
+from syncer.settings import show as effective
 from syncer.store import Store, mirror, open_store, sampling
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
@@ -58,7 +59,7 @@ def check(ctx: click.Context, connection: str | None, offline: bool, strict: boo
         print_json("syncer.check/1", told)
     else:
         show(_drawn(lines))
-        click.echo(f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}.")
+        click.echo(f"{counted(errors, 'error', none='no')}, {counted(warnings, 'warning', none='no')}.")
     if failed:
         # What a person must mend comes before what patience mends.
         ctx.exit(min(line.exit_code for line in failed))
@@ -120,9 +121,9 @@ def _environment(database: str) -> Line:
 
 
 def _local(process: ProcessSettings, project: Project) -> Iterator[Line]:
-    models = _counted(len(project.segments), "model")
-    rules = _counted(sum(len(segment.model.rules) for segment in project.segments), "rule")
-    yield Line("files", "ok", f"{process.config} · {models} · {rules} · {_counted(len(project.stages), 'stage')}")
+    models = counted(len(project.segments), "model")
+    rules = counted(sum(len(segment.model.rules) for segment in project.segments), "rule")
+    yield Line("files", "ok", f"{process.config} · {models} · {rules} · {counted(len(project.stages), 'stage')}")
     yield Line("rules", "ok", f"stages {' → '.join(project.stages)}")
     if project.segments[-1].when is not None:
         missing = "no model is for everybody else: leads that fit no `for:` are not scored, and keep what they have"
@@ -142,7 +143,7 @@ def _rule_tests(project: Project) -> Iterator[Line]:
     verdicts = [verdict for _, each in judged for verdict in each]
     passed = sum(verdict.passed for verdict in verdicts)
     if passed:
-        yield Line("rules", "ok", f"{_counted(passed, 'rule test')} passed")
+        yield Line("rules", "ok", f"{counted(passed, 'rule test')} passed")
     for verdict in (each for each in verdicts if not each.passed):
         message = f"rule test '{verdict.case.name}': {failure_text(verdict)}"
         yield Line("rules", "error", message, "SY122", "syncer test shows every line of its score", verdict.case.where)
@@ -161,19 +162,23 @@ def _rules(project: Project, store: Store | None) -> Iterator[Line]:
 
 
 def _among_leads(project: Project, store: Store) -> Iterator[lint.Finding]:
-    seen, sampled_from = _seen(project, store, utc_now())
+    seen, choosing, sampled_from = _seen(project, store, utc_now())
     leads = sum(each.leads for each in seen)
     for segment, its_own in zip(project.segments, seen, strict=True):
         if leads >= lint.FEWEST and not its_own.leads:
             message = f"the model '{segment.model.name}' scores none of {leads:,} leads"
             yield lint.Finding("warning", message, "SY095", help="look at its `for:`, and at those before it")
         yield from lint.seen_findings(its_own, segment.model, sampled_from)
+    origins = effective(project)
+    whens = [(f"models[{number}].for", segment.when) for number, segment in enumerate(project.segments)]
+    yield from lint.unread_findings(choosing, [(origins[path][1], when) for path, when in whens if when is not None])
 
 
-def _seen(project: Project, store: Store, now: datetime) -> tuple[list[lint.Seen], int | None]:
-    """What the leads that each segment scores meet; and how many leads there are, if these were too many to look at."""
+def _seen(project: Project, store: Store, now: datetime) -> tuple[list[lint.Seen], lint.Seen, int | None]:
+    """What the leads that each segment scores meet; what all of them meet in the segments' `for:`; and how many leads
+    there are, if these were too many to look at."""
     segments = project.segments
-    seen, looked_at, whole = [lint.Seen() for _ in segments], 0, 0
+    seen, choosing, looked_at, whole = [lint.Seen() for _ in segments], lint.Seen(), 0, 0
     for connection in project.connections:
         with store.reading() as tx:
             ids = sampling.sample(tx, connection.name, _MOST_LEADS // len(project.connections))
@@ -181,11 +186,12 @@ def _seen(project: Project, store: Store, now: datetime) -> tuple[list[lint.Seen
         looked_at += len(ids)
         for leads in mirror.chunks(store, connection.name, which=ids, now=now, size=_CHUNK):
             signals = [lead.signals for lead in leads]
+            choosing += lint.count_read(signals, [segment.when for segment in segments if segment.when is not None])
             chosen = scoring.first_passed([segment.when for segment in segments], signals, now)
             for number, segment in enumerate(segments):
                 mine = [lead for lead, its_segment in zip(signals, chosen, strict=True) if its_segment == number]
                 seen[number] += lint.count(mine, segment.model, now)
-    return seen, whole if looked_at < whole else None
+    return seen, choosing, whole if looked_at < whole else None
 
 
 def _remote(app: App, name: str | None) -> Iterator[Line]:
@@ -226,10 +232,6 @@ def _drawn(lines: Sequence[Line]) -> Table:
             drawn.add_row("", "", Text(f"help: {one_line(line.help)}"))
         last = line.layer
     return drawn
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'s' * (count != 1)}"
 
 
 def setup(ctx: click.Context, connection: str | None, apply_: bool, as_json: bool) -> None:

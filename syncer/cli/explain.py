@@ -187,7 +187,7 @@ def _line_json(line: Contribution) -> dict[str, Any]:
     }
 
 
-def _not_given_json(each: NotGiven) -> dict[str, Any]:
+def _not_given_json(each: scoring.NotGiven) -> dict[str, Any]:
     return {
         "rule": each.rule.id,
         "name": each.rule.name,
@@ -291,11 +291,11 @@ def _ignored_rows(score: Score) -> list[list[str]]:
     ]
 
 
-def _not_given(found: Explanation) -> list[NotGiven]:
-    return not_given(found.model, found.score, found.lead.signals)
+def _not_given(found: Explanation) -> list[scoring.NotGiven]:
+    return scoring.not_given(found.model, found.score, found.lead.signals)
 
 
-def _not_given_rows(lacking: Sequence[NotGiven]) -> list[list[str]]:
+def _not_given_rows(lacking: Sequence[scoring.NotGiven]) -> list[list[str]]:
     rows = [
         ["" if number else "not given", f"({each.rule.points / 100:g})", each.rule.name, each.why, each.rule.where]
         for number, each in enumerate(lacking[:_MOST_NOT_GIVEN])

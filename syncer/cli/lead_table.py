@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncer.cli.output import counted
 from syncer.errors import ConfigError
 from syncer.model import Value
 from syncer.settings import Columns, did_you_mean
@@ -39,7 +40,8 @@ class LeadTable:
             if line == 1 or not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(self.fields):
-                message = f"this row has {_counted(len(cells))}, and the heading {_counted(len(self.fields))}"
+                there, wanted = counted(len(cells), "cell"), counted(len(self.fields), "cell")
+                message = f"this row has {there}, and the heading {wanted}"
                 raise _wrong(self.path, line, message, "put quotes around cells that hold the separator")
             texts = zip(self.fields, (cell.strip() for cell in cells), strict=True)
             yield {name: text for name, text in texts if text and text not in self.not_given}
@@ -113,10 +115,6 @@ def _undecodable(path: Path) -> int:
             except UnicodeDecodeError:
                 return number
     return 1
-
-
-def _counted(cells: int) -> str:
-    return f"{cells} cell{'s' * (cells != 1)}"
 
 
 def _wrong(path: Path, line: int, message: str, help: str = "") -> ConfigError:

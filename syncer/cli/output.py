@@ -26,6 +26,7 @@ from rich.text import Text
 from syncer import log
 from syncer.app import App, Progress, opened
 from syncer.handoff.text import one_line
+from syncer.measures import Share
 from syncer.run import Step
 from syncer.settings import ProcessSettings, process_settings
 
@@ -98,6 +99,28 @@ def points(hundredths: int) -> float:
 
 def signed(hundredths: int) -> str:
     return f"{hundredths / 100:+g}"
+
+
+def counted(count: int, what: str, *, none: str = "0") -> str:
+    """ "1 lead", "2,140 leads"."""
+    number = f"{count:,}" if count else none
+    return f"{number} {what}{'s' * (count != 1)}"
+
+
+def share_json(share: Share) -> dict[str, Any]:
+    low, high = share.interval
+    value = None if share.value is None else round(share.value, 4)
+    return {"part": share.part, "of": share.of, "share": value, "interval": [round(low, 4), round(high, 4)]}
+
+
+def percent(share: Share) -> str:
+    return "–" if share.value is None else f"{share.value * 100:.1f} %"
+
+
+def interval(share: Share) -> str:
+    """ "37.2 to 44.9", in percent."""
+    low, high = share.interval
+    return "–" if share.value is None else f"{low * 100:.1f} to {high * 100:.1f}"
 
 
 def day(moment: datetime, timezone: str) -> str:

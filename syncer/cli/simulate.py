@@ -12,8 +12,19 @@ import click
 from rich.table import Table
 
 from syncer.app import App
-from syncer.cli.output import Align, app_of, day, points, print_json, show, table
-from syncer.cli.shares import counted, interval, percent, share_json
+from syncer.cli.output import (
+    Align,
+    app_of,
+    counted,
+    day,
+    interval,
+    percent,
+    points,
+    print_json,
+    share_json,
+    show,
+    table,
+)
 from syncer.cli.simulate_table import simulate_table
 from syncer.cli.tally import ENDED_WEEKS, UNPLACED, Move, Side, Tally, Task, tallied
 from syncer.settings import Project, rules_at, rules_set, rules_with
@@ -156,7 +167,7 @@ def _sorted(moves: Sequence[Move], order: Sequence[str]) -> list[Move]:
 def _print(tally: Tally, task: Task, project: Project) -> None:
     order = _order(task.sides)
     first, last = task.sides[0], task.sides[-1]
-    leads = f"{counted(tally.places.total())} as of {day(task.now, project.timezone)}"
+    leads = f"{counted(tally.places.total(), 'lead')} as of {day(task.now, project.timezone)}"
     if last is first:
         click.echo(f"{leads}, with {first.name}")
         show(_stage_table(tally, order))
@@ -164,9 +175,9 @@ def _print(tally: Tally, task: Task, project: Project) -> None:
         click.echo(f"{leads}; rows = stage with {first.name}, columns = with {last.name}")
         show(_matrix(tally, order))
         up, down = _moved(tally, order)
-        click.echo(f"{counted(down)} down, {up:,} up." if down or up else "Nobody moves.")
+        click.echo(f"{counted(down, 'lead')} down, {up:,} up." if down or up else "Nobody moves.")
     if tally.protected:
-        click.echo(f"{counted(tally.protected)} left out: the stage belongs to others.")
+        click.echo(f"{counted(tally.protected, 'lead')} left out: the stage belongs to others.")
     if task.who:
         show(_movers(_sorted(tally.moves, order)))
     click.echo(f"\nHanded to sales in each of the last {len(tally.handoffs[0])} weeks, the oldest first")
@@ -223,6 +234,7 @@ def _print_back_test(tally: Tally, task: Task) -> None:
     click.echo(f"\nBack-test on leads that ended in the last {ENDED_WEEKS} weeks, each as it was known before its end")
     if any(each.leads for each in found):
         show(_tests(found, task.sides))
+        click.echo("Activities from before the first sync are taken as they were read then.")
     if not any(each.leads or each.unknown for each in found) and not tally.older:
         field = task.outcome.won.field
         click.echo(f"Nobody's {field} says so. A field that was never asked for comes from the CRM with the next run.")
@@ -255,14 +267,14 @@ def _tests(found: Sequence[BackTest], sides: Sequence[Side]) -> Table:
 
 def _cautions(found: BackTest, older: int) -> Iterator[str]:
     if found.unknown:
-        yield f"{counted(found.unknown)} left out: the end came before anything was known."
+        yield f"{counted(found.unknown, 'lead')} left out: the end came before anything was known."
     if older:
-        yield f"{counted(older)} left out: the end came earlier."
+        yield f"{counted(older, 'lead')} left out: the end came earlier."
     if found.leads and found.won.of == found.leads:
         yield "Nobody is known to be lost, so nothing says how many of those handed over were won."
 
 
 def _why_too_few(found: BackTest) -> str:
     if found.leads < FEWEST:
-        return f"{counted(found.leads)} with an outcome, and {FEWEST} are the least."
+        return f"{counted(found.leads, 'lead')} with an outcome, and {FEWEST} are the least."
     return "an interval reaches more than 15 points to each side."

@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from syncer.cli.lead_table import LeadTable, lead_table
-from syncer.cli.output import points, print_json, show, table
-from syncer.cli.shares import counted, interval, percent, share_json
+from syncer.cli.output import counted, interval, percent, points, print_json, share_json, show, table
 from syncer.errors import ConfigError
 from syncer.history import History, Version
 from syncer.measures import Share, auc, top_decile_lift
@@ -152,7 +151,7 @@ def _json(found: Measured, model: Model, as_of: datetime) -> dict[str, Any]:
 def _print(found: Measured, source: LeadTable, model: Model) -> None:
     won, area, lift = _whole(found)
     ended = f": {won.part:,} won ({percent(won)})" if won.of else ""
-    click.echo(f"{counted(len(found.stages))} of {source.path.name} by {model.version}{ended}")
+    click.echo(f"{counted(len(found.stages), 'lead')} of {source.path.name} by {model.version}{ended}")
     rows = [
         [name, f"{leads:,}", *([f"{share.part:,}", percent(share), interval(share)] if won.of else [])]
         for name, leads, share in _shares(found, model)
@@ -165,4 +164,4 @@ def _print(found: Measured, source: LeadTable, model: Model) -> None:
     elif won.of:
         click.echo("Every lead was won, so there is nothing to tell them from: no AUC, no lift.")
     if won.of and found.won.count(None):
-        click.echo(f"{counted(found.won.count(None))} without an outcome: counted under Leads alone.")
+        click.echo(f"{counted(found.won.count(None), 'lead')} without an outcome: counted under Leads alone.")

@@ -5,6 +5,6 @@ is said to be impossible is so for every lead there could ever be; what is not s
 """
 
 from syncer.lint.findings import Finding, findings
-from syncer.lint.seen import FEWEST, Seen, count, seen_findings
+from syncer.lint.seen import FEWEST, Seen, count, count_read, seen_findings, unread_findings
 
-__all__ = ["FEWEST", "Finding", "Seen", "count", "findings", "seen_findings"]
+__all__ = ["FEWEST", "Finding", "Seen", "count", "count_read", "findings", "seen_findings", "unread_findings"]

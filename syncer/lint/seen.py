@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from syncer.lint.findings import Finding
 from syncer.lint.reach import never
 from syncer.model import Signals, Value
-from syncer.rules import ActivityTest, Condition, FieldTest, Model, NoneOf, Rule, leaves
+from syncer.rules import ActivityTest, Condition, FieldTest, Ignore, Model, NoneOf, Rule, leaves
 from syncer.scoring import evaluate, match
 from syncer.scoring.predicates import RELATIVE
 from syncer.scoring.values import domain, is_set, moment_ms, number, text
@@ -23,6 +23,8 @@ FEWEST = 50
 """Of fewer leads than these, what nobody has says little: with 50 it may still be one in 17."""
 _NEARLY_ALL = 95  # per cent
 _LONGEST_SHAPE = 24
+
+_EVERY_KIND = "*"  # of activities
 
 Kind = Literal["number", "date", "domain"]
 _READERS: Mapping[Kind, Callable[[Value], object]] = {"number": number, "date": moment_ms, "domain": domain}
@@ -74,26 +76,15 @@ def count(leads: Sequence[Signals], model: Model, as_of: datetime) -> Seen:
         kinds=Counter(kind for lead in leads for kind in _kinds_of(lead)),
         fired=Counter({rule.id: int(paid[place]) for place, (_, rule) in enumerate(model.rules)}),
     )
-    return seen + _read(leads, model)
+    return seen + count_read(leads, (condition for _, condition in _places(model)))
 
 
-def seen_findings(seen: Seen, model: Model, sampled_from: int | None = None) -> Iterator[Finding]:
-    """What the count says of the model. `sampled_from`: how many leads there are, where not all were looked at."""
-    if seen.leads >= FEWEST:
-        sampled = "" if sampled_from is None else f" (in a sample of {sampled_from:,})"
-        yield from _of_rules(seen, model, f"{seen.leads:,} leads{sampled}")
-    yield from _unreadable(seen, model)
-
-
-def _kinds_of(lead: Signals) -> set[str]:
-    return {each.kind for each in lead.activities} | {each.kind for each in lead.readings if each.value}
-
-
-def _read(leads: Iterable[Signals], model: Model) -> Seen:
+def count_read(leads: Iterable[Signals], conditions: Iterable[Condition]) -> Seen:
+    """How many of the values that the conditions look at can be read as what they ask for, and nothing else."""
     values: Counter[Column] = Counter()
     unread: Counter[Column] = Counter()
     shapes: dict[Column, str] = {}
-    columns = _columns(model)
+    columns = _columns(conditions)
     for lead in leads:
         for column, value in _cells(lead, columns):
             values[column] += 1
@@ -103,20 +94,45 @@ def _read(leads: Iterable[Signals], model: Model) -> Seen:
     return Seen(values=values, unread=unread, shapes=shapes)
 
 
+def seen_findings(seen: Seen, model: Model, sampled_from: int | None = None) -> Iterator[Finding]:
+    """What the count says of the model. `sampled_from`: how many leads there are, where not all were looked at."""
+    if seen.leads >= FEWEST:
+        sampled = "" if sampled_from is None else f" (in a sample of {sampled_from:,})"
+        yield from _of_rules(seen, model, f"{seen.leads:,} leads{sampled}")
+    yield from unread_findings(seen, _places(model))
+
+
+def unread_findings(seen: Seen, asking: Iterable[tuple[str, Condition]]) -> Iterator[Finding]:
+    """The columns with values that cannot be read. `asking`: conditions, each with its place."""
+    places = {column: where for where, condition in reversed(list(asking)) for column in _columns_of(condition)}
+    for column, unread in sorted(seen.unread.items()):
+        what = f"{unread:,} of {seen.values[column]:,} values of {column} cannot be read as {column.kind}s"
+        message = f"{what} and count as not set, for example one of the form '{seen.shapes[column]}'"
+        help_ = "correct them in the CRM, or compare them as text"
+        where = places.get(column) or places.get(replace(column, activity=_EVERY_KIND), "")
+        yield Finding("warning", message, "SY097", where, help_)
+
+
+def _kinds_of(lead: Signals) -> set[str]:
+    return {each.kind for each in lead.activities} | {each.kind for each in lead.readings if each.value}
+
+
 def _cells(lead: Signals, columns: Mapping[str, Sequence[Column]]) -> Iterator[tuple[Column, Value]]:
     """Everything of the lead that is set and stands in one of the columns; these are by their activity."""
     for column in columns.get("", ()):
         if is_set(lead.fields.get(column.field)):
             yield column, lead.fields[column.field]
     for activity in lead.activities:
-        for column in columns.get(activity.kind, ()):
+        everywhere = (replace(column, activity=activity.kind) for column in columns.get(_EVERY_KIND, ()))
+        for column in dict.fromkeys([*columns.get(activity.kind, ()), *everywhere]):
             if is_set(activity.fields.get(column.field)):
                 yield column, activity.fields[column.field]
 
 
-def _columns(model: Model) -> Mapping[str, Sequence[Column]]:
+def _columns(conditions: Iterable[Condition]) -> Mapping[str, Sequence[Column]]:
+    """By their activity."""
     found: dict[str, list[Column]] = {}
-    for column in dict.fromkeys(column for condition in model.conditions() for column in _columns_of(condition)):
+    for column in dict.fromkeys(column for condition in conditions for column in _columns_of(condition)):
         found.setdefault(column.activity, []).append(column)
     return found
 
@@ -208,16 +224,19 @@ def _wanted(condition: Condition) -> Iterator[FieldTest | ActivityTest]:
             yield from _wanted(part)
 
 
-def _unreadable(seen: Seen, model: Model) -> Iterator[Finding]:
-    asking = {column: where for where, condition in reversed(list(_places(model))) for column in _columns_of(condition)}
-    for column, unread in sorted(seen.unread.items()):
-        what = f"{unread:,} of {seen.values[column]:,} values of {column} cannot be read as {column.kind}s"
-        message = f"{what} and count as not set, for example one of the form '{seen.shapes[column]}'"
-        help_ = "correct them in the CRM, or compare them as text"
-        yield Finding("warning", message, "SY097", asking.get(column, ""), help_)
+# Everything that is asked.
 
 
 def _places(model: Model) -> Iterator[tuple[str, Condition]]:
+    """Each condition with its place, those of hygiene included."""
     yield from ((rule.where, rule.when) for _, rule in model.rules)
     yield from ((veto.where, veto.when) for veto in model.vetoes)
     yield from ((stage.where, condition) for stage in model.stages for condition in stage.or_any)
+    yield from ((ignore.where, condition) for ignore in model.ignores for condition in _of_ignore(ignore))
+
+
+def _of_ignore(ignore: Ignore) -> Iterator[Condition]:
+    if ignore.lead is not None:
+        yield ignore.lead
+    if ignore.tests:
+        yield from (ActivityTest(kind, ignore.tests) for kind in ignore.kinds or (_EVERY_KIND,))

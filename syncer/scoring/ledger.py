@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from syncer.model import ActivitySignal, Contribution, Ignored, Score, Signals, Value
-from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, Ignore, Model, NoneOf, Rule, leaves
+from syncer.rules import ActivityTest, All, AnyOf, Condition, Dimension, FieldTest, Ignore, Model, NoneOf, Rule, leaves
 from syncer.scoring.evaluate import Evaluation, evaluate
 from syncer.scoring.hygiene import Sifted, meets, sieve
 from syncer.scoring.match import match
@@ -23,6 +24,8 @@ from syncer.scoring.values import epoch_ms, is_set, text
 
 _MOST_DATES = 5  # evidence names so many days of a repeated activity; the count is always given
 _LONGEST_VALUE = 80
+
+Bound = Literal["max", "min"]
 
 
 def score(signals: Signals, model: Model, as_of: datetime) -> Score:
@@ -60,6 +63,21 @@ def dimensions_of(model: Model, evaluation: Evaluation, row: int) -> dict[str, i
     return {each.name: int(evaluation.dimensions[row, i]) for i, each in enumerate(model.dimensions)}
 
 
+def cap_id(rule_id: str) -> str:
+    """The line that says what a rule's cap takes back: "came.cap"."""
+    return f"{rule_id}.cap"
+
+
+def bound_id(dimension: Dimension, bound: Bound) -> str:
+    """The line that says what a bound of the dimension changes: "fit.max"."""
+    return f"{dimension.name}.{bound}"
+
+
+def bound_of(change: int) -> Bound:
+    """Which bound changed a dimension's points by so much."""
+    return "max" if change < 0 else "min"
+
+
 def _lines(words: _Words, evaluation: Evaluation, row: int) -> Iterator[Contribution]:
     for index, (dimension, rule) in enumerate(words.model.rules):
         points, capped = int(evaluation.rules[row, index]), int(evaluation.caps[row, index])
@@ -67,16 +85,16 @@ def _lines(words: _Words, evaluation: Evaluation, row: int) -> Iterator[Contribu
             evidence = _evidence(rule, words, _paid_at(evaluation, index, row), points)
             yield Contribution(rule.id, rule.name, dimension.name, points, evidence, rule.where)
         if capped and rule.cap is not None:
-            bound = f"cap: {rule.cap / 100:g} at most"
-            yield Contribution(f"{rule.id}.cap", rule.name, dimension.name, capped, bound, rule.where)
+            named = f"cap: {rule.cap / 100:g} at most"
+            yield Contribution(cap_id(rule.id), rule.name, dimension.name, capped, named, rule.where)
     for index, dimension in enumerate(words.model.dimensions):
         change = int(evaluation.bounds[row, index])
-        bound, limit = ("max", dimension.max) if change < 0 else ("min", dimension.min)
+        bound = bound_of(change)
+        limit = dimension.max if bound == "max" else dimension.min
         if change and limit is not None:
             named = f"{bound}: {limit / 100:g} at {'most' if bound == 'max' else 'least'}"
-            yield Contribution(
-                f"{dimension.name}.{bound}", dimension.name, dimension.name, change, named, dimension.where
-            )
+            line = bound_id(dimension, bound)
+            yield Contribution(line, dimension.name, dimension.name, change, named, dimension.where)
 
 
 def _paid_at(evaluation: Evaluation, rule: int, row: int) -> Counter[int]:

@@ -98,12 +98,12 @@ def ring(tx: Connection, name: str, at: datetime) -> None:
 
 
 def models(tx: Connection, connection: str) -> str | None:
-    """The versions of the models that scored the connection's leads last; None: none yet."""
+    """The rules (see rules.rules_version) that scored the connection's leads last; None: none yet."""
     return tx.execute(select(connections.c.models).where(connections.c.name == connection)).scalar()
 
 
-def set_models(tx: Connection, connection: str, versions: str) -> None:
-    _set(tx, connection, models=versions)
+def set_models(tx: Connection, connection: str, rules_version: str) -> None:
+    _set(tx, connection, models=rules_version)
 
 
 def keep_rules(tx: Connection, connection: str, segments_text: str, at: datetime) -> None:

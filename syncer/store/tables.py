@@ -43,7 +43,7 @@ connections = Table(
     Column("account", CleanText),  # which portal or org the state belongs to
     Column("baseline_at", Instant),
     Column("due_at", Instant),
-    Column("models", CleanText),  # the versions of the models that scored it last
+    Column("models", CleanText),  # rules.rules_version of the rules that scored it last
 )
 
 installations = Table(
@@ -156,7 +156,8 @@ activities = Table(
     Column("seen_at", Instant, nullable=False),  # when it was stored as it is now
 )
 
-# What was known before: one row for each change, with what it replaced. Replays read them; nothing else does.
+# What was known before: one row for each change, with what it replaced. Replays read them; and the scoring of leads of
+# several live records, because of each field the value that changed last counts.
 past_versions = Table(
     "past_versions",
     metadata,

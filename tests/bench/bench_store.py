@@ -30,6 +30,7 @@ from tests.scoring import reference
 CHUNK = 50_000
 REFERENCE_LEADS = 1_000
 CHANGED = (1, 100, 500)
+ROUNDS = 9
 POLICY = Policy(installation="bench", min_step=100, handoff_stage="sql", writable=frozenset({"crm"}))
 
 
@@ -65,7 +66,7 @@ def changed(path: Path, leads: int) -> dict[str, float]:
     """So many leads change spread over the base: stored, scored, planned, applied."""
     store = open_store(f"sqlite:///{path}")
     taken: dict[str, float] = {}
-    for turn in range(3):
+    for turn in range(ROUNDS):
         for number in CHANGED:
             before = time.process_time()
             _one_round(store, leads, number, turn)

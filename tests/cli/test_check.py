@@ -300,6 +300,15 @@ def test_each_model_is_told_of_the_leads_it_scores(house: House) -> None:
     ]
 
 
+def test_what_only_the_choice_of_a_model_cannot_read_is_told_at_its_for(house: House) -> None:
+    house.models = "[{use: model.yml, for: {numemployees: {at_least: 50}}}, {use: model.yml}]"
+    house.write_project()
+    people(house, 10, numemployees="about 50")
+    (finding,) = [each for each in findings(house, "--offline", exit_code=0) if each["code"] == "SY097"]
+    assert finding["message"].startswith("10 of 10 values of numemployees cannot be read as numbers")
+    assert re.fullmatch(r"syncer.yml:\d+", finding["where"])
+
+
 def test_setup_twice_creates_nothing_the_second_time(house: House) -> None:
     looked = house.cli("setup")
     assert looked.exit_code == 0

@@ -107,6 +107,7 @@ def test_an_outcome_that_no_lead_has_is_told(base: House) -> None:
     outcome(base)
     text = base.cli("simulate").stdout
     assert "Nobody's lifecyclestage says so." in text
+    assert "Activities from before the first sync" not in text
     assert "Too few" not in text
 
 
@@ -125,6 +126,7 @@ def test_leads_are_tried_as_the_store_knew_them_before_their_end(base: House) ->
     assert (then["won_that_qualified"]["part"], then["qualified_that_won"]["of"]) == (1, 2)
     text = base.cli("simulate").stdout
     assert re.search(r"^syncer\.yml +0 of 1 +0\.0 % +0\.0 to 79\.3 +0 of 0 +– +– +0\.00 +0\.0 ×$", text, re.MULTILINE)
+    assert "Activities from before the first sync are taken as they were read then." in text
 
 
 def test_how_many_leads_are_read_at_a_time_changes_nothing(base: House, monkeypatch: pytest.MonkeyPatch) -> None:

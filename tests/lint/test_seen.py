@@ -10,10 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncer.lint import FEWEST, Finding, Seen, count, seen_findings
+from syncer.lint import FEWEST, Finding, Seen, count, count_read, seen_findings, unread_findings
 from syncer.lint.seen import shape
 from syncer.model import ActivitySignal, Reading, RecordKey, Signals, Value
-from syncer.rules import ActivityTest, All, AnyOf, Condition, Dimension, FieldTest, Model, NoneOf, Rule, Stage, Veto
+from syncer.rules import (
+    ActivityTest,
+    All,
+    AnyOf,
+    Condition,
+    Dimension,
+    FieldTest,
+    Ignore,
+    Model,
+    NoneOf,
+    Rule,
+    Stage,
+    Veto,
+)
 from tests.scoring import worlds
 
 AS_OF = worlds.AS_OF
@@ -147,6 +160,35 @@ def test_a_field_that_only_a_veto_reads_is_counted_too() -> None:
     veto = Veto("v", "V", FieldTest("email", "domain_in", ("rival.es",)), "cold", "m.yml:9")
     (finding,) = told(base(60, email=["nobody", "a@b.es"]), model(vetoes=(veto,)))
     assert (finding.code, finding.where) == ("SY097", "m.yml:9")
+
+
+def test_what_only_hygiene_reads_of_a_lead_is_counted_too() -> None:
+    ignore = Ignore("i", "I", lead=FieldTest("email", "domain_in", ("us.es",)), where="m.yml:7")
+    (finding,) = told(base(60, email=["nobody", "a@b.es"]), replace(model(), ignores=(ignore,)))
+    assert finding.message.startswith("30 of 60 values of email cannot be read as domains")
+    assert (finding.code, finding.where) == ("SY097", "m.yml:7")
+
+
+@pytest.mark.parametrize(("kinds", "columns"), [(("call",), ["call"]), ((), ["call", "meeting"])])
+def test_what_only_hygiene_reads_of_activities_is_counted_for_the_kinds_it_voids(
+    kinds: tuple[str, ...], columns: list[str]
+) -> None:
+    ignores = (Ignore("i", "I", kinds, (FieldTest("minutes", "under", 1),), where="m.yml:8"),)
+    done = tuple(ActivitySignal(kind, AS_OF, {"minutes": "short"}) for kind in ("call", "meeting"))
+    leads = [replace(lead, activities=done) for lead in base(FEWEST - 1)]
+    found = told(leads, replace(model(ActivityTest("call", ignores[0].tests)), ignores=ignores))
+    assert [each.message.split(" cannot")[0] for each in found] == [
+        f"49 of 49 values of {kind}.minutes" for kind in columns
+    ]
+    assert [each.where for each in found] == ["m.yml:1", "m.yml:8"][: len(columns)]
+
+
+def test_what_conditions_alone_cannot_read_is_told_at_their_places() -> None:
+    seen = count_read(base(4, budget=["much", "5"]), [RICH, SPAIN])
+    (finding,) = unread_findings(seen, [("syncer.yml:3", SPAIN), ("syncer.yml:4", RICH)])
+    assert finding.message.startswith("2 of 4 values of budget cannot be read as numbers")
+    assert finding.where == "syncer.yml:4"
+    assert seen.leads == 0
 
 
 def test_fields_that_are_compared_as_text_can_always_be_read() -> None:

@@ -28,6 +28,11 @@ def test_a_duration_written_out_reads_back_the_same(seconds: int) -> None:
     assert duration_ms(duration_text(seconds * 1000)) == seconds * 1000
 
 
+def test_a_duration_is_told_in_the_largest_unit_that_divides_it_up_to_days() -> None:
+    spans_ms = (604_800_000, 90_000_000, 90_000, 1_500, 1_000_000_000, 0)
+    assert [duration_text(span_ms) for span_ms in spans_ms] == ["7d", "25h", "90s", "1500ms", "1000000s", "0s"]
+
+
 @pytest.mark.parametrize("raw", ["15 minutes", "15", 15, 1.5, "", None, True, "-1d", "1d1h", "99999999w", "٣d", [1]])
 def test_what_is_no_duration_is_refused(raw: Any) -> None:
     with pytest.raises(Wrong):
