@@ -52,6 +52,7 @@ class Explanation:
     overrides: tuple[Override, ...]
     past: bool = False  # not as of now
     rules_unknown: str = ""  # why other rules stand in for those of then
+    rules_unused: bool = False  # those in the files have changed since the last run
 
 
 def explain(ctx: click.Context, lead: str, as_json: bool, **asked: str | None) -> None:
@@ -86,7 +87,9 @@ def explain_lead(app: App, selector: str) -> Explanation:
     evaluation, marks = replay.marks_at(lead.signals, model, now)
     score = scoring.score_of(lead.signals, model, now, evaluation, 0)
     moves, words = moves_and_words(app, lead.id)
-    return Explanation(lead, model, score, marks, moves, words)
+    with app.store.reading() as tx:
+        unused = replay.unused(app, tx, mirror.home(tx, lead.id), now)
+    return Explanation(lead, model, score, marks, moves, words, rules_unused=unused)
 
 
 def explain_then(app: App, selector: str, text: str) -> Explanation:
@@ -143,6 +146,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "model": found.score.model,
         "as_of": found.score.as_of.isoformat(),
         "rules_known": not found.rules_unknown,
+        "rules_unused": found.rules_unused,
         "stage": state.stage if state else None,
         "automatic_stage": state.automatic if state else None,
         "since": state.since.isoformat() if state else None,
@@ -246,6 +250,11 @@ def _print(found: Explanation, project: Project) -> None:
         show(f"As of {day_and_time(found.score.as_of, project.timezone)}, with what was known by then")
     if found.rules_unknown:
         show(one_line(found.rules_unknown))
+    if found.rules_unused:
+        show(
+            "The rules in the files have changed, and no run has used them yet: these are their points, not their "
+            "stage."
+        )
     sums = " + ".join(f"{name} {sum_ / 100:g}" for name, sum_ in found.score.dimensions.items())
     since = f" since {day_and_time(state.since, project.timezone)}" if state else ""
     stage = state.stage.upper() if state else "No stage yet"

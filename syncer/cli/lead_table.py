@@ -74,7 +74,9 @@ def _refuse_twins(path: Path, headings: Sequence[str], fields: Sequence[str]) ->
             raise _wrong(path, 1, f"column {column + 1} has no heading", "name every column")
         if name in first:
             both = f"columns {first[name] + 1} '{headings[first[name]]}' and {column + 1} '{headings[column]}'"
-            help = "rename one of them in the table, or say --column 'HEADING=FIELD'"
+            help = "rename one of them in the table"
+            if headings[first[name]] != headings[column]:  # else an option could not tell the two apart
+                help += ", or say --column 'HEADING=FIELD'"
             raise _wrong(path, 1, f"{both} both give the field {name}", help)
         first[name] = column
 

@@ -19,6 +19,7 @@ import click
 import orjson
 import structlog
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -35,6 +36,8 @@ logger = structlog.get_logger(__name__)
 _STEPS = {"pull": "reading", "score": "scoring", "write": "writing", "send": "telling sales"}
 Align = Literal["left", "right"]
 _TELL_S = 10.0  # between two lines of log where no bar can be shown
+_GAP = 2  # columns between those of a table
+_LABEL = 10  # columns that a text keeps on the narrowest terminal, so that its words are not one letter a line
 _WIDE = 160  # columns where nobody is looking, so that tables are not folded in files
 _AGES = ((timedelta(days=2), timedelta(days=1), "d"), (timedelta(hours=2), timedelta(hours=1), "h"),
          (timedelta(minutes=2), timedelta(minutes=1), "min"), (timedelta(0), timedelta(seconds=1), "s"))  # fmt: skip
@@ -140,10 +143,13 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def show(drawn: RenderableType, *, indent: int = 0, style: str | None = None) -> None:
-    """On standard output, without blanks at the ends of lines. COLUMNS says how wide; a terminal knows that itself."""
+    """On standard output, without blanks at the ends of lines. COLUMNS says how wide; a terminal knows that itself.
+    What cannot be made narrow enough goes on over the edge: a number cut off would be another number."""
     known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     out = Console(width=None if known else _WIDE, highlight=False, markup=False, emoji=False)
     out.width -= indent
+    if isinstance(drawn, Table):
+        _fit(drawn, out)
     with out.capture() as captured:
         out.print(drawn, style=style)
     for line in captured.get().splitlines():
@@ -152,14 +158,38 @@ def show(drawn: RenderableType, *, indent: int = 0, style: str | None = None) ->
 
 def table(columns: Sequence[tuple[str, Align]], rows: Sequence[Sequence[str]], *, headed: bool = True) -> Table:
     """Lines of aligned cells; `columns` are (heading, alignment). What is too long goes on in the next line, within its
-    column; numbers never fold."""
+    column; numbers (what is aligned on the right) neither fold nor are cut, only their headings fold."""
     looks: Any = {"box": SIMPLE_HEAD if headed else None, "padding": (0, 1 if headed else 2, 0, 0)}
     drawn = Table(pad_edge=False, show_edge=False, show_header=headed, **looks)
-    for heading, align in columns:
-        drawn.add_column(Text(heading, "bold"), justify=align, overflow="fold", no_wrap=align == "right")
+    for place, (heading, align) in enumerate(columns):
+        narrowest = _narrowest(heading, [one_line(row[place]) for row in rows], align)
+        drawn.add_column(Text(heading, "bold"), justify=align, overflow="fold", min_width=narrowest)
     for row in rows:
         drawn.add_row(*(Text(one_line(cell)) for cell in row))
     return drawn
+
+
+def _narrowest(heading: str, cells: Sequence[str], align: Align) -> int:
+    """The width below which a number would be cut, or a text be broken into letters."""
+    if align == "right":
+        return max(map(cell_len, cells), default=0)
+    return min(_LABEL, max((cell_len(word) for text in (heading, *cells) for word in text.split()), default=0))
+
+
+def _fit(drawn: Table, out: Console) -> None:
+    """Take from the widest columns what the terminal lacks, from none below its least. Left to itself, the library
+    takes from all evenly, down to nothing; where the least of all is too wide, the terminal wraps the lines."""
+    least = [column.min_width or 0 for column in drawn.columns]
+    widths = [
+        max(low, *(out.measure(cell).maximum for cell in (column.header, *column.cells)))
+        for low, column in zip(least, drawn.columns, strict=True)
+    ]
+    gaps = _GAP * (len(widths) - 1)
+    while sum(widths) + gaps > out.width and (wide := [at for at, low in enumerate(least) if widths[at] > low]):
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    for column, width in zip(drawn.columns, widths, strict=True):
+        column.width = width
+    out.width = max(out.width, sum(widths) + gaps)
 
 
 @contextmanager

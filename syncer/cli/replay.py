@@ -22,7 +22,8 @@ from syncer.settings import duration
 from syncer.stages import Hands, Marks, Occasion
 from syncer.store import runs
 
-_WRITE = "write a day (2026-11-22), a day and a time (2026-11-22T09:05) or an age (7d, 12h)"
+_WRITE = "write a day (2026-11-22), a day and a time (2026-11-22T09:05), an age (7d, 12h) or now"
+_FIRST = datetime(1970, 1, 1)  # noqa: DTZ001  # of the project's time zone; nothing was kept before computers were
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,21 @@ class Course:
 
 
 def moment(option: str, text: str, now: datetime, timezone: str, *, ends: bool = False) -> datetime:
-    """The time that an option names, in UTC. A day is its first moment in the time zone, or with `ends` its last.
-    ConfigError for what is no time, and for one that lies ahead (a day that has begun ends now)."""
+    """The time that an option names, in UTC. A day is its first moment in the time zone, or with `ends` its last; of a
+    time that the clocks show twice, the first is meant. ConfigError for what is no time, for one that the clocks skip,
+    for one before 1970, and for one that lies ahead (a day that has begun ends now)."""
     zone = ZoneInfo(timezone)
+    if text.strip().casefold() == "now":
+        return now
     try:
         found = _age(text, now) or _read(text, zone, ends=ends)
     except (ValueError, OverflowError):
         raise ConfigError(f"{option}: '{one_line(text)}' is no time; {_WRITE}", code="SY100") from None
+    if found < _FIRST.replace(tzinfo=zone):
+        raise ConfigError(f"{option}: {one_line(text)} lies before 1970; nothing was known then", code="SY100")
+    if _is_skipped(text, found, zone):
+        message = f"there was no {one_line(text)} in {timezone}: the clocks went forward over it"
+        raise ConfigError(f"{option}: {message}; write a time before or after", code="SY100")
     if ends and _is_day(text) and found > now and _read(text, zone, ends=False) <= now:
         return now
     if found > now:
@@ -80,6 +89,16 @@ def _is_day(text: str) -> bool:
     return True
 
 
+def _is_skipped(text: str, found: datetime, zone: ZoneInfo) -> bool:
+    """Is it a time of the clock, without a zone of its own, that the time zone left out when it changed its clocks?"""
+    try:
+        written = datetime.fromisoformat(text)
+    except ValueError:  # an age
+        return False
+    by_clock = written.tzinfo is None and not _is_day(text)
+    return by_clock and found.astimezone(zone).replace(tzinfo=None) != written
+
+
 def rules_at(app: App, tx: Connection, connection: str, at: datetime, now: datetime) -> Rules:
     """The rules in force then; where they are not known, the oldest ones that are, or those in the files now."""
     known = runs.rules_at(tx, connection, at)
@@ -92,6 +111,12 @@ def rules_at(app: App, tx: Connection, connection: str, at: datetime, now: datet
         return Rules(app.project.segments, f"{then}: no run has kept any yet. These are the rules in the files now.")
     since, segments = later[0]
     return Rules(segments, f"{then}. These are the oldest known, of {day_and_time(since, zone)}.")
+
+
+def unused(app: App, tx: Connection, connection: str, now: datetime) -> bool:
+    """Have the rules in the files changed since a run kept the last ones?"""
+    known = runs.rules_at(tx, connection, now)
+    return known is not None and _meaning(known) != _meaning(app.project.segments)
 
 
 def course(app: App, tx: Connection, connection: str, way: tuple[datetime, datetime], now: datetime) -> Course:

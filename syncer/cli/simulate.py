@@ -171,6 +171,7 @@ def _print(tally: Tally, task: Task, project: Project) -> None:
     if last is first:
         click.echo(f"{leads}, with {first.name}")
         show(_stage_table(tally, order))
+        click.echo("Replayed by the rules alone over these weeks; `syncer status` counts the stages as they are.")
     else:
         click.echo(f"{leads}; rows = stage with {first.name}, columns = with {last.name}")
         show(_matrix(tally, order))

@@ -21,7 +21,7 @@ from syncer.rules import ActivityTest, FieldTest, Model, Segment, leaves
 from syncer.scoring.predicates import predicate
 from syncer.scoring.values import number
 from syncer.settings import Columns, load_columns, load_model
-from syncer.simulation import RuleSet, replay
+from syncer.simulation import FEWEST, RuleSet, replay
 
 _CHUNK = 5000
 _SHOWN_FIELDS = 8
@@ -46,6 +46,8 @@ def simulate_table(leads: Path, model: Path | None, as_json: bool, **asked: Any)
     _insist_on_fields(source, rules)
     as_of = datetime.now(UTC)
     found = _measured(source, rules, ended, as_of)
+    if not found.stages:
+        raise ConfigError(f"{leads.name}: the table has a heading and no rows; write a lead a line", code="SY112")
     if ended is not None and True not in found.won:
         raise ConfigError(f"{leads.name}: no lead has {asked['outcome']}, so there is nothing to measure", code="SY112")
     if as_json:
@@ -144,8 +146,16 @@ def _json(found: Measured, model: Model, as_of: datetime) -> dict[str, Any]:
         "won": share_json(won),
         "auc": area,
         "top_decile_lift": lift,
+        "too_few_to_tell": bool(why_too_few(won)),
         "stages": stages,
     }
+
+
+def why_too_few(won: Share) -> str:
+    """Why the leads with an outcome are too few to tell anything from; "" where they are enough."""
+    if won.of < FEWEST:
+        return f"{counted(won.of, 'lead')} with an outcome, and {FEWEST} are the least"
+    return "the interval of the share won reaches more than 15 points to each side" if won.vague else ""
 
 
 def _print(found: Measured, source: LeadTable, model: Model) -> None:
@@ -163,5 +173,7 @@ def _print(found: Measured, source: LeadTable, model: Model) -> None:
         click.echo(f"AUC of the total {area:.3f} (0.5 is chance); {often}")
     elif won.of:
         click.echo("Every lead was won, so there is nothing to tell them from: no AUC, no lift.")
+    if won.of and why_too_few(won):
+        click.echo(f"Too few to tell: {why_too_few(won)}.")
     if won.of and found.won.count(None):
         click.echo(f"{counted(found.won.count(None), 'lead')} without an outcome: counted under Leads alone.")

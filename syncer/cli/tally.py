@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import compress
 
 from syncer import deciding
 from syncer.app import App
@@ -96,22 +97,21 @@ def tallied(app: App, connection: str | None, task: Task) -> Tally:
 
 def _count(tally: Tally, task: Task, leads: Mapping[int, Lead], known: Sequence[History]) -> None:
     ends = [_ending(history, task) for history in known]
+    _wait(tally, task, known, ends)
+    ours = [not any(record.protected for record in leads[history.lead].records) for history in known]
+    tally.protected += ours.count(False)
+    known, ends = list(compress(known, ours)), list(compress(ends, ours))
     placed = [replay(known, side.rules, task.days, ends) for side in task.sides]
     for side, there in enumerate(placed):
         tally.unsure[side] += there.unsure
         tally.handoffs[side] = [sum(pair) for pair in zip(tally.handoffs[side], there.handoffs, strict=True)]
     for row, history in enumerate(known):
-        lead = leads[history.lead]
-        if any(record.protected for record in lead.records):
-            tally.protected += 1
-            continue
         stages = tuple(there.stages[row] or UNPLACED for there in placed)
         tally.places[stages] += 1
         if task.who and len(set(stages)) == 2:
-            record = lead.records[0]
+            record = leads[history.lead].records[0]
             totals = (placed[0].totals[row], placed[1].totals[row])
             tally.moves.append(Move(str(record.key), record.email, (stages[0], stages[1]), totals))
-    _wait(tally, task, known, ends)
 
 
 def _ending(history: History, task: Task) -> Ending | None:

@@ -95,6 +95,13 @@ def _said(raw: Any) -> Any:
     return raw
 
 
+def _some(raw: Any) -> Any:
+    if raw is None or raw == []:
+        message = "the list is empty" if raw == [] else "stands here without a value"
+        raise wrong(message, "write at least one case: - name: ...")
+    return raw
+
+
 def _moment(raw: Any, info: ValidationInfo) -> datetime:
     """A time of ISO 8601; one without a zone is of the model's time zone, a date is its midnight."""
     try:
@@ -206,7 +213,7 @@ class CasesFile(Section):
     """The whole file."""
 
     as_of: Annotated[Moment | None, Said] = None
-    cases: Annotated[tuple[CaseFile, ...], Said]
+    cases: Annotated[tuple[CaseFile, ...], BeforeValidator(_some)]
 
 
 # What is known of the rules.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -42,10 +42,20 @@ def validated(
     try:
         return shape.model_validate({} if raw is None else raw, context=context)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            for mistake in _mistakes(details, shape, raw):
+        complaints = error.errors(include_url=False)
+        if raw is None and not steps:
+            report.add(source, _of_empty(complaints))
+            return None
+        for details in complaints:
+            for mistake in _mistakes(details, shape, {} if raw is None else raw):
                 report.add(source, _moved(mistake, steps))
     return None
+
+
+def _of_empty(complaints: Sequence[ErrorDetails]) -> Mistake:
+    """A file in which nothing stands, but comments perhaps: every complaint is of a missing key at its top."""
+    needed = " and ".join(f"`{details['loc'][0]}:`" for details in complaints if details["loc"])
+    return Mistake((), f"the file is empty; it needs {needed or 'something'}", code="SY005")
 
 
 def _moved(mistake: Mistake, steps: Steps) -> Mistake:

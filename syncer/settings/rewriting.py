@@ -6,6 +6,7 @@ asked for would differ, nothing is written.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -124,7 +125,9 @@ def _insist(text: str, source: Source, meant: Any) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """In one step: whoever reads sees the old file or the new one."""
+    """In one step: whoever reads sees the old file or the new one. PermissionError for one that is read-only."""
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     aside = Path(name)
     try:

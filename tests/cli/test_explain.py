@@ -213,7 +213,10 @@ def test_changed_rules_are_model_and_rules_never_kept_are_said_to_be_others(live
     assert (way["parts"]["model"]["total"], way["rules_unused"]) == (4, True)
     assert "no run has used them yet" in lived.cli("explain", LATE, "--from", "25d").stdout
     assert lived.json("explain", LATE, "--at", "7d")["dimensions"]["fit"] == 40, "by the rules of then"
+    assert lived.json("explain", LATE)["rules_unused"] is True
+    assert "no run has used them yet" in lived.cli("explain", LATE).stdout
     lived.sync()
+    assert lived.json("explain", LATE)["rules_unused"] is False
     assert lived.json("explain", LATE, "--from", "25d")["rules_unused"] is False
     with sqlite3.connect(lived.folder / "syncer.db") as database:
         database.execute("DELETE FROM rules_in_force WHERE since < (SELECT max(since) FROM rules_in_force)")

@@ -83,11 +83,15 @@ def test_hand_offs_are_counted_in_the_week_they_would_have_happened(base: House)
 
 
 def test_a_lead_whose_stage_belongs_to_others_is_counted_apart(base: House) -> None:
-    person = base.person(country="ES", lifecyclestage="customer")
-    assert person
+    before = base.json("simulate")["from"]
+    person = base.person(country="ES", lifecyclestage="customer", jobtitle="director")
+    base.meeting(person, person, ago_s=4000)
+    base.meeting(person, ago_s=8000)
     base.sync()
     told = base.json("simulate")
     assert (told["leads"], told["protected"]) == (3, 1)
+    for name in ("handoffs", "qualified_unknown_when"):
+        assert told["from"][name] == before[name], "what others own is handed to nobody"
     assert "1 lead left out: the stage belongs to others." in base.cli("simulate").stdout
 
 

@@ -146,6 +146,14 @@ def test_the_files_rights_stay_and_a_link_stays_a_link(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_that_is_read_only_stays_as_it_is(tmp_path: Path) -> None:
+    source = source_of(tmp_path, "total: 1\n")
+    source.path.chmod(0o444)
+    with pytest.raises(ConfigError, match=r"leads\.yml: cannot be rewritten"):
+        rewrite(source, {("total",): 2.0})
+    assert source.path.read_text() == "total: 1\n"
+
+
 def test_a_file_that_is_gone_is_one_clear_message(tmp_path: Path) -> None:
     source = source_of(tmp_path, "total: 1\n")
     source.path.unlink()
