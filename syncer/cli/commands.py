@@ -151,8 +151,8 @@ def daemon(ctx: click.Context, /, **given: Any) -> None:
 def explain(ctx: click.Context, /, **given: Any) -> None:
     """Why LEAD (an e-mail, a record's id, or connection/object/id) has its score and stage, line by line.
 
-    TIME is a day (2026-11-22), a day and a time (2026-11-22T09:05), or an age (7d). A day means its beginning; with
-    --to its end.
+    TIME is a day (2026-11-22), a day and a time (2026-11-22T09:05), an age (7d) or now. A day means its
+    beginning; with --to its end.
     """
     _do(ctx, "explain:explain", given)
 

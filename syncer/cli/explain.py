@@ -38,6 +38,7 @@ _HELD = {
     "protected": "its stage belongs to others and is not touched",
 }
 _MOST_NOT_GIVEN = 10
+_LONGEST_SELECTOR = 100
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def find_one(app: App, selector: str) -> int:
         faces = mirror.faces(tx, found)
     if not found:
         raise NotFound(
-            f"no lead matches '{selector}'; give an e-mail, a record's id or connection/object/id", code="SY085"
+            f"no lead matches '{selector[:_LONGEST_SELECTOR]}'; give an e-mail, a record's id or connection/object/id",
+            code="SY085",
         )
     if len(found) > 1:
         names = ", ".join(str(key) for key, _ in faces.values())

@@ -181,7 +181,7 @@ def _fit(drawn: Table, out: Console) -> None:
     takes from all evenly, down to nothing; where the least of all is too wide, the terminal wraps the lines."""
     least = [column.min_width or 0 for column in drawn.columns]
     widths = [
-        max(low, *(out.measure(cell).maximum for cell in (column.header, *column.cells)))
+        max(low, 1, *(out.measure(cell).maximum for cell in (column.header, *column.cells)))
         for low, column in zip(least, drawn.columns, strict=True)
     ]
     gaps = _GAP * (len(widths) - 1)

@@ -221,10 +221,15 @@ def _movers(moves: Sequence[Move]) -> Table:
 
 def _weeks(tally: Tally, sides: Sequence[Side]) -> Table:
     rows = [
-        [side.name, f"{sum(weeks) / len(weeks):.1f}", " ".join(map(str, weeks))]
-        for side, weeks in zip(sides, tally.handoffs, strict=True)
+        [side.name, _mean(weeks), " ".join(map(str, weeks))] for side, weeks in zip(sides, tally.handoffs, strict=True)
     ]
     return table([("Rules", "left"), ("A week", "right"), ("By week", "left")], rows)
+
+
+def _mean(weeks: Sequence[int]) -> str:
+    """With two decimals where one would say too little."""
+    mean = sum(weeks) / len(weeks)
+    return f"{mean:.2f}" if mean < 1 else f"{mean:.1f}"
 
 
 def _print_back_test(tally: Tally, task: Task) -> None:

@@ -256,7 +256,8 @@ def test_a_time_that_makes_no_sense_is_one_message(base: House) -> None:
     cases = [
         (["--at", "soon"], 2, "--at: 'soon' is no time; write a day"),
         (["--at", "2199-01-01"], 2, "--at: 2199-01-01 lies ahead"),
-        (["--from", "0001-01-01", "--to", "9999-12-31"], 2, "--to: '9999-12-31' is no time"),
+        (["--from", "0001-01-01", "--to", "9999-12-31"], 2, "--from: 0001-01-01 lies before 1970"),
+        (["--from", "1d", "--to", "9999-12-31"], 2, "--to: '9999-12-31' is no time"),
         (["--from", "1d", "--to", "2d"], 2, "--to must be after --from"),
         (["--to", "2d"], 2, "--to needs --from"),
         (["--at", "2d", "--from", "3d"], 2, "give one of them"),
@@ -284,6 +285,31 @@ def test_a_day_that_has_begun_ends_now_and_one_to_come_is_refused() -> None:
     assert moment("--to", "2026-11-22", now, "UTC", ends=True) == now
     with pytest.raises(ConfigError, match="lies ahead"):
         moment("--to", "2026-11-23", now, "UTC", ends=True)
+
+
+def test_now_is_a_time() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert moment("--at", "now", now, "UTC") == moment("--to", " Now", now, "UTC", ends=True) == now
+
+
+def test_a_time_that_the_clocks_skip_is_refused_and_of_one_shown_twice_the_first_is_meant() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    with pytest.raises(ConfigError, match="there was no 2026-03-29T02:30 in Europe/Madrid"):
+        moment("--at", "2026-03-29T02:30", now, "Europe/Madrid")
+    utc = datetime(2026, 3, 29, 2, 30, tzinfo=UTC)
+    assert moment("--at", "2026-03-29T02:30Z", now, "Europe/Madrid") == utc
+    assert moment("--at", "2026-10-25T02:30", now, "Europe/Madrid") == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    skipped_midnight = moment("--at", "2024-09-08", now, "America/Santiago")
+    assert skipped_midnight == datetime(2024, 9, 8, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "0099-01-01", "1900-05-05T10:00Z", "30000d"])
+def test_a_time_before_1970_is_refused(text: str) -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    with pytest.raises(ConfigError, match="lies before 1970") as refused:
+        moment("--at", text, now, "Europe/Madrid")
+    assert refused.value.code == "SY100"
+    assert moment("--at", "1970-01-01", now, "Europe/Madrid").year == 1969  # in UTC
 
 
 def test_what_hygiene_voids_is_shown_as_ignored_with_its_line(house: House) -> None:

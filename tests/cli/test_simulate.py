@@ -79,7 +79,7 @@ def test_hand_offs_are_counted_in_the_week_they_would_have_happened(base: House)
     assert (told["from"]["handoffs"], told["to"]["handoffs"]) == ([0, 0], [0, 1])
     text = base.cli("simulate", "--set", "stages[3].enter[0]=engagement >= 20", "--weeks", "2").stdout
     assert "Handed to sales in each of the last 2 weeks" in text
-    assert re.search(r"engagement >= 20 +0\.5 +0 1$", text, re.MULTILINE)
+    assert re.search(r"engagement >= 20 +0\.50 +0 1$", text, re.MULTILINE)
 
 
 def test_a_lead_whose_stage_belongs_to_others_is_counted_apart(base: House) -> None:
@@ -247,10 +247,23 @@ def test_the_table_of_stages_is_drawn(table: Path) -> None:
     assert "1 lead without an outcome" in result.stdout
 
 
+def test_few_leads_with_an_outcome_are_said_to_be_too_few(table: Path) -> None:
+    few, even, many = GOOD, f"{HEADING}\n" + "ES,80,1\nFR,80,0\n" * 17, f"{HEADING}\n" + "ES,80,1\nFR,80,0\n" * 30
+    for text, why in (
+        (few, "Too few to tell: 4 leads with an outcome, and 30 are the least."),
+        (even, "Too few to tell: the interval of the share won reaches more than 15 points to each side."),
+    ):
+        assert why in measured(table, text, "--outcome", "Won?=1").stdout
+        assert as_json(table, text, "--outcome", "Won?=1")["too_few_to_tell"] is True
+    assert "Too few" not in measured(table, many, "--outcome", "Won?=1").stdout
+    assert as_json(table, many, "--outcome", "Won?=1")["too_few_to_tell"] is False
+
+
 def test_without_an_outcome_only_the_stages_are_told(table: Path) -> None:
     text = measured(table, GOOD).stdout
     assert re.search(r"^sql +2$", text, re.MULTILINE)
     assert "AUC" not in text
+    assert "Too few" not in text
 
 
 def test_columns_are_named_by_option_and_by_file_and_the_option_wins(table: Path) -> None:
@@ -274,6 +287,8 @@ def test_a_spreadsheets_semicolons_quotes_and_byte_mark_are_understood(table: Pa
         (f"{HEADING}\nES,80,1\nES,80\n", "leads.csv:3: this row has 2 cells, and the heading 3 cells"),
         (f'{HEADING}\n"E\nS",80,1\nES,80,1,1\n', "leads.csv:4: this row has 4 cells, and the heading 3 cells"),
         ("Country,country ,Won?\nES,80,1\n", "columns 1 'Country' and 2 'country' both give the field country"),
+        ("Country,Country,Won?\nES,80,1\n", "both give the field country; rename one of them in the table\n"),
+        (f"{HEADING}\n\n", "leads.csv: the table has a heading and no rows"),
         ("Country,,Won?\nES,80,1\n", "leads.csv:1: column 2 has no heading"),
         (f"{HEADING}\nES,80,1\n".encode() + b"Espa\xf1a,80,1\n", "leads.csv:3: this line is not UTF-8"),
         (f'{HEADING}\nES,"80,1\nES,80,1\n', "leads.csv:2: this row cannot be read as CSV"),

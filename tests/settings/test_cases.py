@@ -149,9 +149,21 @@ def test_since_needs_a_stage_before(tmp_path: Path) -> None:
     assert "there is none" in problem_of(tmp_path, "since: 3d").message
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "cases: []\n", "cases:\n", "cases: {}\n"])
-def test_a_file_without_cases_is_a_mistake(tmp_path: Path, text: str) -> None:
-    assert problems_of(tmp_path, text)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty; it needs `cases:`"),
+        ("# nothing\n", "the file is empty; it needs `cases:`"),
+        ("{}\n", "the key 'cases' is missing"),
+        ("- a\n", "a mapping is needed here"),
+        ("cases: []\n", "the list is empty"),
+        ("cases:\n", "stands here without a value"),
+        ("cases: {}\n", "a list is needed here"),
+    ],
+)
+def test_a_file_without_cases_is_a_mistake(tmp_path: Path, text: str, message: str) -> None:
+    (problem,) = problems_of(tmp_path, text)
+    assert message in problem.message
 
 
 def test_all_files_of_the_folder_are_read_by_name_and_nothing_else_in_it(tmp_path: Path) -> None:
