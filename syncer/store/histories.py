@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, null, select, type_coerce
@@ -17,7 +17,17 @@ from syncer.store.columns import Instant
 from syncer.store.database import Store
 from syncer.store.records import RECORD_COLUMNS, RECORD_KEY, counts, is_live, record_of, shown_fields
 from syncer.store.sql import among
-from syncer.store.tables import activities, activity_links, past_activities, past_versions, readings, records
+from syncer.store.tables import (
+    activities,
+    activity_links,
+    past_activities,
+    past_members,
+    past_versions,
+    readings,
+    records,
+)
+
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def histories(store: Store, ids: Sequence[int], *, size: int = 2000) -> Iterator[History]:
@@ -106,16 +116,65 @@ def _of_record(table: Table) -> ColumnElement[bool]:
 
 
 def _whole(tx: Connection, ids: Sequence[int]) -> list[History]:
+    found = _of_their_records(tx, ids)
+    former = _former(tx, list(found))
+    if not former:
+        return [found[lead] for lead in sorted(found)]
+    elsewhere = _of_their_records(tx, sorted({row.now for row in former}))
+    for row in former:
+        found[row.lead_id] = _with_former(found[row.lead_id], elsewhere[row.now], row)
+    return [found[lead] for lead in sorted(found)]
+
+
+def _of_their_records(tx: Connection, ids: Sequence[int]) -> dict[int, History]:
+    """Lead -> the history of the records that are its own now."""
     versions, done, counters = versions_of(tx, ids), _activities(tx, ids), _readings(tx, ids)
-    return [
-        History(
+    return {
+        lead: History(
             lead,
-            tuple(version for record in versions[lead] for version in record),
+            tuple(version for record in records for version in record),
             tuple(done.get(lead, ())),
             tuple(counters.get(lead, ())),
         )
-        for lead in sorted(versions)
-    ]
+        for lead, records in versions.items()
+    }
+
+
+def _former(tx: Connection, ids: Sequence[int]) -> Sequence[Any]:
+    """Records that were theirs once: whose they were, since when and until when, and whose they are `now`."""
+    its_record = _of_record(past_members)
+    return tx.execute(
+        select(past_members, records.c.lead_id.label("now"))
+        .select_from(past_members.join(records, its_record))
+        .where(among(tx, past_members.c.lead_id, ids))
+        .order_by(past_members.c.until.desc())  # so that each goes before those that were put in already
+    ).all()
+
+
+def _with_former(own: History, elsewhere: History, row: Any) -> History:
+    """With a record as it was while it was the lead's; from then on it shows nothing and none of its deeds count."""
+    key = RecordKey(row.connection, row.object, row.record_id)
+    theirs = [_while_here(each, row.joined_at) for each in elsewhere.versions if each.record == key]
+    shown = [each for each in theirs if each.since < row.until and (each.true_since or each.since) < row.until]
+    gone = Version(key, row.until, NO_FIELDS, live=False, counts=False)
+    done = {(each.id, each.until): each for each in own.activities}
+    for each in elsewhere.activities:
+        if key in each.records:
+            same = done.get((each.id, each.until))
+            done[each.id, each.until] = replace(each, records=(*(same.records if same else ()), key))
+    read = [each for each in elsewhere.readings if each.record == key and each not in own.readings]
+    return History(
+        own.lead,
+        tuple(sorted([*shown, gone, *own.versions], key=lambda each: (each.record, each.since))),
+        tuple(sorted(done.values(), key=lambda each: (each.signal.at, each.id, each.until or LATEST))),
+        (*own.readings, *read),
+    )
+
+
+def _while_here(version: Version, joined_at: datetime | None) -> Version:
+    since = version.true_since or version.since
+    known = max(since, joined_at or since)
+    return replace(version, since=known, joined=joined_at is not None and since <= joined_at)
 
 
 def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[KnownActivity]]:

@@ -21,6 +21,7 @@ from syncer.store.tables import (
     lead_states,
     leads,
     overrides,
+    past_members,
     past_versions,
     records,
     transitions,
@@ -93,6 +94,7 @@ def join(
     for table in (overrides, transitions, handoffs):
         _move(tx, table.c.lead_id, pairs)
     tx.execute(delete(lead_states).where(among(tx, lead_states.c.lead_id, sorted(joins))))
+    tx.execute(delete(past_members).where(among(tx, past_members.c.lead_id, sorted(joins))))
     tx.execute(delete(leads).where(among(tx, leads.c.id, sorted(joins))))
     refresh_live(tx, joins.values())
     for absorbed, remaining in joins.items():

@@ -22,7 +22,8 @@ from syncer.store.leads import newest_overrides
 from syncer.store.merging import DECIDED, join, roots
 from syncer.store.records import LIVE, RECORD_KEY, leads_of
 from syncer.store.sql import among, keys_among
-from syncer.store.tables import connections, handoffs, installations, leads, overrides, records
+from syncer.store.sql import insert as insert_or
+from syncer.store.tables import connections, handoffs, installations, leads, overrides, past_members, records
 from syncer.store.touching import BITS, Touches, no_touches, touch
 
 _PATIENCE_S = 900
@@ -195,6 +196,9 @@ def _move(tx: Connection, leaving: _Leaving, lead: int, at: datetime) -> None:
     for face in leaving.faces:
         connection, kind, record_id = face.key
         its_row = (records.c.connection == connection, records.c.object == kind, records.c.id == record_id)
+        left = select(*RECORD_KEY, literal(at, Instant), records.c.lead_id, records.c.joined_at).where(*its_row)
+        names = ("connection", "object", "record_id", "until", "lead_id", "joined_at")
+        tx.execute(insert_or(tx, past_members).from_select(names, left).on_conflict_do_nothing())
         tx.execute(update(records).where(*its_row).values(lead_id=lead, joined_at=at))
         named = (handoffs.c.connection == connection, handoffs.c.object == kind, handoffs.c.record_id == record_id)
         tx.execute(update(handoffs).where(handoffs.c.lead_id == leaving.lead.id, *named).values(lead_id=lead))

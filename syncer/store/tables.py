@@ -170,6 +170,18 @@ past_versions = Table(
     Column("counts", Boolean, nullable=False),
 )
 
+# With `same_person` a record may leave its lead again.
+past_members = Table(
+    "past_members",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("record_id", CleanText, primary_key=True),
+    Column("until", Instant, primary_key=True),
+    Column("lead_id", BigInteger, nullable=False, index=True),  # whose it was
+    Column("joined_at", Instant),
+)
+
 past_activities = Table(
     "past_activities",
     metadata,

@@ -138,7 +138,7 @@ def test_reading_histories_scans_nothing(large: Store) -> None:
     with statements(large) as seen:
         found = list(histories.histories(large, range(1, 101), size=60))
     assert [(len(each.versions), len(each.activities), len(each.readings)) for each in found] == [(2, 2, 1)] * 100
-    assert len([statement for statement, _ in seen if statement.startswith("SELECT")]) == 2 * 5
+    assert len([statement for statement, _ in seen if statement.startswith("SELECT")]) == 2 * 6
     insist_on_indexes(large, seen)
 
 

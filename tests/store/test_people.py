@@ -25,6 +25,10 @@ def of(connection: str, record_id: str, email: str | None = ANA, *, minute: int 
     return Record(RecordKey(connection, "contacts", record_id), NOW + timedelta(minutes=minute), email, **values)
 
 
+def key(connection: str, record_id: str) -> RecordKey:
+    return RecordKey(connection, "contacts", record_id)
+
+
 def put(store: Store, *values: Record | Activity, same_person: bool = True) -> frozenset[str]:
     """Store one page of these, all of one connection; the connections that must look at their leads."""
     told = tuple(each for each in values if isinstance(each, Record))
@@ -289,15 +293,29 @@ def test_when_addresses_tie_nothing_any_more_every_record_is_its_own_lead_again(
 
 
 def test_a_record_that_left_its_lead_is_the_new_ones_from_then_on(store: Store) -> None:
-    put(store, of("a", "1"))
-    put(store, of("b", "1"))
+    put(store, of("a", "1", fields={"x": "from a"}))
+    put(store, of("b", "1", fields={"y": "from b"}), Activity("b", "calls/1", "call", NOW, (key("b", "1"),)))
     later = NOW + HOUR
     with store.writing() as tx:
-        page = Page(Cursor("c"), (of("b", "1", BEN, minute=9),))
+        page = Page(Cursor("c"), (of("b", "1", BEN, minute=9, fields={"y": "from b"}),))
         mirror.store_page(tx, "b", "people", page, later, same_person=True)
     alone = histories.history(store, lead_of(store, "b", "1").id)
-    assert signals_at(alone, later).fields == {"email": BEN}
+    assert signals_at(alone, later).fields == {"y": "from b", "email": BEN}
     assert signals_at(alone, later - HOUR / 2).fields == {}, "it stood with another lead then"
+    left = histories.history(store, lead_of(store, "a", "1").id)
+    before, after = signals_at(left, later - HOUR / 2), signals_at(left, later)
+    assert (before.fields, len(before.activities)) == ({"x": "from a", "y": "from b", "email": ANA}, 1)
+    assert (after.fields, after.activities) == ({"x": "from a", "email": ANA}, ())
+
+
+def test_a_record_that_comes_back_to_its_lead_was_away_in_between(store: Store) -> None:
+    put(store, of("a", "1"), of("a", "2", fields={"y": 2}))
+    for hours, email in ((1, BEN), (2, ANA)):
+        with store.writing() as tx:
+            page = Page(Cursor("c"), (of("a", "2", email, minute=hours, fields={"y": 2}),))
+            mirror.store_page(tx, "a", "people", page, NOW + hours * HOUR, same_person=True)
+    whole = histories.history(store, lead_of(store, "a", "1").id)
+    assert [signals_at(whole, NOW + hours * HOUR).fields.get("y") for hours in (0, 1, 2)] == [2, None, 2]
 
 
 def test_a_word_in_force_on_one_half_outlives_one_that_was_taken_back_on_the_other(store: Store) -> None:

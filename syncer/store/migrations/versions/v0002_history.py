@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     _records()
     _past_versions()
+    _past_members()
     _past_activities()
     _rules_in_force()
     _lead_states()
@@ -52,6 +53,20 @@ def _past_versions() -> None:
         sa.Column("counts", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("connection", "object", "record_id", "until", name="pk_past_versions"),
     )
+
+
+def _past_members() -> None:
+    op.create_table(
+        "past_members",
+        sa.Column("connection", sa.Text(), nullable=False),
+        sa.Column("object", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("lead_id", sa.BigInteger(), nullable=False),
+        sa.Column("joined_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("connection", "object", "record_id", "until", name="pk_past_members"),
+    )
+    op.create_index("ix_past_members_lead_id", "past_members", ["lead_id"], unique=False)
 
 
 def _past_activities() -> None:
