@@ -51,6 +51,12 @@ def test_a_click_within_five_seconds_of_delivery_counts_for_nothing(gap_s: float
     assert clicks_that_count([act("sent", 0, mail="a"), act("click", gap_s, mail="a")], BOT) == counts
 
 
+def test_the_last_of_several_deliveries_counts_in_whatever_order_they_are_told() -> None:
+    sent = [act("sent", at, mail="a") for at in (100, 0, 500)]
+    assert clicks_that_count([*sent, act("click", 102, mail="a")], BOT) == 0
+    assert clicks_that_count([*sent, act("click", 50, mail="a")], BOT) == 1
+
+
 def test_only_the_mail_that_was_delivered_makes_its_click_too_soon() -> None:
     sent = act("sent", 0, mail="A")
     assert clicks_that_count([sent, act("click", 1, mail="b")], BOT) == 1

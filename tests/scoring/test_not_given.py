@@ -15,6 +15,7 @@ LEAD = Signals(1, {"country": "FR", "blank": " "}, (ActivitySignal("meeting", AS
 COUNTRY = FieldTest("country", "any_of", ("es",))
 BUDGET = FieldTest("budget", "over", 5)
 MEETING = ActivityTest("meeting")
+HELD = (FieldTest("outcome", "any_of", ("held",)),)
 
 
 def model(*whens: Condition, points: int = 1000, ignores: tuple[Ignore, ...] = ()) -> Model:
@@ -40,6 +41,11 @@ def whys(asked: Model) -> list[str]:
         (ActivityTest("meeting", (FieldTest("outcome", "any_of", ("x",)),)), None),
         (All((BUDGET, ActivityTest("demo"), BUDGET)), "budget is empty, no demo"),
         (All((COUNTRY, BUDGET)), "budget is empty"),
+        (All((FieldTest("budget", "is_set", False), ActivityTest("demo"))), "no demo"),
+        (All((FieldTest("budget", "is_set", True, negated=True), ActivityTest("demo"))), "no demo"),
+        (ActivityTest("meeting", HELD, in_last_ms=40 * 86_400_000), None),
+        (ActivityTest("meeting", HELD, in_last_ms=90 * 86_400_000), None),
+        (ActivityTest("meeting", HELD, in_last_ms=40 * 86_400_000 - 1), "no meeting in the last 3455999999ms"),
         (AnyOf((BUDGET, FieldTest("size", "over", 5))), "budget is empty, size is empty"),
         (AnyOf((COUNTRY, BUDGET)), None),
         (NoneOf((MEETING,)), None),
@@ -54,6 +60,18 @@ def test_rules_that_would_give_most_come_first_and_those_that_take_are_left_out(
     demo = ActivityTest("demo")
     assert whys(model(BUDGET, demo)) == ["no demo", "budget is empty"]
     assert whys(model(BUDGET, demo, points=-1000)) == []
+    assert whys(model(BUDGET, demo, points=0)) == ["no demo"], "one hundredth of a point is something, none is not"
+
+
+def test_it_says_of_which_dimension_the_points_would_be() -> None:
+    asked = model(BUDGET)
+    (found,) = scoring.not_given(asked, scoring.score(LEAD, asked, AS_OF), LEAD)
+    assert (found.rule.id, found.dimension) == ("r0", "fit")
+
+
+def test_an_activity_of_this_very_moment_is_there() -> None:
+    asked, now = model(ActivityTest("meeting", HELD)), Signals(1, {}, (ActivitySignal("meeting", AS_OF),))
+    assert scoring.not_given(asked, scoring.score(now, asked, AS_OF), now) == []
 
 
 def test_an_activity_that_hygiene_voids_or_that_lies_ahead_is_not_there() -> None:
