@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,38 +14,41 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from connectors.emulators.hubspot.answers import (
-    Answer,
-    Json,
-    Refusal,
-    correlation_id,
-    html_page,
-    invalid,
-    rate_limited,
-    refusal,
-)
+from connectors.emulators.hubspot.answers import Answer, Json, Refusal, html_page, invalid, rate_limited, refusal
+from connectors.emulators.hubspot.breaking import break_off, drop, faulty, hang, work, work_in_part
+from connectors.emulators.hubspot.calls import Kind
 from connectors.emulators.hubspot.faults import Fault
+from connectors.emulators.hubspot.oauth import oauth_routes
 from connectors.emulators.hubspot.operations import Call, Operation
 from connectors.emulators.hubspot.paths import canonical
 from connectors.emulators.hubspot.portal import Portal
-from connectors.emulators.hubspot.routes import account, associations, batches, objects, properties
-from connectors.emulators.hubspot.routes.control import answer_control
+from connectors.emulators.hubspot.routes import (
+    account,
+    associations,
+    batches,
+    events,
+    library,
+    marketing,
+    objects,
+    properties,
+)
+from connectors.emulators.hubspot.routes.control import SLOW_CONTROLS, answer_control
 from connectors.emulators.hubspot.search import size_in_characters
 from connectors.emulators.hubspot.tokens import Token, require_scopes
+from connectors.emulators.hubspot.wire import again, respond
 
 # Longer routes first: /objects/contacts/batch/read is not a record called "batch".
 OPERATIONS: tuple[Operation, ...] = (
     *batches.OPERATIONS, *associations.OPERATIONS, *objects.OPERATIONS, *properties.OPERATIONS, *account.OPERATIONS,
+    *marketing.OPERATIONS, *events.OPERATIONS, *library.OPERATIONS,
 )  # fmt: skip
 CONTROL_PLANE = "/_emulator/"
-_JSON_TYPE = "application/json;charset=utf-8"
 
 
 def create_app(portal: Portal) -> "Front":
     """The ASGI application of a portal."""
     routes = [Route(each.route, _endpoint(portal, each), methods=[each.method]) for each in OPERATIONS]
-    routes.append(Route("/oauth/token", _token_endpoint(portal), methods=["POST"]))
-    return Front(portal, Starlette(routes=routes))
+    return Front(portal, Starlette(routes=[*routes, *oauth_routes(portal)]))
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -57,13 +61,13 @@ def _endpoint(portal: Portal, operation: Operation) -> Endpoint:
         try:
             token = _admitted(portal, operation, request)
             if operation.kind != "search":  # HubSpot shows no windows on answers of search
-                headers = portal.windows.headers(token.value, token.oauth)
+                headers = portal.windows.headers(token)
             answer = _worked(_call(portal, operation, request, raw, token), operation)
         except Refusal as refused:
             answer = refused.answer
         route = _filled(operation.route, request.path_params)
         portal.calls.note(operation.method, route, answer.status, operation.kind, portal.clock.now_ms())
-        return _response(answer, headers)
+        return respond(answer, headers)
 
     return endpoint
 
@@ -72,9 +76,13 @@ def _admitted(portal: Portal, operation: Operation, request: Request) -> Token:
     """The token, if it is valid and has not used up its share."""
     now_ms = portal.clock.now_ms()
     token = portal.doorman.admit(request.headers.get("authorization"), now_ms)
-    policy = portal.windows.refuse(token.value, operation.kind == "search", now_ms)
+    policy = portal.windows.refuse(token, operation.kind == "search", now_ms)
     if policy is not None:
-        raise Refusal(rate_limited(policy))
+        wait_s = portal.windows.wait_s(policy, token, now_ms)
+        headers = {"Retry-After": str(wait_s)} if portal.manners.retry_after_on_429 else {}
+        raise Refusal(replace(rate_limited(policy), headers=headers))
+    if operation.kind == "write" and portal.windows.locks(portal.manners.lock_after_writes, now_ms):
+        raise refusal(423, "The records are locked because many are being written; try again later.", "LOCKED")
     return token
 
 
@@ -121,29 +129,6 @@ def _filled(route: str, params: Mapping[str, Any]) -> str:
     return route
 
 
-def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
-    body = answer.body if isinstance(answer.body, bytes) else b"" if answer.body is None else orjson.dumps(answer.body)
-    shown = (
-        {"content-type": _JSON_TYPE, "x-hubspot-correlation-id": correlation_id()} if answer.body is not None else {}
-    )
-    return Response(body, answer.status, {**shown, **headers, **answer.headers})
-
-
-def _token_endpoint(portal: Portal) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        form = {
-            name: values[-1] for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()
-        }
-        try:
-            answer = Answer(200, portal.doorman.grant(form, portal.clock.now_ms()))
-        except Refusal as refused:
-            answer = refused.answer
-        portal.calls.note("POST", "/oauth/token", answer.status, "write", portal.clock.now_ms())
-        return _response(answer, {})
-
-    return endpoint
-
-
 class Front:
     """What stands before the routes: the edge (414, faults), the address book, the control plane."""
 
@@ -175,89 +160,64 @@ class Front:
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = await Request(scope, receive).body()
         name = scope["path"].removeprefix(CONTROL_PLANE).rstrip("/")
-        answer = answer_control(self.portal, scope["method"], name, orjson.loads(raw) if raw else {})
-        await _response(answer, {})(scope, receive, send)
+        asked = (self.portal, scope["method"], name, orjson.loads(raw) if raw else {})
+        if name in SLOW_CONTROLS:  # in a thread: what waits for a subscriber must not keep the portal from answering it
+            answer = await asyncio.to_thread(answer_control, *asked)
+        else:
+            answer = answer_control(*asked)
+        await respond(answer)(scope, receive, send)
 
     async def _edge(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope["query_string"].decode("latin-1")
         url = f"{scope['path']}?{query}" if query else scope["path"]
         if len(url) > self.portal.manners.max_url:
-            await _response(html_page(414, "Request-URI Too Large"), {})(scope, receive, send)
+            await respond(html_page(414, "Request-URI Too Large"))(scope, receive, send)
             return
-        fault = self.portal.faults.pick(scope["method"], url)
+        if not self.portal.faults.on:
+            await self._serve(scope, receive, send)
+            return
+        raw = await Request(scope, receive).body()
+        fault = self.portal.faults.pick(scope["method"], url, raw)
         if fault is None:
-            await self._serve(scope, receive, send)
-            return
-        await asyncio.sleep(fault.hang_s)
-        if fault.is_latency:
-            await self._serve(scope, receive, send)
+            await self._serve(scope, again(raw, receive), send)
         else:
-            await self._fail(fault, scope, receive, send)
+            await self._strike(fault, raw, scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = canonical(scope["path"])
         if found is None:
-            await _response(refusal(404, "resource not found", "OBJECT_NOT_FOUND").answer, {})(scope, receive, send)
+            await respond(refusal(404, "resource not found", "OBJECT_NOT_FOUND").answer)(scope, receive, send)
             return
         route, version = found
         inner = {**scope, "path": route, "raw_path": None, "hubspot_version": version, "hubspot_path": scope["path"]}
         await self._routes(inner, receive, send)
 
-    async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        applies = fault.apply or fault.drop == "after" or fault.body == "truncated"
-        real = await self._captured(scope, receive) if applies else None
-        status = 0 if fault.drop else 429 if fault.policy else fault.status or (real[0] if real else 200)
-        if real is None:  # what was applied has been counted already
-            found = canonical(scope["path"])
-            kind = (
-                "search"
-                if scope["path"].rstrip("/").endswith("/search")
-                else "read"
-                if scope["method"] == "GET"
-                else "write"
-            )
-            route = found[0] if found else scope["path"]
-            self.portal.calls.note(scope["method"], route, status, kind, self.portal.clock.now_ms())  # type: ignore[arg-type]
-        if fault.drop:
-            await _drop(receive, scope["undated_send"])
+    async def _strike(self, fault: Fault, raw: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        now_ms, partly, real = self.portal.clock.now_ms(), None, None
+        if fault.body == "partial":
+            real, partly = await work_in_part(self._serve, scope, raw, now_ms)
+        elif fault.applies:
+            real = await work(self._serve, scope, raw)
+        stayed = await hang(self.portal.clock, fault.hang_s, receive) if fault.hang_s else True
+        if fault.is_latency and stayed:
+            self.portal.calls.strike(fault.kind, None)
+            await self._serve(scope, again(raw, receive), send)
+            return
+        answer = partly or faulty(fault, real)
+        self._count(fault, scope, None if real else answer.status if stayed else 0)
+        if fault.drop == "midway" and real is not None and real.body and stayed:
+            await break_off(real, send)
+        if fault.drop or not stayed:
+            await drop(receive, scope["undated_send"])
         else:
-            await _response(_faulty(fault, status, real[1] if real else b""), fault.headers)(scope, receive, send)
+            await respond(answer, fault.headers)(scope, receive, send)
 
-    async def _captured(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        """Status and body of the real answer, which nobody gets to see."""
-        status, body = 0, bytearray()
-
-        async def capture(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            body.extend(message.get("body", b""))
-
-        await self._serve(scope, receive, capture)
-        return status, bytes(body)
-
-
-def _faulty(fault: Fault, status: int, real: bytes) -> Answer:
-    if fault.policy:
-        return rate_limited(fault.policy)
-    if fault.body == "html":
-        return html_page(status, "an error of the edge")
-    if fault.body == "truncated":
-        return Answer(status, real[: len(real) // 2])
-    if fault.body == "not_utf8":
-        return Answer(status, b'{"status":"error","message":"caf\xe9"}')
-    if fault.body == "empty":
-        return Answer(status)
-    if fault.body == "no_results":
-        return Answer(status, {})
-    category = {423: "LOCKED", 477: "MIGRATION_IN_PROGRESS"}.get(status, "INTERNAL_ERROR")
-    return refusal(status, f"emulated failure {status}", category).answer
-
-
-async def _drop(receive: Receive, send: Send) -> None:
-    """Close the connection without a byte. uvicorn hands over its own `send`, which knows the transport."""
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        raise ConnectionResetError("the emulator drops this connection")
-    transport.abort()
-    while (await receive())["type"] != "http.disconnect":
-        continue
+    def _count(self, fault: Fault, scope: Scope, status: int | None) -> None:
+        """Note what was struck; `status` None when the portal worked the request and has counted it already."""
+        if status is not None:
+            found, method = canonical(scope["path"]), scope["method"]
+            is_search = scope["path"].rstrip("/").endswith("/search")
+            kind: Kind = "search" if is_search else "read" if method == "GET" else "write"
+            route = found[0] if found else scope["path"]
+            self.portal.calls.note(method, route, status, kind, self.portal.clock.now_ms())
+        self.portal.calls.strike(fault.kind, status)

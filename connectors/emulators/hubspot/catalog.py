@@ -75,6 +75,8 @@ def object_type(name: str) -> ObjectType | None:
     return _BY_NAME.get(name.lower())
 
 
+COMPANY, PRIMARY_COMPANY = 279, 1  # a contact's tie to a company, and to the one that counts as its own
+
 # from, to, type id there, type id back, label
 _PAIRS: tuple[tuple[str, str, int, int, str | None], ...] = (
     ("contacts", "companies", 279, 280, None), ("contacts", "companies", 1, 2, "Primary"),

@@ -15,6 +15,10 @@ from connectors.emulators.hubspot.values import BadValue, normalised
 ENFORCES_REQUIREMENTS_FROM = "2026-09"
 
 
+# Its definition says otherwise (as recorded), but since April 2019 only an association sets it (HubSpot's changelog).
+_READ_ONLY_ALL_THE_SAME = frozenset({"associatedcompanyid"})
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One property that cannot be written."""
@@ -36,24 +40,33 @@ def as_text(value: Any) -> str | None:
 
 
 def checked(portal: Portal, kind: ObjectType, raw: object) -> tuple[dict[str, str], list[Problem]]:
-    """The values in stored form, and what is wrong with the others. A null leaves its property alone."""
+    """The values in stored form, and what is wrong with the others. A null does what the manners say."""
     if not isinstance(raw, Mapping):
         raise invalid("Invalid input JSON: 'properties' must be an object")
     clean: dict[str, str] = {}
     problems: list[Problem] = []
     for name, value in raw.items():
         text = as_text(value)
-        problem = None if text is None else _problem(portal, kind, name, text, clean)
+        problem = _null(portal, kind, name, clean) if text is None else _problem(portal, kind, name, text, clean)
         if problem is not None:
             problems.append(problem)
     return clean, problems
+
+
+def _null(portal: Portal, kind: ObjectType, name: str, clean: dict[str, str]) -> Problem | None:
+    """What a null does is documented nowhere, so the portal's manners say."""
+    if portal.manners.null_writes == "clear":
+        return _problem(portal, kind, name, "", clean)
+    if portal.manners.null_writes == "refuse":
+        return Problem(name, "INVALID_VALUE", f'"{name}" cannot be null')
+    return None
 
 
 def _problem(portal: Portal, kind: ObjectType, name: str, text: str, clean: dict[str, str]) -> Problem | None:
     definition = portal.schema(kind).properties.get(name.lower())
     if definition is None:
         return Problem(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
-    if definition.read_only_value:
+    if definition.read_only_value or definition.name in _READ_ONLY_ALL_THE_SAME:
         return Problem(name, "READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.')
     if name == "hubspot_owner_id" and text and not _is_active_owner(portal, text):
         return Problem(name, "INVALID_OWNER_ID", f"{text} is not the id of an active owner.")

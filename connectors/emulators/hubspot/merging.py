@@ -1,7 +1,6 @@
 """Merging two records into one, which gets an id of its own while the old ids keep leading to it."""
 
-from dataclasses import replace
-
+from connectors.emulators.hubspot import companies
 from connectors.emulators.hubspot.catalog import CONTACTS, ObjectType
 from connectors.emulators.hubspot.clock import iso
 from connectors.emulators.hubspot.portal import Portal
@@ -20,12 +19,15 @@ def merge(portal: Portal, kind: ObjectType, primary: Record, other: Record) -> R
         if old.id != merged_id:
             shelf.merged_into[old.id] = merged_id
             portal.links.move((kind.plural, old.id), (kind.plural, merged_id))
+            portal.occurrences.move((kind.plural, old.id), (kind.plural, merged_id))
     merged = Record(
         merged_id, values, min(primary.created_ms, other.created_ms), now_ms,
         Source("MERGE_OBJECTS", f"{primary.id}:{other.id}"), primary.history,
     )  # fmt: skip
     shelf.put(merged, visible_ms)
-    return replace(merged)
+    portal.webhooks.merged(kind, primary, other, merged)
+    companies.merged(portal, kind, merged_id)
+    return shelf.live[merged_id]
 
 
 def _merged_values(portal: Portal, kind: ObjectType, primary: Record, other: Record, merged_id: int) -> dict[str, str]:

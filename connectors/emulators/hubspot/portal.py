@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
+from zoneinfo import ZoneInfo
 
-from connectors.emulators.hubspot.answers import refusal
+from connectors.emulators.hubspot.answers import Json, refusal
 from connectors.emulators.hubspot.calls import Calls
 from connectors.emulators.hubspot.catalog import OBJECT_TYPES, ObjectType, object_type
 from connectors.emulators.hubspot.clock import Clock
@@ -12,10 +13,15 @@ from connectors.emulators.hubspot.defaults import STAGES, default_groups, defaul
 from connectors.emulators.hubspot.definitions import Group, Property
 from connectors.emulators.hubspot.directory import DEFAULT_OWNERS, Owner
 from connectors.emulators.hubspot.faults import Faults
+from connectors.emulators.hubspot.forms import Form
+from connectors.emulators.hubspot.library import Library
 from connectors.emulators.hubspot.limits import Limits, RateWindows
-from connectors.emulators.hubspot.links import Links
+from connectors.emulators.hubspot.links import End, Links
+from connectors.emulators.hubspot.mailings import Mailings
+from connectors.emulators.hubspot.occurrences import Occurrences
 from connectors.emulators.hubspot.shelf import Shelf
 from connectors.emulators.hubspot.tokens import Doorman, OAuthApp, Token
+from connectors.emulators.hubspot.webhooks import Webhooks
 
 FIRST_ID = 171_590_000_001  # real ids of new records have twelve digits: too many for 32 bits
 
@@ -45,7 +51,19 @@ class Manners:
     archived_names_block: bool = False  # may a deleted property's name not be used again?
     merge_keeps_primary_id: bool = False  # does a merge keep the primary's id instead of making a new one?
     activity_counters: bool = True  # does logging an activity touch the contact's notes_last_updated and the like?
+    inline_associations: int = 100  # ties shown per record in the v3 form, and inside a record, before paging
+    ties_touch: bool = True  # does tying or untying an activity change its hs_lastmodifieddate?
+    first_company_is_primary: bool = True  # does a contact's first company become its primary one by itself?
+    form_touches_contact: bool = True  # does a form submission that changes no field still change lastmodifieddate?
+    tier: str = "professional"  # or "enterprise", which alone may read event occurrences
     stray_search_rows: int = 0  # rows outside the asked filter that each search page smuggles in
+    retry_after_on_429: bool = False  # does a 429 of the rate limits say when to come back?
+    lock_after_writes: int = 0  # more writes than this in one second lock the records for 2 s (423); 0: never
+    null_writes: str = "ignore"  # a null among the properties written: "ignore" it, "clear" the property, or "refuse"
+    past_ten_thousand: str = "vague"  # the 400 for paging too far says why only in "errors", or in "plain" words
+    search_size_counts: str = "body"  # the 3,000 characters of a search: of the whole "body" or of its "filters"
+    property_conflict: str = "category"  # the 409 of a property that exists has a subCategory, or is "bare"
+    dated_association_list: bool = True  # is GET .../associations/{kind} still there in date-based versions, or 404?
     max_url: int = 8000  # longer ones get the edge's 414
     requirements: tuple[Requirement, ...] = ()
     stages: tuple[tuple[str, str], ...] = STAGES  # (internal name, label) of lifecyclestage, in order
@@ -84,19 +102,27 @@ class Portal:
     ) -> None:
         self.manners = manners
         self.clock = clock or Clock()
-        self.doorman = Doorman(tokens)
+        self.doorman = Doorman(tokens, manners.portal_id)
         self.windows = RateWindows(limits, manners.time_zone)
         self.calls = Calls()
-        self.faults = faults or Faults()
+        self.faults = faults if faults is not None else Faults()
+        self.webhooks = Webhooks(self.clock, manners.portal_id)
         self.links = Links()
+        self.forms: dict[str, Form] = {}
+        self.library = Library()
+        self.mailings = Mailings()
+        self.occurrences = Occurrences()
+        self.lead_scores: dict[str, Json] = {}  # the Lead Scoring API's own objects by id
         self.owners: dict[int, Owner] = {owner.id: owner for owner in DEFAULT_OWNERS}
         self.schemas = {kind.plural: _schema(kind, manners.stages) for kind in OBJECT_TYPES}
         self.shelves = {kind.plural: Shelf(("email",) if kind.plural == "contacts" else ()) for kind in OBJECT_TYPES}
+        self.serial = count(1)  # numbers what has no record id: submissions, e-mail events, occurrences
         self._ids = count(FIRST_ID)
 
     def behave(self, changes: Mapping[str, object]) -> None:
         """Change manners while running; TypeError for a name that is none."""
         self.manners = replace(self.manners, **changes)  # type: ignore[arg-type]
+        self.windows.zone = ZoneInfo(self.manners.time_zone)
         for kind in OBJECT_TYPES:
             mine, fresh = self.schema(kind).properties, _schema(kind, self.manners.stages).properties
             mine |= {name: each for name, each in fresh.items() if name == "lifecyclestage" or name not in mine}
@@ -104,11 +130,18 @@ class Portal:
     def new_id(self, kind: ObjectType) -> int:
         """The next free record id."""
         shelf = self.shelves[kind.plural]
-        return next(each for each in self._ids if each not in shelf.live and each not in shelf.archived)
+        return next(each for each in self._ids if each not in shelf.live and each not in shelf.archived.records)
 
     def visible_ms(self, now_ms: int) -> int:
         """When a change made now will be seen by search."""
         return now_ms + int(self.manners.index_lag_s * 1000)
+
+    def ties(self, here: End, there: str) -> Mapping[int, frozenset[int]]:
+        """A live record's ties to live ones, in the order they were made; the others wait for a restore."""
+        live = self.shelves[there].live
+        if here[1] not in self.shelves[here[0]].live:
+            return {}
+        return {other: types for other, types in self.links.of(here, there).items() if other in live}
 
     def schema(self, kind: ObjectType) -> Schema:
         """Fields and groups of a kind."""

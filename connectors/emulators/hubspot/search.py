@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+import orjson
+
 from connectors.emulators.hubspot.answers import Json, Refusal, invalid, refusal
 from connectors.emulators.hubspot.catalog import ObjectType
 from connectors.emulators.hubspot.clock import parse_ms
 from connectors.emulators.hubspot.index import Found, Question
-from connectors.emulators.hubspot.portal import Portal
+from connectors.emulators.hubspot.portal import Manners, Portal
 from connectors.emulators.hubspot.records import Record
 
 MAX_BODY_CHARS = 3000
@@ -56,8 +58,10 @@ class Request:
     after: int
 
 
-def parse_request(body: Json, size: int) -> Request:
+def parse_request(body: Json, size: int, manners: Manners) -> Request:
     """The request, or the 400 for what breaks a limit. `size`: characters of the body as it was sent."""
+    if manners.search_size_counts == "filters":
+        size = size_in_characters(orjson.dumps(body.get("filterGroups", ())))
     if size > MAX_BODY_CHARS:
         raise invalid(f"The request body is too long: {size} characters, {MAX_BODY_CHARS} are allowed")
     groups = tuple(_group(raw) for raw in _list(body, "filterGroups"))
@@ -73,10 +77,17 @@ def parse_request(body: Json, size: int) -> Request:
     if not 0 < limit <= MAX_PAGE:
         raise invalid(f"limit must be between 1 and {MAX_PAGE}")
     if after + limit > MAX_RESULTS:
-        raise _problem(f"paging ends at {MAX_RESULTS} results")
+        raise _past_the_end(manners)
     query = str(body.get("query") or "")
     properties = tuple(str(each) for each in _list(body, "properties"))
     return Request(groups, query, _sort(sorts[0]) if sorts else None, properties, limit, after)
+
+
+def _past_the_end(manners: Manners) -> Refusal:
+    """Both wordings have been reported; neither was recorded."""
+    if manners.past_ten_thousand == "plain":
+        return invalid(f"The maximum number of results that can be paged through is {MAX_RESULTS}.")
+    return _problem(f"paging ends at {MAX_RESULTS} results")
 
 
 def _problem(detail: str) -> Refusal:

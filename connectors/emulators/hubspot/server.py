@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,9 +15,14 @@ from connectors.emulators.hubspot.portal import Portal
 START_TIMEOUT_S = 10.0
 
 
-def serve(portal: Portal, port: int = 0, host: str = "127.0.0.1") -> AbstractContextManager[str]:
+@contextmanager
+def serve(portal: Portal, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve a portal until the block ends; gives the base URL. Port 0 takes a free one."""
-    return serve_app(create_app(portal), port, host)
+    try:
+        with serve_app(create_app(portal), port, host) as url:
+            yield url
+    finally:
+        portal.webhooks.subscribe(None)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
 
 from connectors.emulators.hubspot.index import SearchIndex
 from connectors.emulators.hubspot.records import Record
@@ -10,12 +11,55 @@ from connectors.emulators.hubspot.values import DAY_MS
 RECYCLE_BIN_DAYS = 90
 
 
+class RecycleBin:
+    """Archived records by id; each is gone for good 90 days after it was archived."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.ids: list[int] = []  # ascending
+        self._due: list[tuple[int, int]] = []  # (archived, id), a heap; may hold pairs of records taken out since
+
+    def get(self, record_id: int) -> Record | None:
+        """An archived record; None when there is none, or no longer."""
+        return self.records.get(record_id)
+
+    def put(self, record: Record) -> None:
+        """Throw a record away, with its `archived_ms` set."""
+        if record.id not in self.records:
+            insort(self.ids, record.id)
+        self.records[record.id] = record
+        heappush(self._due, (record.archived_ms or 0, record.id))
+
+    def load(self, records: Iterable[Record]) -> None:
+        """Throw away many at once."""
+        self.records |= {record.id: record for record in records}
+        self.ids = sorted(self.records)
+        self._due = [(record.archived_ms or 0, record.id) for record in self.records.values()]
+        heapify(self._due)
+
+    def take(self, record_id: int) -> Record | None:
+        """Remove a record and hand it over; None when there is none."""
+        record = self.records.pop(record_id, None)
+        if record is not None:
+            del self.ids[bisect_left(self.ids, record_id)]
+        return record
+
+    def expire(self, now_ms: int) -> None:
+        """Drop what is older than 90 days. Call before reading."""
+        oldest = now_ms - RECYCLE_BIN_DAYS * DAY_MS
+        while self._due and self._due[0][0] < oldest:
+            archived_ms, record_id = heappop(self._due)
+            found = self.records.get(record_id)
+            if found is not None and found.archived_ms == archived_ms:
+                self.take(record_id)
+
+
 class Shelf:
     """All records of one kind: the live ones by id, the recycle bin, the ids that were merged away, the index."""
 
     def __init__(self, unique: Iterable[str] = ()) -> None:
         self.live: dict[int, Record] = {}
-        self.archived: dict[int, Record] = {}
+        self.archived = RecycleBin()
         self.merged_into: dict[int, int] = {}
         self.ids: list[int] = []  # of the live ones, ascending
         self.unique: dict[str, dict[str, int]] = {name: {} for name in unique}
@@ -65,12 +109,6 @@ class Shelf:
         self._note_unique(record, None)
         self.index.put(record_id, None, visible_ms)
         return record
-
-    def empty_recycle_bin(self, now_ms: int) -> None:
-        """Archived records older than 90 days are gone for good."""
-        oldest = now_ms - RECYCLE_BIN_DAYS * DAY_MS
-        for record_id in [each.id for each in self.archived.values() if (each.archived_ms or 0) < oldest]:
-            del self.archived[record_id]
 
     def make_unique(self, name: str) -> None:
         """From now on the property's values are unique, and records can be found by them."""

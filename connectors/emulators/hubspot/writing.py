@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from connectors.emulators.hubspot.catalog import CONTACTS, ObjectType, object_type
+from connectors.emulators.hubspot.catalog import COMPANIES, CONTACTS, PRIMARY_COMPANY, ObjectType, object_type
 from connectors.emulators.hubspot.checking import moves_backward
 from connectors.emulators.hubspot.clock import iso, parse_ms
 from connectors.emulators.hubspot.defaults import stage_date_names
@@ -14,6 +14,7 @@ from connectors.emulators.hubspot.records import Record, Source, Version
 
 ACTIVITIES_THAT_CONTACT = frozenset({"calls", "emails", "meetings", "communications"})
 ACTIVITIES = ACTIVITIES_THAT_CONTACT | {"notes"}
+ENGAGEMENTS = ACTIVITIES | {"tasks"}
 CALCULATED = Source("CALCULATED")
 
 
@@ -33,6 +34,7 @@ def create(portal: Portal, kind: ObjectType, clean: Mapping[str, str], source: S
         values[kind.created_property] = clean[kind.created_property]
     record = Record(record_id, values, now_ms, now_ms, source)
     portal.shelf(kind).put(record, portal.visible_ms(now_ms))
+    portal.webhooks.created(kind, record)
     return record
 
 
@@ -49,6 +51,7 @@ def update(portal: Portal, kind: ObjectType, record: Record, clean: Mapping[str,
     changed[kind.modified_property] = iso(now_ms)
     after = replace(_with(record, changed, source, now_ms), modified_ms=now_ms)
     portal.shelf(kind).put(after, portal.visible_ms(now_ms))
+    portal.webhooks.changed(kind, record, after)
     return after
 
 
@@ -61,6 +64,7 @@ def recalculate(portal: Portal, kind: ObjectType, record: Record, values: Mappin
     after = _with(record, changed, CALCULATED, now_ms)
     after = replace(after, modified_ms=now_ms) if touches else after
     portal.shelf(kind).put(after, portal.visible_ms(now_ms))
+    portal.webhooks.changed(kind, record, after)
     return after
 
 
@@ -69,29 +73,84 @@ def archive(portal: Portal, kind: ObjectType, record_id: int) -> None:
     shelf, now_ms = portal.shelf(kind), portal.clock.now_ms()
     record = shelf.take(shelf.resolve(record_id), portal.visible_ms(now_ms))
     if record is not None:
-        shelf.archived[record.id] = replace(record, archived_ms=now_ms)
+        shelf.archived.put(replace(record, archived_ms=now_ms))
+        portal.webhooks.deleted(kind, record)
+        settle_companies(portal, kind, record.id)
 
 
 def restore(portal: Portal, kind: ObjectType, record_id: int) -> Record | None:
     """Bring a record back from the recycle bin; None when it is not there."""
-    now_ms = portal.clock.now_ms()
-    record = portal.shelf(kind).archived.pop(record_id, None)
+    shelf, now_ms = portal.shelf(kind), portal.clock.now_ms()
+    shelf.archived.expire(now_ms)
+    record = shelf.archived.take(record_id)
     if record is None:
         return None
     values = {**record.values, kind.modified_property: iso(now_ms)}
     back = replace(record, archived_ms=None, modified_ms=now_ms, values=values)
-    portal.shelf(kind).put(back, portal.visible_ms(now_ms))
-    return back
+    shelf.put(back, portal.visible_ms(now_ms))
+    portal.webhooks.restored(kind, back)
+    settle_companies(portal, kind, record_id)
+    return shelf.live[record_id]
 
 
 def erase(portal: Portal, kind: ObjectType, record_id: int) -> None:
-    """Remove a record and every trace of it, as the law demands: it is in neither list, and its ties are gone."""
+    """Remove a record and every trace of it, as the law demands: from both lists, ties, forms, e-mail and events."""
     shelf, now_ms = portal.shelf(kind), portal.clock.now_ms()
     living = shelf.resolve(record_id)
-    shelf.take(living, portal.visible_ms(now_ms))
-    shelf.archived.pop(living, None)
+    record = shelf.take(living, portal.visible_ms(now_ms)) or shelf.archived.take(living)
     shelf.merged_into = {old: new for old, new in shelf.merged_into.items() if new != living}
+    settled = _contacts_at(portal, kind, living)
     portal.links.forget((kind.plural, living))
+    portal.occurrences.forget((kind.plural, living))
+    portal.webhooks.erased(kind, living, record)
+    for each in settled:
+        settle_company(portal, each)
+    if kind is CONTACTS and record is not None:
+        _erase_conduct(portal, record)
+
+
+def _erase_conduct(portal: Portal, contact: Record) -> None:
+    addresses = {contact.values.get("email", ""), *contact.values.get("hs_additional_emails", "").split(";")} - {""}
+    portal.mailings.forget(addresses)
+    for form in portal.forms.values():
+        form.submissions.drop(lambda each: each.contact_id == contact.id)
+
+
+def settle_company(portal: Portal, contact_id: int) -> None:
+    """Bring a contact's `associatedcompanyid` in line with its tie to the primary company."""
+    contact = portal.shelves["contacts"].live.get(contact_id)
+    if contact is None:
+        return
+    ties = portal.ties(("contacts", contact_id), "companies")
+    primary = next((str(each) for each, types in ties.items() if PRIMARY_COMPANY in types), "")
+    if contact.values.get("associatedcompanyid", "") != primary:
+        recalculate(portal, CONTACTS, contact, {"associatedcompanyid": primary})
+
+
+def settle_companies(portal: Portal, kind: ObjectType, record_id: int) -> None:
+    """A record came or went: contacts may have got or lost their primary company."""
+    for each in [record_id] if kind is CONTACTS else _contacts_at(portal, kind, record_id):
+        settle_company(portal, each)
+
+
+def _contacts_at(portal: Portal, kind: ObjectType, company_id: int) -> list[int]:
+    return list(portal.links.of(("companies", company_id), "contacts")) if kind is COMPANIES else []
+
+
+def tie_changed(portal: Portal, ends: tuple[End, End]) -> None:
+    """An activity was tied to something or untied, which may count as a change of the activity (see Manners)."""
+    for kind_name, record_id in ends if portal.manners.ties_touch else ():
+        kind, record = object_type(kind_name), portal.shelves[kind_name].live.get(record_id)
+        if kind is not None and record is not None and kind_name in ENGAGEMENTS:
+            touch(portal, kind, record)
+
+
+def touch(portal: Portal, kind: ObjectType, record: Record) -> Record:
+    """Move a record's modified time and nothing else."""
+    now_ms = portal.clock.now_ms()
+    after = replace(_with(record, {kind.modified_property: iso(now_ms)}, CALCULATED, now_ms), modified_ms=now_ms)
+    portal.shelf(kind).put(after, portal.visible_ms(now_ms))
+    return after
 
 
 def note_activity(portal: Portal, ends: tuple[End, End]) -> None:
@@ -121,8 +180,8 @@ def _plus_one(contact: Record, name: str) -> str:
 def load(portal: Portal, kind_name: str, rows: Iterable[Mapping[str, Any]]) -> list[int]:
     """Put many records there at once, unjudged and in search at once, and return their ids.
 
-    A row is {"id"?, "properties": {...}, "createdAt"?, "updatedAt"?, "archived"?}; times are ISO or milliseconds and
-    default to now; nothing is filled in but the stamps.
+    A row is {"id"?, "properties": {...}, "createdAt"?, "updatedAt"?, "archived"?, "archivedAt"?}; times are ISO or
+    milliseconds and default to now; nothing is filled in but the stamps.
     """
     kind = object_type(kind_name)
     if kind is None:
@@ -131,10 +190,14 @@ def load(portal: Portal, kind_name: str, rows: Iterable[Mapping[str, Any]]) -> l
     archived: list[Record] = []
     for row in rows:
         record = _loaded(portal, kind, row)
-        (archived if row.get("archived") else records).append(record)
+        if row.get("archived") or row.get("archivedAt"):
+            at_ms = parse_ms(str(row.get("archivedAt") or portal.clock.now_ms()))
+            archived.append(replace(record, archived_ms=at_ms))
+        else:
+            records.append(record)
     shelf = portal.shelf(kind)
     shelf.load(records)
-    shelf.archived |= {each.id: replace(each, archived_ms=portal.clock.now_ms()) for each in archived}
+    shelf.archived.load(archived)
     return [record.id for record in (*records, *archived)]
 
 

@@ -108,15 +108,9 @@ def _usage(call: Call) -> Answer:
         "currentUsage": windows.used_today,
         "collectedAt": iso(now_ms),
         "fetchStatus": "SUCCESS",
-        "resetsAt": iso(_next_midnight_ms(call)),
+        "resetsAt": iso(windows.next_midnight_ms(now_ms)),
     }
     return Answer(200, {"results": [shown]})
-
-
-def _next_midnight_ms(call: Call) -> int:
-    zone, day_ms = ZoneInfo(call.portal.manners.time_zone), 86_400_000
-    tomorrow = datetime.fromtimestamp((call.portal.clock.now_ms() + day_ms) / 1000, zone)
-    return int(tomorrow.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
 
 
 def _custom_properties(call: Call) -> Answer:

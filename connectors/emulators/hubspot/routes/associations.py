@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from connectors.emulators.hubspot import companies
 from connectors.emulators.hubspot.answers import Answer, Json, batch, invalid, not_found
-from connectors.emulators.hubspot.catalog import ASSOCIATION_TYPES, ObjectType, default_association
+from connectors.emulators.hubspot.catalog import ASSOCIATION_TYPES, PRIMARY_COMPANY, ObjectType, default_association
 from connectors.emulators.hubspot.links import described
 from connectors.emulators.hubspot.operations import Call, Operation, parse_inputs, record_id
 from connectors.emulators.hubspot.portal import Portal, known_type
 from connectors.emulators.hubspot.records import Record
-from connectors.emulators.hubspot.writing import note_activity
+from connectors.emulators.hubspot.routes.ties import tied_ids
+from connectors.emulators.hubspot.writing import note_activity, tie_changed
 
 MAX_READ, MAX_CREATE, MAX_ARCHIVE, MAX_PAGE = 1000, 2000, 100, 500
 
@@ -64,7 +66,7 @@ def _read_one(portal: Portal, here: ObjectType, there: ObjectType, given: Json) 
     number = record_id(text)
     if number is None:
         return [], [_bad_id(text)]
-    ties = portal.links.of((here.plural, portal.shelf(here).resolve(number)), there.plural)
+    ties = portal.ties((here.plural, portal.shelf(here).resolve(number)), there.plural)
     if not ties:
         return [], [_untied(here, there, text)] if portal.manners.missing_associations == "errors" else []
     ids, paging = _page(ties, str(given.get("after") or ""), portal.manners.association_page)
@@ -131,10 +133,14 @@ def _type_ids(here: ObjectType, there: ObjectType, raw: object) -> list[int]:
 def _tie(call: Call, pair: tuple[Record, Record], type_ids: Sequence[int]) -> Json:
     here, there = _ends(call)
     ends = (here.plural, pair[0].id), (there.plural, pair[1].id)
-    is_new = pair[1].id not in call.portal.links.of(ends[0], there.plural)
+    before = call.portal.links.of(ends[0], there.plural).get(pair[1].id, frozenset())
     call.portal.links.tie(*ends, type_ids)
-    if is_new:
+    if not before:
         note_activity(call.portal, ends)
+    if not before.issuperset(type_ids):
+        tie_changed(call.portal, ends)
+        call.portal.webhooks.tied(ends, primary=PRIMARY_COMPANY in type_ids)
+    companies.tied(call.portal, *ends, frozenset(type_ids))
     labels = [each.label for each in described(here.plural, there.plural, type_ids) if each.label]
     return {
         "fromObjectTypeId": here.type_id,
@@ -191,8 +197,14 @@ def _create_default(call: Call) -> Answer:
 def _untie(call: Call, one: object, other: object, type_ids: Sequence[int] | None = None) -> None:
     here, there = _ends(call)
     ids = [record_id(each.get("id")) if isinstance(each, dict) else record_id(each) for each in (one, other)]
-    if ids[0] is not None and ids[1] is not None:
-        call.portal.links.untie((here.plural, ids[0]), (there.plural, ids[1]), type_ids)
+    if ids[0] is None or ids[1] is None:
+        return
+    ends = (here.plural, ids[0]), (there.plural, ids[1])
+    if ids[1] in call.portal.links.of(ends[0], there.plural):
+        call.portal.links.untie(*ends, type_ids)
+        tie_changed(call.portal, ends)
+        call.portal.webhooks.tied(ends, removed=True)
+        companies.untied(call.portal, *ends)
 
 
 def _archive(call: Call) -> Answer:
@@ -219,9 +231,11 @@ def _labels(call: Call) -> Answer:
 def _list(call: Call) -> Answer:
     here, there = _ends(call)
     found = _end(call.portal, here, call.path["fromObjectId"])
-    if isinstance(found, dict):
+    if isinstance(found, dict) or (call.dated and not call.portal.manners.dated_association_list):
         raise not_found()
-    ties = call.portal.links.of((here.plural, found.id), there.plural)
+    if call.version == "v3":
+        return Answer(200, tied_ids(call.portal, found.id, (here, there), call.word("after")))
+    ties = call.portal.ties((here.plural, found.id), there.plural)
     ids, paging = _page(ties, call.word("after"), call.number("limit", MAX_PAGE, MAX_PAGE))
     return Answer(200, {"results": [_described(here, there, each, ties[each]) for each in ids], **paging})
 
@@ -259,11 +273,9 @@ def _v3_read(call: Call) -> Answer:
     results, errors = [], []
     for each in parse_inputs(call.body, MAX_READ):
         text = str(each.get("id", ""))
-        ties = call.portal.links.of((here.plural, record_id(text) or -1), there.plural)
-        if ties:
-            results.append(
-                {"from": {"id": text}, "to": [{"id": str(one), "type": _v3_word(call)} for one in sorted(ties)]}
-            )
+        shown = tied_ids(call.portal, call.portal.shelf(here).resolve(record_id(text) or -1), (here, there))
+        if shown["results"]:
+            results.append({"from": {"id": text}, "to": shown.pop("results"), **shown})
         else:
             errors.append(_untied(here, there, text))
     return Answer(207 if errors else 200, batch(call.started_ms, call.portal.clock.now_ms(), results, errors))

@@ -44,6 +44,15 @@ def _finder(call: Call, id_property: str | None) -> Callable[[str], Record | Non
     return lambda text: shelf.find_by(id_property, text.lower() if id_property == "email" else text)
 
 
+def _binned(call: Call, id_property: str) -> Callable[[str], Record | None]:
+    archived = call.portal.shelf(call.kind).archived
+    archived.expire(call.portal.clock.now_ms())
+    if id_property == "hs_object_id":
+        return lambda text: archived.get(record_id(text) or -1)
+    by_value = {each.values[id_property]: each for each in archived.records.values() if id_property in each.values}
+    return by_value.get
+
+
 def _names(body: Json, key: str) -> tuple[str, ...]:
     found = body.get(key) or ()
     if not isinstance(found, list | tuple):
@@ -52,14 +61,12 @@ def _names(body: Json, key: str) -> tuple[str, ...]:
 
 
 def _read(call: Call) -> Answer:
-    portal, kind, shelf = call.portal, call.kind, call.portal.shelf(call.kind)
+    portal, kind = call.portal, call.kind
     history = _names(call.body, "propertiesWithHistory")
     inputs = parse_inputs(call.body, 50 if history else MAX_INPUTS)
-    ids, find = _ids(inputs), _finder(call, call.body.get("idProperty"))
-    if call.flag("archived"):
-        found = [shelf.archived.get(record_id(each) or -1) for each in ids]
-    else:
-        found = [find(each) for each in ids]
+    ids, key = _ids(inputs), call.body.get("idProperty")
+    find = _binned(call, key or "hs_object_id") if call.flag("archived") else _finder(call, key)
+    found = [find(each) for each in ids]
     look = view(portal, kind, _names(call.body, "properties"), history)
     unique = {each.id: each for each in found if each is not None}
     missing = [text for text, each in zip(ids, found, strict=True) if each is None]

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from connectors.emulators.hubspot import writing
+from connectors.emulators.hubspot import companies, writing
 from connectors.emulators.hubspot.answers import Answer, Json, Refusal, invalid, not_found
 from connectors.emulators.hubspot.catalog import ObjectType
 from connectors.emulators.hubspot.checking import checked, refuse_problems
 from connectors.emulators.hubspot.definitions import Group, parse_property
 from connectors.emulators.hubspot.directory import Owner
-from connectors.emulators.hubspot.faults import parse_fault
+from connectors.emulators.hubspot.faults import Chaos, parse_fault, weighed
 from connectors.emulators.hubspot.operations import record_id
 from connectors.emulators.hubspot.portal import Portal, Requirement, known_type
 from connectors.emulators.hubspot.records import Record, Source
+from connectors.emulators.hubspot.routes.visitors import CONTROLS as VISITORS
+from connectors.emulators.hubspot.routes.visitors import load_conduct
 from connectors.emulators.hubspot.tokens import Token
 from connectors.emulators.hubspot.views import shown, view
+from connectors.emulators.hubspot.webhooks import parse_subscriber
 
 
 def _target(portal: Portal, body: Json) -> tuple[ObjectType, Record]:
@@ -30,11 +33,12 @@ def _whole(portal: Portal, kind: ObjectType, record: Record) -> Json:
 
 
 def _calls(portal: Portal, body: Json) -> Json:
-    return portal.calls.shown()
+    return portal.calls.shown() | portal.windows.shown()
 
 
 def _reset_calls(portal: Portal, body: Json) -> Json:
     portal.calls.reset()
+    portal.windows.reset()
     return {}
 
 
@@ -56,16 +60,19 @@ def _calculate(portal: Portal, body: Json) -> Json:
 
 
 def _clock(portal: Portal, body: Json) -> Json:
-    """{"advance_s"}: let time pass; answers {"now_ms"}."""
+    """{"advance_s"?, "frozen"?}: let time pass, or only when told to from now on; answers {"now_ms"}."""
+    if "frozen" in body:
+        (portal.clock.freeze if body["frozen"] else portal.clock.thaw)()
     portal.clock.advance(float(body.get("advance_s", 0)))
     return {"now_ms": portal.clock.now_ms()}
 
 
 def _load(portal: Portal, body: Json) -> Json:
-    """{"properties"?, "owners"?, "objects"?, "associations"?}: fill the portal at once; answers {"ids": {kind: [...]}}.
+    """{"properties"?, "owners"?, "objects"?, "associations"?, ...}: fill the portal at once; {"ids": {kind: [...]}}.
 
     properties: {kind: [a create's body, ...]}, groups are made as needed. owners: [Owner's fields]. objects: see
-    writing.load. associations: [{"from": kind, "to": kind, "typeId": number, "pairs": [[id, id], ...]}].
+    writing.load. associations: [{"from": kind, "to": kind, "typeId": number, "pairs": [[id, id], ...]}]. forms,
+    emailEvents, events, leadScores: see visitors.load_conduct. library: see Library.load.
     """
     for name, definitions in body.get("properties", {}).items():
         _load_properties(portal, known_type(name), definitions)
@@ -74,8 +81,15 @@ def _load(portal: Portal, body: Json) -> Json:
     ids = {name: writing.load(portal, name, rows) for name, rows in body.get("objects", {}).items()}
     for each in body.get("associations", ()):
         here, there = known_type(each["from"]).plural, known_type(each["to"]).plural
-        pairs = ((int(one), int(other)) for one, other in each["pairs"])
+        pairs = [(int(one), int(other)) for one, other in each["pairs"]]
         portal.links.load(here, there, pairs, int(each["typeId"]))
+        if {here, there} == {"contacts", "companies"}:
+            companies.loaded(portal, (pair[here != "contacts"] for pair in pairs))
+    load_conduct(portal, body)
+    try:
+        portal.library.load(body.get("library", {}), portal.clock.now_ms())
+    except ValueError as error:
+        raise invalid(str(error)) from error
     return {"ids": {name: [str(each) for each in found] for name, found in ids.items()}}
 
 
@@ -111,6 +125,32 @@ def _faults(portal: Portal, body: Json) -> Json:
     return {}
 
 
+def _chaos(portal: Portal, body: Json) -> Json:
+    """{"share", "seed"?, "kinds"?, "path"?, "hang_s"?, "most_in_a_row"?}: a mix of faults; a share of 0 ends it.
+
+    kinds: [name, ...] or {name: weight}, see faults.MIX.
+    """
+    try:
+        portal.faults.mix(Chaos(**{**body, "kinds": weighed(body.get("kinds"))}))
+    except (TypeError, ValueError) as error:
+        raise invalid(str(error)) from error
+    return {}
+
+
+def _webhooks(portal: Portal, body: Json) -> Json:
+    """{"url", "secret", "subscriptions", fields of Subscriber?}: tell of changes; a url of null ends it."""
+    try:
+        portal.webhooks.subscribe(parse_subscriber(body))
+    except (TypeError, ValueError) as error:
+        raise invalid(str(error)) from error
+    return {}
+
+
+def _flush_webhooks(portal: Portal, body: Json) -> Json:
+    """Wait until all that is queued was delivered or given up; answers the counts, see Webhooks.flush."""
+    return portal.webhooks.flush()
+
+
 def _manners(portal: Portal, body: Json) -> Json:
     """{Manners' fields}: change the portal's switches. stages: [[name, label], ...]; requirements: [{its fields}]."""
     changes = dict(body)
@@ -127,9 +167,16 @@ def _manners(portal: Portal, body: Json) -> Json:
 
 
 def _tokens(portal: Portal, body: Json) -> Json:
-    """{"add": token, "scopes"?: [...]} or {"revoke": token}."""
+    """{"add": token, "scopes"?: [...]}, {"revoke": token}, {"expire": true}, or {"closed": true or false}.
+
+    expire: every OAuth access token, now. closed: the account is shut, and refreshes answer BAD_HUB.
+    """
     if "revoke" in body:
         portal.doorman.revoke(str(body["revoke"]))
+    if body.get("expire"):
+        portal.doorman.expire(portal.clock.now_ms())
+    if "closed" in body:
+        portal.doorman.closed = bool(body["closed"])
     if "add" in body:
         token = Token(str(body["add"]))
         if "scopes" in body:
@@ -154,10 +201,17 @@ CONTROLS: Mapping[tuple[str, str], Control] = {
     ("POST", "load"): _load,
     ("POST", "restore"): _restore,
     ("POST", "faults"): _faults,
+    ("POST", "chaos"): _chaos,
+    ("POST", "webhooks"): _webhooks,
+    ("POST", "webhooks-flush"): _flush_webhooks,
     ("POST", "manners"): _manners,
     ("POST", "tokens"): _tokens,
     ("POST", "dump"): _dump,
+    **{("POST", name): control for name, control in VISITORS},
 }
+
+
+SLOW_CONTROLS = frozenset({"webhooks-flush"})
 
 
 def answer_control(portal: Portal, method: str, name: str, body: Any) -> Answer:

@@ -7,12 +7,11 @@ from connectors.emulators.hubspot import merging, search, writing
 from connectors.emulators.hubspot.answers import Answer, Json, invalid, not_found, refusal
 from connectors.emulators.hubspot.catalog import ObjectType
 from connectors.emulators.hubspot.checking import checked, refuse_against, refuse_missing, refuse_problems
-from connectors.emulators.hubspot.links import described
 from connectors.emulators.hubspot.operations import Call, Operation, record_id
 from connectors.emulators.hubspot.portal import Portal, known_type
 from connectors.emulators.hubspot.records import Record
 from connectors.emulators.hubspot.routes.conflicts import conflict
-from connectors.emulators.hubspot.routes.ties import parse_ties, tie_all
+from connectors.emulators.hubspot.routes.ties import parse_ties, tie_all, tied_ids
 from connectors.emulators.hubspot.views import shown, shown_created, shown_updated, view
 
 MAX_PAGE, MAX_PAGE_WITH_HISTORY = 100, 50
@@ -46,8 +45,8 @@ def _page(portal: Portal, kind: ObjectType, call: Call, limit: int) -> tuple[lis
     if start is None:
         raise invalid("after is not a valid paging cursor")
     if call.flag("archived"):
-        shelf.empty_recycle_bin(portal.clock.now_ms())
-        records, ids = shelf.archived, sorted(shelf.archived)
+        shelf.archived.expire(portal.clock.now_ms())
+        records, ids = shelf.archived.records, shelf.archived.ids
     else:
         records, ids = shelf.live, shelf.ids
     first = bisect_left(ids, start)
@@ -60,20 +59,11 @@ def _kinds(call: Call) -> tuple[ObjectType, ...]:
 
 
 def _with_ties(portal: Portal, kind: ObjectType, record: Record, body: Json, others: Sequence[ObjectType]) -> Json:
-    ties = {other.plural: {"results": found} for other in others if (found := _ties(portal, kind, record, other))}
+    shown = {other.plural: tied_ids(portal, record.id, (kind, other)) for other in others}
+    ties = {name: found for name, found in shown.items() if found["results"]}
     if ties:
         body["associations"] = ties
     return body
-
-
-def _ties(portal: Portal, kind: ObjectType, record: Record, other: ObjectType) -> list[Json]:
-    word, found = f"{kind.singular}_to_{other.singular}", []
-    for their_id, type_ids in portal.links.of((kind.plural, record.id), other.plural).items():
-        types = described(kind.plural, other.plural, type_ids)
-        for each in types:
-            unlabelled = each.label is None and {kind.plural, other.plural} & {"companies"} and "deals" not in word
-            found.append({"id": str(their_id), "type": f"{word}_unlabeled" if unlabelled else word})
-    return found
 
 
 def _create(call: Call) -> Answer:
@@ -107,14 +97,22 @@ def _by_unique(call: Call, name: str) -> Record | None:
     return shelf.find_by(name, call.path["id"].lower() if name == "email" else call.path["id"])
 
 
+def _binned(call: Call) -> Record:
+    """The archived record a path names; else 404."""
+    archived, name = call.portal.shelf(call.kind).archived, call.word("idProperty")
+    archived.expire(call.portal.clock.now_ms())
+    if name and name != "hs_object_id":
+        found = next((each for each in archived.records.values() if each.values.get(name) == call.path["id"]), None)
+    else:
+        found = archived.get(record_id(call.path["id"]) or -1)
+    if found is None:
+        raise not_found()
+    return found
+
+
 def _read(call: Call) -> Answer:
     portal, kind = call.portal, call.kind
-    if call.flag("archived"):
-        found = portal.shelf(kind).archived.get(record_id(call.path["id"]) or -1)
-        if found is None:
-            raise not_found()
-    else:
-        found = located(call)
+    found = _binned(call) if call.flag("archived") else located(call)
     look = view(portal, kind, call.words("properties"), call.words("propertiesWithHistory"))
     return Answer(200, _with_ties(portal, kind, found, shown(found, look), _kinds(call)))
 
@@ -166,7 +164,7 @@ def _erase(call: Call) -> Answer:
 
 def _search(call: Call) -> Answer:
     portal, kind = call.portal, call.kind
-    request = search.parse_request(call.body, call.body_size)
+    request = search.parse_request(call.body, call.body_size, portal.manners)
     total, records, after = search.run(portal, kind, request)
     look = view(portal, kind, request.properties)
     body: Json = {"total": total, "results": [shown(each, look) for each in records]}

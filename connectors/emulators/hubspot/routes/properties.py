@@ -90,6 +90,8 @@ _TAKEN = "Properties.PROPERTY_WITH_NAME_EXISTS"
 def _create(call: Call) -> Answer:
     made = _new(call, call.body)
     if _exists(_schema(call), made.name, call.portal.manners.archived_names_block):
+        if call.portal.manners.property_conflict == "bare":
+            raise refusal(409, f"Property already exists with name '{made.name}'", "CONFLICT")
         message, context = f"A property named '{made.name}' already exists.", {"name": [made.name]}
         raise refusal(409, message, "OBJECT_ALREADY_EXISTS", subCategory=_TAKEN, context=context)
     _add(call, made)

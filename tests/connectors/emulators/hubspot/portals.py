@@ -97,6 +97,7 @@ def served(portal: Portal, token: str | None = TOKEN) -> Iterator[Client]:
         yield client
     finally:
         client.close()
+        portal.webhooks.subscribe(None)
 
 
 def recorded(name: str) -> Any:

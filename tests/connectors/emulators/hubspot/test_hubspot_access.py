@@ -1,6 +1,7 @@
 """Who gets in, how often, and what goes wrong on demand."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,12 +50,12 @@ def test_every_door_wants_its_scope(method: str, path: str, scope: str) -> None:
         one.close()
 
 
-def grant(crm: Client, **form: str) -> Any:
+def grant(crm: Client, path: str = "2026-03/token", **form: str) -> Any:
     fields = {"grant_type": "refresh_token", "client_id": "id", "client_secret": "secret", **form}
     pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
-    answer = pool.request_encode_body("POST", f"{crm.url}/oauth/2026-03/token", fields, encode_multipart=False)
+    answer = pool.request_encode_body("POST", f"{crm.url}/oauth/{path}", fields, encode_multipart=False)
     pool.clear()
-    return answer.status, answer.json()
+    return answer.status, answer.json() if answer.data else None
 
 
 def test_an_access_token_lasts_30_minutes_and_each_refresh_token_is_good_once() -> None:
@@ -74,6 +75,142 @@ def test_an_access_token_lasts_30_minutes_and_each_refresh_token_is_good_once() 
         assert (status, refused["error"], refused["status"]) == (400, "invalid_grant", "BAD_REFRESH_TOKEN")
         assert grant(crm, refresh_token=granted["refresh_token"])[0] == 200
         assert grant(crm, refresh_token="first", client_secret="x")[1]["error"] == "invalid_client"
+
+
+@pytest.fixture
+def installed() -> Iterator[Client]:
+    app = OAuthApp("id", "secret", "first", rotate=False, code="brought back")
+    with served(Portal([app], None, Manners(index_lag_s=0))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("version", ["v1", "v3", "2026-03", "2026-09"])
+def test_every_version_refreshes_and_says_in_its_own_words_why_it_does_not(installed: Client, version: str) -> None:
+    status, granted = grant(installed, f"{version}/token", refresh_token="first")
+    assert (status, granted["refresh_token"], granted["expires_in"]) == (200, "first", 1800)
+    assert (granted.get("token_use"), granted.get("hub_id")) == (
+        (None, None) if version == "v1" else ("access_token", 44237313)
+    )
+    status, refused = grant(installed, f"{version}/token", refresh_token="stolen")
+    assert (status, refused["status"]) == (400, "BAD_REFRESH_TOKEN")
+    assert refused.get("error") == (None if version == "v1" else "invalid_grant")
+    assert grant(installed, f"{version}/token", client_secret="x")[1]["status"] == "BAD_CLIENT_SECRET"
+    assert grant(installed, f"{version}/token", grant_type="password")[1]["status"] == "BAD_GRANT_TYPE"
+
+
+def test_the_first_version_takes_the_form_from_the_address_as_well(installed: Client) -> None:
+    form = "grant_type=refresh_token&client_id=id&client_secret=secret&refresh_token=first"
+    assert installed.ask("POST", f"/oauth/v1/token?{form}").status == 200
+    assert installed.ask("POST", f"/oauth/v3/token?{form}").body["error"] == "invalid_client"
+
+
+def test_a_code_is_exchanged_once_and_only_for_its_own_address(installed: Client) -> None:
+    form = {"grant_type": "authorization_code", "code": "brought back"}
+    wrong = grant(installed, redirect_uri="https://elsewhere.example", **form)[1]
+    assert wrong["status"] == "MISMATCH_REDIRECT_URI_AUTH_CODE"
+    status, granted = grant(installed, redirect_uri="https://app.example/installed", **form)
+    assert status == 200
+    assert grant(installed, refresh_token=granted["refresh_token"])[0] == 200
+    assert grant(installed, redirect_uri="https://app.example/installed", **form)[1]["status"] == "BAD_AUTH_CODE"
+
+
+def test_a_closed_account_hands_out_no_tokens_until_it_is_open_again(installed: Client) -> None:
+    installed.control("tokens", closed=True)
+    status, refused = grant(installed, refresh_token="first")
+    assert (status, refused["error"], refused["status"]) == (400, "access_denied", "BAD_HUB")
+    installed.control("tokens", closed=False)
+    assert grant(installed, refresh_token="first")[0] == 200
+
+
+def test_an_app_by_itself_reads_no_records(installed: Client) -> None:
+    status, granted = grant(installed, grant_type="client_credentials", scope="webhooks-journal-data-access")
+    assert (status, granted["token_use"]) == (200, "client_credentials")
+    assert "refresh_token" not in granted
+    app = Client(installed.url, granted["access_token"])
+    assert app.get(CONTACTS).body["category"] == "MISSING_SCOPES"
+    app.close()
+    assert grant(installed, "v1/token", grant_type="client_credentials")[1]["status"] == "BAD_GRANT_TYPE"
+
+
+def test_tokens_can_be_looked_into_expired_and_revoked(installed: Client) -> None:
+    access = grant(installed, refresh_token="first")[1]["access_token"]
+    status, seen = grant(installed, "2026-03/token/introspect", token=access)
+    assert (status, seen["active"], seen["token_use"], seen["client_id"]) == (200, True, "access_token", "id")
+    assert 1790 < seen["expires_in"] <= 1800
+    assert seen["signed_access_token"]["hubId"] == seen["hub_id"] == 44237313
+    assert grant(installed, "v3/token/introspect", token="first")[1]["token_use"] == "refresh_token"
+    installed.control("tokens", expire=True)
+    assert grant(installed, "2026-03/token/introspect", token=access)[1] == {"active": False}
+    app = Client(installed.url, access)
+    assert app.get(CONTACTS).body["category"] == "EXPIRED_AUTHENTICATION"
+    app.close()
+    assert grant(installed, "2026-03/token/revoke", token="first") == (200, None)
+    assert grant(installed, refresh_token="first")[1]["status"] == "BAD_REFRESH_TOKEN"
+    assert grant(installed, "2026-03/token/revoke", token="first", client_id="x")[0] == 400
+
+
+def test_only_the_first_version_names_tokens_in_the_path(installed: Client) -> None:
+    access = grant(installed, "v1/token", refresh_token="first")[1]["access_token"]
+    seen = installed.get(f"/oauth/v1/access-tokens/{access}").body
+    assert (seen["token"], seen["hub_id"], seen["token_type"]) == (access, 44237313, "access")
+    assert installed.get("/oauth/v1/refresh-tokens/first").body["client_id"] == "id"
+    assert installed.get("/oauth/v3/refresh-tokens/first").status == 404
+    assert grant(installed, "v1/token/introspect", token=access)[0] == 404
+    assert installed.ask("DELETE", "/oauth/v1/refresh-tokens/first").status == 204
+    assert installed.get("/oauth/v1/refresh-tokens/first").status == 404
+
+
+def test_refreshes_are_counted(installed: Client) -> None:
+    for offered in ("first", "first", "stolen"):
+        grant(installed, refresh_token=offered)
+    routes = installed.get("/_emulator/calls").body["routes"]
+    assert {(each["route"], each["status"]): each["count"] for each in routes} == {
+        ("/oauth/token", 200): 2, ("/oauth/token", 400): 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("null_writes", "city"), [("ignore", "Kiel"), ("clear", None), ("refuse", "Kiel")])
+def test_nobody_knows_what_a_null_does_so_it_may_do_each(crm: Client, null_writes: str, city: str | None) -> None:
+    person = crm.create(city="Kiel")
+    crm.control("manners", null_writes=null_writes)
+    reply = crm.ask("PATCH", f"{CONTACTS}/{person}", {"properties": {"city": None}})
+    assert reply.status == (400 if null_writes == "refuse" else 200)
+    assert crm.properties(person, "city") == {"city": city}
+
+
+@pytest.mark.parametrize(("wording", "message"), [("vague", "There was a problem"), ("plain", "The maximum number")])
+def test_paging_too_far_is_refused_in_either_wording(crm: Client, wording: str, message: str) -> None:
+    crm.control("manners", past_ten_thousand=wording)
+    reply = crm.post(f"{CONTACTS}/search", {"limit": 100, "after": "9950"})
+    assert (reply.status, reply.body["category"]) == (400, "VALIDATION_ERROR")
+    assert reply.body["message"].startswith(message)
+    assert ("errors" in reply.body) is (wording == "vague")
+
+
+def test_the_size_of_a_search_is_that_of_its_body_or_of_its_filters(crm: Client) -> None:
+    long_list = {"properties": [f"property_number_{each}" for each in range(200)]}
+    long_filter = {"filterGroups": [{"filters": [{"propertyName": "city", "operator": "EQ", "value": "x" * 3000}]}]}
+    for counts, accepted in (("body", (400, 400)), ("filters", (200, 400))):
+        crm.control("manners", search_size_counts=counts)
+        assert tuple(crm.post(f"{CONTACTS}/search", each).status for each in (long_list, long_filter)) == accepted
+
+
+@pytest.mark.parametrize(("form", "category"), [("category", "OBJECT_ALREADY_EXISTS"), ("bare", "CONFLICT")])
+def test_a_field_that_exists_is_refused_in_either_form(crm: Client, form: str, category: str) -> None:
+    field = {"name": "ls_score", "label": "S", "type": "number", "fieldType": "number"}
+    crm.control("load", properties={"contacts": [field | {"groupName": "lead_scoring"}]})
+    crm.control("manners", property_conflict=form)
+    reply = crm.post("/crm/v3/properties/contacts", field | {"groupName": "lead_scoring"})
+    assert (reply.status, reply.body["category"]) == (409, category)
+    assert ("subCategory" in reply.body) is (form == "category")
+
+
+def test_the_list_of_ties_may_be_gone_from_the_date_based_versions(crm: Client) -> None:
+    person, dated = crm.create(), "/crm/objects/2026-09/contacts"
+    assert crm.get(f"{dated}/{person}/associations/companies").status == 200
+    crm.control("manners", dated_association_list=False)
+    assert crm.get(f"{dated}/{person}/associations/companies").status == 404
+    assert crm.get(f"/crm/v4/objects/contacts/{person}/associations/companies").status == 200
 
 
 def test_a_revoked_key_stops_and_a_new_one_starts(crm: Client) -> None:

@@ -111,3 +111,43 @@ def test_erasing_a_contact_unties_it(crm: Client) -> None:
     calls = load_calls(crm, contact, 2)
     crm.post("/crm/v3/objects/contacts/gdpr-delete", {"objectId": contact})
     assert read(crm, f"{V4}/calls/contacts", *({"id": each} for each in calls))["results"] == []
+
+
+@pytest.mark.parametrize("area", ["/crm/v3/objects", "/crm/objects/2026-03", "/crm/objects/2026-09"])
+def test_ties_inside_records_are_listed_kind_by_kind_and_paged_when_they_are_many(crm: Client, area: str) -> None:
+    crm.control("manners", inline_associations=2)
+    first, second, third = load_contacts(crm, 3)
+    calls = load_calls(crm, first, 3)
+    company = crm.create("companies", name="A")
+    crm.ask("PUT", f"/crm/v4/objects/contacts/{second}/associations/default/companies/{company}")
+    query = "associations=calls,companies&associations=deals"
+    shown = {each["id"]: each.get("associations") for each in crm.get(f"{area}/contacts?{query}").body["results"]}
+    assert shown == {
+        first: {"calls": {"results": [{"id": each, "type": "contact_to_call"} for each in calls[:2]],
+                          "paging": shown[first]["calls"]["paging"]}},
+        second: {"companies": {"results": [{"id": company, "type": "contact_to_company"},
+                                           {"id": company, "type": "contact_to_company_unlabeled"}]}},
+        third: None,
+    }  # fmt: skip
+    alone = crm.get(f"{area}/contacts/{first}?{query}").body["associations"]
+    assert alone == shown[first]
+    following = alone["calls"]["paging"]["next"]
+    link = f"/crm/v3/objects/0-1/{first}/associations/0-48?portalId=44237313&after={following['after']}"
+    assert following["link"] == f"https://api.hubapi.com{link}"
+    assert crm.get(link).body == {"results": [{"id": calls[2], "type": "contact_to_call"}]}
+
+
+def test_an_unknown_kind_of_association_is_refused(crm: Client) -> None:
+    assert crm.get("/crm/v3/objects/contacts?associations=butterflies").status == 400
+
+
+def test_the_v3_form_pages_its_ties_like_those_inside_records(crm: Client) -> None:
+    crm.control("manners", inline_associations=2)
+    (contact,) = load_contacts(crm, 1)
+    calls = load_calls(crm, contact, 3)
+    found = crm.post("/crm/v3/associations/contacts/calls/batch/read", {"inputs": [{"id": contact}]}).body["results"][0]
+    assert [each["id"] for each in found["to"]] == calls[:2]
+    after = found["paging"]["next"]["after"]
+    rest = crm.get(f"/crm/v3/objects/contacts/{contact}/associations/calls?after={after}").body["results"]
+    assert [each["id"] for each in rest] == calls[2:]
+    assert crm.get(f"/crm/v3/objects/contacts/{contact}/associations/calls?after=x").status == 400
