@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal, TextIO
 
@@ -12,18 +13,24 @@ import structlog
 BLOT = "***"
 _SHORTEST_SECRET = 4  # blotting out "1" or "no" would hide the log, not the secret
 _secrets: set[str] = set()
+_passing: deque[str] = deque(maxlen=256)
 
 
-def protect(secret: str) -> None:
-    """From now on this text is blotted out of every log line and of everything that `redact` is asked about."""
+def protect(secret: str, *, passing: bool = False) -> None:
+    """From now on this text is blotted out of every log line and of everything that `redact` is asked about. `passing`:
+    until hundreds of others have followed it, for tokens that live an hour in a process that lives for years."""
     text = secret.strip()
-    if len(text) >= _SHORTEST_SECRET:
+    if len(text) < _SHORTEST_SECRET or text in _passing:
+        return
+    if passing:
+        _passing.append(text)
+    else:
         _secrets.add(text)
 
 
 def redact(text: str) -> str:
     """The text without any protected secret."""
-    for secret in sorted(_secrets, key=len, reverse=True):
+    for secret in sorted({*_secrets, *_passing}, key=len, reverse=True):
         text = text.replace(secret, BLOT)
     return text
 

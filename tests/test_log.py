@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,3 +133,12 @@ def test_what_is_too_short_to_be_a_secret_is_not_blotted_out(monkeypatch: pytest
     for short in ("", "   ", "no", "abc", " abc "):
         log.protect(short)
     assert log.redact("no abc at all") == "no abc at all"
+
+
+def test_passing_secrets_are_blotted_out_and_do_not_pile_up(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_passing", deque(maxlen=3))
+    for number in range(9):
+        log.protect(f"renewed-token-{number}", passing=True)
+    assert log.redact("renewed-token-8 renewed-token-6") == "*** ***"
+    assert log.redact("renewed-token-5") == "renewed-token-5"
+    assert log.redact(SECRET) == "***"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from syncer import retry
 from syncer.errors import ConfigError, LeaseLost, Stopped, SyncerError, TemporaryError, UnsafePlanError
 from syncer.retry import once_more, wait
 
@@ -100,6 +101,24 @@ def test_a_wish_longer_than_patience_is_passed_on_at_once() -> None:
 def test_a_wish_as_long_as_patience_is_still_obeyed() -> None:
     request, asked = failing(TemporaryError("slow down", retry_after_s=120))
     assert once_more(request, stop=Clock(), patience_s=120) == "answer"
+    assert len(asked) == 2
+
+
+def test_a_request_that_heeds_wishes_by_itself_is_made_again_at_once() -> None:
+    failures = [TemporaryError("slow down", retry_after_s=7), TemporaryError("unwell")]
+    request, _ = failing(*failures)
+    clock = Clock()
+    assert once_more(request, stop=clock, heeds_wishes=True) == "answer"
+    assert clock.waits[0] == 0
+    assert clock.waits[1] >= 0.5
+
+
+def test_patience_is_measured_by_the_clock_that_tests_may_replace(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = iter(range(0, 3600 * 100, 3600))
+    monkeypatch.setattr(retry, "monotonic", lambda: float(next(hours)))
+    request, asked = failing(*[TemporaryError("unwell")] * 5)
+    with pytest.raises(TemporaryError):
+        once_more(request, stop=Clock(), patience_s=2 * 3600)
     assert len(asked) == 2
 
 

@@ -1,9 +1,11 @@
 """HubSpot: contacts, their activities and counters; scores and stages written back to properties of the contact.
 
 Scopes: crm.objects.contacts.read, crm.schemas.contacts.read and crm.objects.owners.read to read; sales-email-read for
-e-mails; crm.objects.contacts.write to write back, and crm.schemas.contacts.write once, for `setup`.
-What each activity brings is told in `activities.py`; what HubSpot only counts (opens, clicks, page views, visits,
-forms) comes as readings of the contact's own properties.
+e-mails; crm.objects.companies.read where rules look at `company.NAME`; forms and content for the streams `forms` and
+`marketing_emails`; crm.objects.contacts.write to write back, and crm.schemas.contacts.write once, for `setup`.
+What each activity brings is told in `activities.py`, `forms.py`, `marketing_emails.py` and `behavioural_events.py`;
+what HubSpot only counts (opens, clicks, page views, visits, forms) comes as readings of the contact's own properties,
+unless one of the last three tells of each.
 """
 
 from __future__ import annotations
@@ -16,31 +18,38 @@ from pydantic import BaseModel
 from connectors.hubspot import settings as hubspot_settings
 from connectors.hubspot.check import Check
 from connectors.hubspot.client import Client
+from connectors.hubspot.hooks import heard
+from connectors.hubspot.portal import Portal
 from connectors.hubspot.read import Reader
+from connectors.hubspot.scoring_model import read_models
 from connectors.hubspot.setup import Setup
+from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.write import Writer
-from syncer.connector import FieldChange, Finding, Wanted
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Written
+from syncer.connector import FieldChange, Finding, Knock, NativeModel, Wanted
+from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
 
 __all__ = ["HubSpot"]
 
 
 class HubSpot:
-    """One portal, as a source and a destination. One thread at a time.
+    """One portal, as a source and a destination. One thread at a time; its requests overlap by themselves.
 
     `calls` counts the requests sent so far, repeated ones too. A pull never shows deleted contacts (search does not
-    know them): the reconcile sweep finds them (`syncer run --full`, which calls `ids`), and so does asking by id.
+    know them), nor what HubSpot calculates: the sweep finds the second and who is missing, and asking by id tells why.
     """
 
     Settings: ClassVar[type[BaseModel]] = hubspot_settings.Settings
 
     def __init__(self, name: str, settings: hubspot_settings.Settings, wanted: Wanted) -> None:
+        self._name, self._settings = name, settings
         self._client = Client(name, settings, wanted)
-        self._reader = Reader(name, settings, wanted, self._client)
+        self._reader = Reader(Portal(name, settings, wanted, self._client))
         self._writer = Writer(name, settings, wanted, self._client, self._reader)
         self._setup = Setup(name, settings, wanted, self._client)
+        self._tasks = Tasks(name, settings, self._client)
         self._check = Check(name, settings, wanted, self._client)
         self.streams: tuple[str, ...] = self._reader.streams
+        self.swept: tuple[str, ...] = self._reader.swept
 
     @property
     def calls(self) -> Mapping[Literal["read", "write"], int]:
@@ -51,13 +60,16 @@ class HubSpot:
         return self._check.check(self.streams)
 
     def account(self) -> str:
-        return f"hubspot:{self._client.account().portal}"
+        return f"hubspot:{self._reader.account().portal}"
 
     def pull(self, stream: str, since: Cursor | None) -> Iterator[Page]:
         return self._reader.pull(stream, since)
 
-    def ids(self, stream: str) -> Iterator[Sequence[str]]:
-        return self._reader.ids(stream)
+    def sweep(self, stream: str, since: Cursor | None) -> Iterator[Page]:
+        return self._reader.sweep(stream, since)
+
+    def fetch(self, stream: str, ids: Sequence[str], *, lately: bool = False) -> Iterator[Page]:
+        return self._reader.fetch(stream, ids, lately=lately)
 
     def setup(self) -> Iterator[FieldChange]:
         return self._setup.setup()
@@ -73,3 +85,16 @@ class HubSpot:
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
         return self._writer.write(changes)
+
+    @property
+    def listens(self) -> bool:
+        return self._settings.webhooks is not None
+
+    def heard(self, knock: Knock) -> Sequence[RecordKey] | None:
+        return heard(self._settings, self._name, knock)
+
+    def create_task(self, task: Task) -> str:
+        return self._tasks.create_task(task)
+
+    def native_models(self) -> Sequence[NativeModel]:
+        return tuple(read_models(self._client))

@@ -7,6 +7,7 @@
 | meetings | `meeting` | outcome, title |
 | notes | `note` | |
 | tasks | `task` | status, type, subject |
+| communications | `communication` | channel |
 
 Words are in lower case ("no_answer", "no_show", "completed"); an outcome of the portal's own keeps its id. `at` is
 the activity's own time (a meeting's start), not the time of its last edit. The subject of an e-mail is there only for
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from connectors.hubspot.values import Json, maybe_moment, text
+from connectors.hubspot.values import Json, maybe_moment, moment, text
 from syncer.model import Activity, RecordKey, Value
 
 MODIFIED = "hs_lastmodifieddate"
@@ -112,6 +113,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "hs_task_subject": ("subject", _as_is),
             },
         ),
+        "communications": Kind(("communication",), {"hs_communication_channel_type": ("channel", _lower)}),
     }
 )
 
@@ -137,7 +139,14 @@ def activity(connection: str, stream: str, row: Json, people: Sequence[str]) -> 
         at=at,
         records=tuple(RecordKey(connection, "contacts", each) for each in people),
         fields=fields,
+        modified_at=modified_at(row),
     )
+
+
+def modified_at(row: Json) -> datetime | None:
+    """When it was modified by HubSpot's clock; None where it does not say."""
+    written = text(row.get("properties") or {}, MODIFIED) or text(row, "updatedAt")
+    return None if written is None else moment(written)
 
 
 def gone(connection: str, stream: str, identity: str, seen_at: datetime) -> Activity:

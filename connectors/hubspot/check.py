@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
-from connectors.hubspot import people
+from connectors.hubspot import behavioural_events, forms, marketing_emails, people
 from connectors.hubspot.client import Client
-from connectors.hubspot.lookups import definitions
+from connectors.hubspot.companies import mapped_companies
+from connectors.hubspot.lookups import company_properties, definitions
 from connectors.hubspot.people import LIFECYCLE
-from connectors.hubspot.settings import Settings
+from connectors.hubspot.settings import EVENT_STREAMS, Settings
 from connectors.hubspot.setup import problem_code, targets
-from connectors.hubspot.values import Json
+from connectors.hubspot.values import Json, epoch_ms
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError
 
 Layer = Literal["credentials", "scopes", "fields", "limits"]
 _SKEW_S = 60.0
 _SCARCE = 0.1
+_ONE: Mapping[str, str] = MappingProxyType({"limit": "1"})
 
 
 class Check:
@@ -27,7 +30,7 @@ class Check:
         self._name = name
         self._settings = settings
         self._wanted = wanted
-        self._client = client
+        self._client = client.reserved  # it asks little, and must answer when nothing may be pulled any more
 
     def check(self, streams: tuple[str, ...]) -> Iterator[Finding]:
         """Nothing after a refused token: every other answer would only repeat it."""
@@ -50,8 +53,9 @@ class Check:
             yield Finding("credentials", "warning", message, "SY047", "set the machine's clock (NTP)")
 
     def _scopes(self, streams: tuple[str, ...]) -> Iterator[Finding]:
+        yield from self._events()
         for stream in streams:
-            yield self._probe(f"reading {stream}", self._client.paths.objects(stream), "error")
+            yield self._probe_of(stream)
         yield self._probe("reading the owners", self._client.paths.owners, "warning")
         if targets(self._settings, self._wanted):
             message = (
@@ -60,9 +64,56 @@ class Check:
             )
             yield Finding("scopes", "ok", message)
 
-    def _probe(self, what: str, path: str, level: Literal["warning", "error"]) -> Finding:
+    def _events(self) -> Iterator[Finding]:
+        """Streams of events that bring nothing, and counters in whose place they could stand."""
+        chosen = [each for each in EVENT_STREAMS if each in (self._settings.activities or ())]
+        for stream in chosen:
+            if stream == behavioural_events.NAME and not self._settings.events:
+                message = f"{self._name}: which behavioural events shall be read is not said"
+                yield Finding("fields", "warning", message, "SY043", "name them under `events`, like e_visited_page")
+            elif not set(self._settings.told(stream)).intersection(self._wanted.activities):
+                kinds = ", ".join(self._settings.told(stream))
+                message = f"{self._name}: {stream!r} is read, but the model asks for nothing it tells of ({kinds})"
+                yield Finding("fields", "warning", message, "SY043", "take it out of the connection's `activities`")
+        if self._settings.events and behavioural_events.NAME not in chosen:
+            message = f"{self._name}: `events` names events, but behavioural_events are not read"
+            help_ = "add behavioural_events to the connection's `activities`"
+            yield Finding("fields", "warning", message, "SY043", help_)
+        if forms.KIND in people.wanted_counters(self._settings, self._wanted):
+            message = (
+                f"{self._name}: {forms.KIND} is counted by a property that HubSpot calculates without saying when it "
+                "does: only the sweep sees it change"
+            )
+            others = self._settings.activities or ("meetings", "...")
+            help_ = f"read each one: activities: [{', '.join((*others, 'forms'))}] (scope forms)"
+            yield Finding("fields", "warning", message, "SY043", help_)
+
+    def _probe_of(self, stream: str) -> Finding:
+        paths, what = self._client.paths, f"reading {stream}"
+        if stream == forms.NAME:
+            return self._probe(what, paths.forms, "error")
+        if stream == marketing_emails.NAME:
+            query = {"limit": "10", "startTimestamp": str(epoch_ms(self._client.now()))}
+            return self._probe(what, paths.email_events, "error", query, needs="events")
+        if stream != behavioural_events.NAME:
+            return self._probe(what, paths.objects(stream), "error")
         try:
-            self._client.get(what, path, {"limit": "1"})
+            with behavioural_events.explained(self._name):
+                self._client.get(what, paths.event_occurrences, {"limit": "1", "objectType": "contact"})
+        except ConfigError as error:
+            return _finding("scopes", error)
+        return Finding("scopes", "ok", f"{self._name}: {what} is allowed")
+
+    def _probe(
+        self,
+        what: str,
+        path: str,
+        level: Literal["warning", "error"],
+        query: Mapping[str, str] = _ONE,
+        needs: str = "results",
+    ) -> Finding:
+        try:
+            self._client.get(what, path, query, needs=needs)
         except ConfigError as error:
             return _finding("scopes", error, level)
         return Finding("scopes", "ok", f"{self._name}: {what} is allowed")
@@ -73,7 +124,7 @@ class Check:
         except ConfigError as error:
             yield _finding("scopes", error)
             return
-        problems = [*self._unknown(known), *self._unfit(known), *self._unmapped(known)]
+        problems = [*self._unknown(known), *self._unknown_of_company(), *self._unfit(known), *self._unmapped(known)]
         yield from problems
         if not problems:
             names = len(people.properties(self._settings, self._wanted))
@@ -90,6 +141,21 @@ class Check:
                 if name not in known:
                     message = f"{self._name}: HubSpot has no contact property {name!r}, which counts {kind!r}"
                     yield Finding("fields", "warning", message, "SY043", f"correct counters: {{ {kind}: ... }}")
+
+    def _unknown_of_company(self) -> Iterator[Finding]:
+        asked = mapped_companies(self._settings, self._wanted)
+        if not asked:
+            return
+        try:
+            known = company_properties(self._client)
+        except ConfigError as error:
+            yield _finding("scopes", error)
+            return
+        for field, name in asked.items():
+            if name not in known:
+                message = f"{self._name}: HubSpot has no company property {name!r} for {field!r}: it reads as not set"
+                help_ = f"map it: fields: {{ {field}: company.internal_name_in_hubspot }}"
+                yield Finding("fields", "warning", message, "SY043", help_)
 
     def _unfit(self, known: dict[str, Json]) -> Iterator[Finding]:
         for target in targets(self._settings, self._wanted).values():
@@ -112,12 +178,23 @@ class Check:
                 yield Finding("fields", "warning", message, "SY046", f"one of: {', '.join(self._wanted.stages)}")
 
     def _limits(self) -> Iterator[Finding]:
+        share = self._settings.use_at_most
         if self._client.daily is None:
+            if self._client.renews and share < 1:
+                message = f"{self._name}: HubSpot does not tell OAuth apps the portal's daily limit"
+                help_ = "`use_at_most` has no effect here; it has with a service key"
+                yield Finding("limits", "warning", message, "SY029", help_)
             return
         left, limit = self._client.daily
         scarce = left < limit * _SCARCE
         message = f"{self._name}: {left:,} of {limit:,} requests left today (all apps of the portal share them)"
         yield Finding("limits", "warning" if scarce else "ok", message, "SY048" if scarce else "SY000")
+        if share < 1:
+            budget = self._client.budget
+            used, ours = budget.used(self._client.local_now()), budget.allowed(limit)
+            message = f"{self._name}: {used:,} used of the {ours:,} requests a day ({share:.0%}) that are ours"
+            spent = used >= budget.allowed(limit, pulling=True)
+            yield Finding("limits", "warning" if spent else "ok", message, "SY029" if spent else "SY000")
 
 
 def _finding(layer: Layer, error: ConfigError, level: Literal["warning", "error"] = "error") -> Finding:

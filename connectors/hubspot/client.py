@@ -1,4 +1,4 @@
-"""One door to HubSpot: paced requests, one retry policy, our errors.
+"""One door to HubSpot: requests that overlap, one governor, one retry policy, our errors.
 
 The package `hubspot-api-client` is the transport: its pool, its authentication, its exceptions. Its models are left
 aside (they cost some 45 times the decoding), and its own addresses too: they end with v3 and v4.
@@ -6,12 +6,14 @@ aside (they cost some 45 times the decoding), and its own addresses too: they en
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NoReturn
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -19,18 +21,27 @@ import urllib3
 from hubspot import HubSpot as Vendor
 from hubspot.crm.objects.exceptions import ApiException
 
-from connectors.hubspot.pace import Pace
+from connectors.hubspot.budget import Budget, until_midnight_s
+from connectors.hubspot.governor import belongs_to, governor_of
 from connectors.hubspot.paths import Paths
-from connectors.hubspot.refusals import read_problem, translate
+from connectors.hubspot.refusals import Problem, Unauthorized, read_problem, translate, translate_renewal
 from connectors.hubspot.settings import Settings
+from connectors.hubspot.tokens import Exchange, credentials
 from connectors.hubspot.values import Json
+from connectors.hubspot.workers import Workers
+from syncer import retry
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, SyncerError, TemporaryError
-from syncer.log import protect, redact
-from syncer.retry import once_more
+from syncer.log import redact
 
-_HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
-_AFTER_MIDNIGHT_S = 60.0  # the counter is set back at midnight, not a moment before
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+_FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+_BRINGING = ("/objects/", "/associations/", "/events", "/submissions/")
+_UNKNOWN_ZONE_S = 3600.0  # how soon to look again while it is not known when the portal's day ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +55,17 @@ class Request:
     query: Mapping[str, str] | None = None
     needs: str = "results"
     kind: Literal["read", "write"] = "read"
+    again: bool = True  # may be sent again after a lost answer; False: that would do it twice
+    form: Mapping[str, str] | None = None  # in place of a body, for a token
 
     @property
     def searching(self) -> bool:
         return self.path.endswith("/search")
+
+    @property
+    def pulling(self) -> bool:
+        """Is it one of the many that bring records, in contrast to looking up the portal itself?"""
+        return self.kind == "read" and any(part in self.path for part in _BRINGING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +82,27 @@ class Account:
 
 
 class Client:
-    """Asks HubSpot; one thread at a time. Raises `ConfigError` (`Refused` for this very request), `TemporaryError`
-    after the retries, `Stopped`."""
+    """Asks HubSpot; from any thread. Raises `ConfigError` (`Refused` for this very request), `TemporaryError` after
+    the retries, `Stopped`."""
 
     def __init__(self, name: str, settings: Settings, wanted: Wanted) -> None:
-        token = settings.token.get_secret_value()
-        protect(token)
         # Without `retry=False` urllib3 would sleep inside the call, for hours where HubSpot asks for it.
-        vendor = Vendor(access_token=token, host=settings.base_url, retry=False)
+        pool = settings.at_once + 1
+        vendor = Vendor(host=settings.base_url, retry=False, connection_pool_maxsize=pool)
         self._api = vendor.crm.objects.basic_api.api_client  # each look-up would build a new pool, so: once
+        self._base_url = settings.base_url
         self._timeout_s = (settings.timeout_s.connect, settings.timeout_s.read)
+        self._search_rate = settings.search_rate
         self._stop = wanted.stop
-        self._pace = Pace(settings.search_rate, wanted.stop)
+        self._credentials = credentials(settings)
+        self._governor = governor_of(settings.base_url, self._credentials.identity)
+        self._workers = Workers(settings.at_once, wanted.stop)
+        self._counting = threading.Lock()
         self._name = name
-        self._seen: tuple[datetime, float] | None = None  # HubSpot's clock at a monotonic time of ours
-        self._account: Account | None = None
+        self._reserved = False
+        self.budget = Budget(name, settings.use_at_most, wanted.spent)
         self.paths = Paths(settings.api_version)
         self.calls: dict[Literal["read", "write"], int] = {"read": 0, "write": 0}
-        self.daily: tuple[int, int] | None = None  # requests left today, of how many
-        self.skew_s = 0.0  # HubSpot's clock minus ours, at the last answer
 
     def get(self, what: str, path: str, query: Mapping[str, str] | None = None, *, needs: str = "results") -> Json:
         return self.ask(Request(what, "GET", path, query=query, needs=needs))
@@ -96,7 +116,20 @@ class Client:
 
     def ask(self, request: Request) -> Json:
         """The answer of one request, repeated while patience can mend it."""
-        return once_more(lambda: self._once(request), stop=self._stop)
+        return self._workers.answer(lambda: self._asked(request))
+
+    def start(self, call: Callable[[], T]) -> Future[T]:
+        """Begin something that asks this client, while the caller goes on. At most `at_once` are under way."""
+        return self._workers.start(call)
+
+    def result(self, answer: Future[T]) -> T:
+        """What came of it; unlike its own `result`, this ends soon after being asked to stop."""
+        return self._workers.wait_for(answer)
+
+    def together(self, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """The answers in order, at most `at_once` under way. The first error ends it: what has not started never
+        does."""
+        return self._workers.together(calls)
 
     def pages(self, what: str, path: str, query: Mapping[str, str]) -> Iterator[Json]:
         """A list's answers, page by page. The absolute `paging.next.link` is left alone: it breaks behind proxies."""
@@ -114,44 +147,102 @@ class Client:
         """The portal, asked anew; brings HubSpot's clock with it."""
         told = self.get("reading the account", self.paths.account, needs="portalId")
         zone, domain = told.get("timeZone") or "UTC", told.get("uiDomain") or "app.hubspot.com"
-        self._account = Account(str(told["portalId"]), str(zone), str(domain))
-        return self._account
+        account = Account(str(told["portalId"]), str(zone), str(domain))
+        self._governor.time_zone = account.time_zone
+        belongs_to(self._governor, self._base_url, account.portal)
+        return account
+
+    @property
+    def reserved(self) -> Client:
+        """This client, for reading what writing needs: it may use the part of the budget that is kept for that."""
+        other = copy(self)
+        other._reserved = True
+        return other
+
+    @property
+    def renews(self) -> bool:
+        """Are its tokens those of an OAuth app?"""
+        return self._credentials.renewable
+
+    @property
+    def daily(self) -> tuple[int, int] | None:
+        """Requests left today, of how many; None until an answer told it, and for OAuth apps."""
+        return self._governor.daily
+
+    @property
+    def skew_s(self) -> float:
+        """HubSpot's clock minus ours, at the last answer."""
+        return self._governor.skew_s
 
     def now(self) -> datetime:
         """HubSpot's clock, as far as its last answer told it (to the second, never ahead)."""
-        if self._seen is None:
-            return datetime.now(UTC)
-        at, monotonic = self._seen
-        return at + timedelta(seconds=time.monotonic() - monotonic)
+        return self._governor.now()
+
+    def local_now(self) -> datetime:
+        """The same in the portal's time zone; in UTC while that is not known."""
+        return self.now().astimezone(_zone(self._governor.time_zone))
+
+    def _asked(self, request: Request) -> Json:
+        attempts = 6 if request.again else 1
+        return retry.once_more(lambda: self._once(request), stop=self._stop, attempts=attempts, heeds_wishes=True)
 
     def _once(self, request: Request) -> Json:
-        self._pace.wait_turn(request.searching)
-        self.calls[request.kind] += 1
+        """One try, and a second with another token where HubSpot does not take this one."""
+        self._insist_on_budget(request)
+        exchange = Exchange(self._renew, self.now, self._stop)
+        token = self._credentials.bearer(exchange)
         try:
-            answer = self._send(request)
-            status, raw, headers = answer.status, answer.data, answer.headers
-        except ApiException as error:
-            self._refuse(request, error, error)
-        except UnicodeDecodeError as error:  # the package decodes error pages as UTF-8; they need not be
-            self._refuse(request, error.__context__, error)
-        except urllib3.exceptions.HTTPError as error:
-            message = f"{self._what(request)}: no connection: {_cause(error)}"
-            raise TemporaryError(message, code="SY040") from error
-        self._note(headers)
+            return self._sent(request, token)
+        except Unauthorized:
+            if not self._credentials.refused(token):
+                raise
+        return self._sent(request, self._credentials.bearer(exchange))
+
+    def _renew(self, form: Mapping[str, str]) -> Json:
+        path = self.paths.token
+        return self._sent(Request("renewing the access", "POST", path, needs="access_token", form=form), None)
+
+    def _insist_on_budget(self, request: Request) -> None:
+        if self.daily is not None and self._governor.time_zone is not None:
+            pulling = request.pulling and not self._reserved
+            self.budget.insist(self.daily[1], self.local_now(), pulling=pulling)
+
+    def _sent(self, request: Request, token: str | None) -> Json:
+        with self._governor.turn(self._stop, search_rate=self._search_rate if request.searching else None) as sent_at:
+            self._count(request)
+            try:
+                answer = self._send(request, token)
+                status, raw, headers = answer.status, answer.data, answer.headers
+            except ApiException as error:
+                self._refuse(request, sent_at, error, error)
+            except UnicodeDecodeError as error:  # the package decodes error pages as UTF-8; they need not be
+                self._refuse(request, sent_at, error.__context__, error)
+            except urllib3.exceptions.HTTPError as error:
+                message = f"{self._what(request)}: no connection: {_cause(error)}"
+                raise TemporaryError(message, code="SY040") from error
+            self._governor.note(headers, sent_at)
         if request.searching:
-            self._pace.search_answered()
+            self._governor.searches.answered()
         return self._understood(request, status, raw)
 
-    def _send(self, request: Request) -> Any:
+    def _count(self, request: Request) -> None:
+        with self._counting:
+            self.calls[request.kind] += 1
+        self.budget.sent()
+
+    def _send(self, request: Request, token: str | None) -> Any:
+        bearer = {"in": "header", "key": "Authorization", "value": f"Bearer {token}"}
         return self._api.call_api(
             request.path,
             request.method,
             {},
             list((request.query or {}).items()),
-            dict(_HEADERS),
+            dict(_JSON if request.form is None else _FORM),
             body=request.body,
+            post_params=list((request.form or {}).items()),
             response_types_map={},
-            auth_settings=["oauth2"],
+            auth_settings=["oauth2"] if token else [],
+            _request_auth=bearer,  # by request: threads may be in the middle of changing tokens
             _return_http_data_only=True,
             _preload_content=False,
             _request_timeout=self._timeout_s,
@@ -169,17 +260,26 @@ class Client:
             raise TemporaryError(f"{what}: HubSpot's answer ({status}) lacks {request.needs!r}", code="SY042")
         return answer  # type: ignore[no-any-return]  # a dict: it has the key
 
-    def _refuse(self, request: Request, failure: BaseException | None, cause: Exception) -> NoReturn:
+    def _refuse(self, request: Request, sent_at: float, failure: BaseException | None, cause: Exception) -> NoReturn:
         if not isinstance(failure, ApiException):
             raise cause
         if not failure.status:  # the package's way to say that TLS failed
             raise self._untrusted(request, str(failure.reason)) from cause
         headers: Mapping[str, str] = failure.headers or {}
-        self._note(headers)
+        self._governor.note(headers, sent_at)
         problem = read_problem(failure.status, failure.body, headers)
-        if request.searching and problem.policy == "SECONDLY":
-            self._pace.search_refused()
-        raise translate(problem, self._what(request), midnight_s=self._midnight_s()) from cause
+        error = self._translated(request, problem)
+        wish_s = error.retry_after_s if isinstance(error, TemporaryError) else None
+        self._governor.refused(problem.status, problem.policy, wish_s, searching=request.searching)
+        told = {"status": problem.status, "policy": problem.policy, "correlation": problem.correlation}
+        log.debug("answer_refused", extra={"what": self._what(request), **told})
+        raise error from cause
+
+    def _translated(self, request: Request, problem: Problem) -> SyncerError:
+        what, midnight_s = self._what(request), self._midnight_s()
+        if request.form is not None:
+            return translate_renewal(problem, what, midnight_s=midnight_s)
+        return translate(problem, what, midnight_s=midnight_s, oauth=self.renews)
 
     def _untrusted(self, request: Request, reason: str) -> SyncerError:
         text = redact(" ".join(reason.split()))[:200]
@@ -191,26 +291,10 @@ class Client:
     def _what(self, request: Request) -> str:
         return f"{self._name}: {request.what}"
 
-    def _note(self, headers: Mapping[str, str]) -> None:
-        self._pace.note(headers)
-        try:
-            at = parsedate_to_datetime(headers["Date"])
-        except (KeyError, ValueError):
-            at = None
-        if at is not None and at.tzinfo is not None:
-            self._seen = (at.astimezone(UTC), time.monotonic())
-            self.skew_s = (at - datetime.now(UTC)).total_seconds()
-        try:
-            left, limit = headers["X-HubSpot-RateLimit-Daily-Remaining"], headers["X-HubSpot-RateLimit-Daily"]
-            self.daily = (int(left), int(limit))
-        except (KeyError, ValueError):  # not with OAuth, not on searches
-            return
-
     def _midnight_s(self) -> float:
-        """Seconds until the portal's day ends; in UTC while its zone is not known."""
-        now = self.now().astimezone(_zone(self._account))
-        midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
-        return midnight.timestamp() - now.timestamp() + _AFTER_MIDNIGHT_S
+        """Seconds until the portal's day ends; not too many while its zone is not known."""
+        seconds = until_midnight_s(self.local_now())
+        return seconds if self._governor.time_zone else min(seconds, _UNKNOWN_ZONE_S)
 
 
 def next_after(answer: Json) -> str | None:
@@ -225,11 +309,9 @@ def _is_rows(part: Any) -> bool:
     return isinstance(part, list) and all(isinstance(row, dict) for row in part)
 
 
-def _zone(account: Account | None) -> tzinfo:
-    if account is None:
-        return UTC
+def _zone(name: str | None) -> tzinfo:
     try:
-        return ZoneInfo(account.time_zone)
+        return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):
         return UTC
 

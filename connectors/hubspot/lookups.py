@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
 
-from connectors.hubspot.client import Client, next_after
+from connectors.hubspot.client import Client, Request, next_after
 from connectors.hubspot.values import Json, text
 from syncer.errors import TemporaryError
 from syncer.log import redact
@@ -25,6 +26,13 @@ class Found:
     rows: Mapping[str, Json]  # by the id asked for: a merged record answers under another id than it was asked by
     gone: tuple[str, ...] = ()
     silent: tuple[tuple[str, str], ...] = ()  # neither answered nor said to be gone: id, reason
+    archived: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))  # in the recycle bin
+    erased: tuple[str, ...] = ()  # not even there
+
+    def __add__(self, other: Found) -> Found:
+        rows, archived = {**self.rows, **other.rows}, {**self.archived, **other.archived}
+        gone, silent = self.gone + other.gone, self.silent + other.silent
+        return Found(rows, gone, silent, archived, self.erased + other.erased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +51,60 @@ def chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which properties of which kind of records; `history` adds the past values of a few."""
+    """Which properties of which kind of records; `history` adds the past values of a few; `archived` asks the recycle
+    bin instead."""
 
     kind: str
     properties: Sequence[str]
     history: Sequence[str] = ()
+    archived: bool = False
 
     def ask(self, client: Client, ids: Sequence[str]) -> Json:
         body: Json = {"inputs": [{"id": each} for each in ids], "properties": list(self.properties)}
         if self.history:
             body["propertiesWithHistory"] = list(self.history)
-        return client.post(f"reading {self.kind}", client.paths.objects(self.kind, "/batch/read"), body)
+        path = client.paths.objects(self.kind, "/batch/read")
+        query = {"archived": "true"} if self.archived else None
+        return client.ask(Request(f"reading {self.kind}", "POST", path, body, query))
 
 
-def fetch(client: Client, question: Question, ids: Sequence[str]) -> Found:
-    """Records by id, as they are now (search is an index and lags). Each id is asked for once.
+def fetch(client: Client, question: Question, ids: Iterable[str]) -> Found:
+    """Records by id, as they are now (search is an index and lags). Each id is asked for once, the batches overlap."""
+    size = BATCH_WITH_HISTORY if question.history else BATCH
+    asked = [partial(read_batch, client, question, chunk) for chunk in chunks(dict.fromkeys(ids), size)]
+    if len(asked) == 1:  # no need of another thread
+        return asked[0]()
+    return sum(client.together(asked), Found({}))
+
+
+def read_batch(client: Client, question: Question, ids: Sequence[str]) -> Found:
+    """As many records as one request may ask for.
 
     An id without an answer may have been merged into a record that does not name it: asked alone, the answer is clear.
     """
-    rows: dict[str, Json] = {}
-    gone: list[str] = []
-    silent: list[tuple[str, str]] = []
-    for chunk in chunks(dict.fromkeys(ids), BATCH_WITH_HISTORY if question.history else BATCH):
-        answer = question.ask(client, chunk)
-        missing = not_found(answer)
-        rows |= _by_asked_id(chunk, answer["results"])
-        gone += [each for each in chunk if each in missing and each not in rows]
-        for each in [each for each in chunk if each not in missing and each not in rows]:
-            alone = question.ask(client, [each])
-            if alone["results"]:
-                rows[each] = alone["results"][0]
-            elif each in not_found(alone):
-                gone.append(each)
-            else:
-                silent.append((each, "HubSpot gave no answer for this record"))
-    return Found(rows, tuple(gone), tuple(silent))
+    answer = question.ask(client, ids)
+    missing = not_found(answer)
+    rows = _by_asked_id(ids, answer["results"])
+    found = Found(rows, tuple(each for each in ids if each in missing and each not in rows))
+    unclear = [each for each in ids if each not in missing and each not in rows]
+    return sum((_read_alone(client, question, each) for each in unclear), found)
+
+
+def _read_alone(client: Client, question: Question, identity: str) -> Found:
+    alone = question.ask(client, [identity])
+    if alone["results"]:
+        return Found({identity: alone["results"][0]})
+    if identity in not_found(alone):
+        return Found({}, (identity,))
+    return Found({}, silent=((identity, "HubSpot gave no answer for this record"),))
+
+
+def settled(client: Client, question: Question, found: Found) -> Found:
+    """What has become of those who are gone: they are in the recycle bin, or erased for good."""
+    if not found.gone:
+        return found
+    bin_ = fetch(client, replace(question, archived=True), found.gone)
+    return replace(found, gone=(), silent=found.silent + bin_.silent, archived=bin_.rows, erased=bin_.gone)
 
 
 def _by_asked_id(asked: Sequence[str], results: Sequence[Json]) -> dict[str, Json]:
@@ -142,21 +169,20 @@ def _note_ties(row: Json, found: dict[str, dict[str, None]]) -> dict[str, str] |
     return {"id": origin, "after": after} if after else None
 
 
-def owners(client: Client) -> Owners:
-    """All owners, those who left too: their records still name them."""
+def owners(client: Client, *, left: bool) -> Owners:
+    """The owners who are there, or those who left: their records still name them."""
     by_id: dict[str, str] = {}
     by_user: dict[str, str] = {}
-    for archived in ("true", "false"):  # an address in use wins over an archived one
-        query = {"limit": "100", "archived": archived}
-        for answer in client.pages("reading the owners", client.paths.owners, query):
-            for owner in answer["results"]:
-                email = owner.get("email")
-                if not email:
-                    continue
-                by_id[str(owner.get("id"))] = str(email)
-                for key in ("userId", "userIdIncludingInactive"):
-                    if owner.get(key) is not None:
-                        by_user[str(owner[key])] = str(email)
+    query = {"limit": "100", "archived": "true" if left else "false"}
+    for answer in client.pages("reading the owners", client.paths.owners, query):
+        for owner in answer["results"]:
+            email = owner.get("email")
+            if not email:
+                continue
+            by_id[str(owner.get("id"))] = str(email)
+            for key in ("userId", "userIdIncludingInactive"):
+                if owner.get(key) is not None:
+                    by_user[str(owner[key])] = str(email)
     return Owners(by_id, by_user)
 
 
@@ -164,3 +190,9 @@ def definitions(client: Client) -> dict[str, Json]:
     """The contact's properties by name (some 500 kB in a real portal)."""
     answer = client.get("reading the contact's properties", client.paths.properties())
     return {str(each.get("name")): each for each in answer["results"]}
+
+
+def company_properties(client: Client) -> set[str]:
+    """The names of the company's properties."""
+    answer = client.get("reading the company's properties", client.paths.company_properties)
+    return {str(each.get("name")) for each in answer["results"]}

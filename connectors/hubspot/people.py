@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from connectors.hubspot.client import Account
-from connectors.hubspot.lookups import MERGED, Owners
+from connectors.hubspot.companies import OF_COMPANY, mapped_companies
+from connectors.hubspot.lookups import MERGED
+from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
-from connectors.hubspot.values import Json, count, maybe_moment, moment, text
+from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
 from syncer.connector import Wanted
 from syncer.model import Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
+_A_SECOND = timedelta(seconds=1)
 MODIFIED = "lastmodifieddate"
 LIFECYCLE = "lifecyclestage"
+PRIMARY_COMPANY = "associatedcompanyid"
 OWNER = "hubspot_owner_id"
 _OWN_PROPERTIES = ("email", "firstname", "lastname", OWNER, LIFECYCLE, MODIFIED, MERGED)
 _PEOPLES_SOURCES = frozenset({"CRM_UI", "CRM_UI_BULK_ACTION", "CONTACTS_WEB", "MOBILE_IOS", "MOBILE_ANDROID", "IMPORT"})
@@ -23,12 +26,16 @@ _PEOPLES_SOURCES = frozenset({"CRM_UI", "CRM_UI_BULK_ACTION", "CONTACTS_WEB", "M
 
 
 def mapped(settings: Settings, wanted: Wanted) -> dict[str, str]:
-    """Field name in the rules -> property."""
-    return {field: settings.fields.get(field, field) for field in wanted.fields}
+    """Field name in the rules -> property of the contact."""
+    names = {field: settings.fields.get(field, field) for field in wanted.fields}
+    return {field: name for field, name in names.items() if not name.startswith(OF_COMPANY)}
 
 
 def wanted_counters(settings: Settings, wanted: Wanted) -> dict[str, Counter]:
-    return {kind: settings.counters[kind] for kind in wanted.activities if kind in settings.counters}
+    """Not those of which each single activity is told: they would count twice."""
+    single = settings.told_singly()
+    kinds = [kind for kind in wanted.activities if kind in settings.counters and kind not in single]
+    return {kind: settings.counters[kind] for kind in kinds}
 
 
 def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
@@ -36,6 +43,8 @@ def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     names = [*_OWN_PROPERTIES, *mapped(settings, wanted).values()]
     if settings.write.stage:
         names.append(settings.write.stage)
+    if mapped_companies(settings, wanted):
+        names.append(PRIMARY_COMPANY)
     for counter in wanted_counters(settings, wanted).values():
         names += [counter.count, *([counter.last] if counter.last else [])]
     return tuple(dict.fromkeys(names))
@@ -43,40 +52,50 @@ def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What it takes to read a contact: the connection, the rules' wishes, the portal, its owners, its clock."""
+    """What it takes to read a contact: the portal, its clock, and the rules' wishes."""
 
-    connection: str
-    settings: Settings
-    wanted: Wanted
-    account: Account
-    owners: Owners
+    portal: Portal
     seen_at: datetime
+    fields: Mapping[str, str]  # field name in the rules -> property
+    of_company: Mapping[str, str]  # the same, of the primary company
+    counters: Mapping[str, Counter]
+    stages: Mapping[str, str]  # HubSpot's lifecycle stage -> the stage of ours it stands for
 
     def key(self, contact: str) -> RecordKey:
-        return RecordKey(self.connection, CONTACTS, contact)
+        return RecordKey(self.portal.connection, CONTACTS, contact)
 
     def record(self, row: Json) -> Record:
         """One contact. ValueError where it does not say when it was modified."""
-        values = row.get("properties") or {}
+        values, settings = row.get("properties") or {}, self.portal.settings
         contact, lifecycle, owner = str(row["id"]), text(values, LIFECYCLE), text(values, OWNER)
-        names = mapped(self.settings, self.wanted)
-        parts = (text(values, "firstname"), text(values, "lastname"))
+        first, last = text(values, "firstname"), text(values, "lastname")
+        fields = texts(values, self.fields)
         return Record(
             key=self.key(contact),
             modified_at=modified_at(row),
             email=text(values, "email"),
-            fields={field: value for field, name in names.items() if (value := text(values, name)) is not None},
-            stage=text(values, self.settings.write.stage),
+            fields=fields | self.company_fields(values) if self.of_company else fields,
+            stage=text(values, settings.write.stage),
             lifecycle=lifecycle,
-            lifecycle_stage=self._our_stage(lifecycle),
-            protected=lifecycle in self.settings.protected,
-            owner=self.owners.by_id.get(owner, owner) if owner else None,
-            name=" ".join(part for part in parts if part) or None,
-            url=self.account.page(contact),
+            lifecycle_stage=self.stages.get(lifecycle) if lifecycle else None,
+            protected=lifecycle in settings.protected,
+            owner=(self.portal.owner(owner) or owner) if owner else None,
+            name=f"{first} {last}" if first and last else first or last,
+            url=self.portal.account().page(contact),
         )
 
-    def gone(self, contact: str) -> Record:
-        return Record(self.key(contact), self.seen_at, deleted=True)
+    def company_fields(self, values: Json) -> dict[str, str]:
+        """What the rules ask of the contact's primary company; nothing where there is none."""
+        company = text(values, PRIMARY_COMPANY) if self.of_company else None
+        return texts(self.portal.companies.read([company])[company], self.of_company) if company else {}
+
+    def gone(self, contact: str, *, erased: bool = False) -> Record:
+        """A contact that is not there. HubSpot's clock is known to the second: it may have been changed in this one."""
+        return Record(self.key(contact), self.seen_at + _A_SECOND, deleted=True, erased=erased)
+
+    def archived(self, contact: str, row: Json) -> Record:
+        """A contact in the recycle bin. It is not said to be newer than HubSpot has it: it may be taken out again."""
+        return Record(self.key(contact), modified_at(row), deleted=True)
 
     def absorbed(self, contact: str, by: Json) -> Record:
         """A contact that was merged into another; it answers under that one's id now."""
@@ -85,7 +104,7 @@ class Lens:
     def readings(self, row: Json) -> Iterator[Reading | Rejected]:
         """The wanted counters that are set. People and imports leave anything in number fields: that is Rejected."""
         values = row.get("properties") or {}
-        for kind, counter in wanted_counters(self.settings, self.wanted).items():
+        for kind, counter in self.counters.items():
             written = text(values, counter.count)
             if written is None:
                 continue
@@ -96,19 +115,28 @@ class Lens:
                 names = " / ".join(name for name in (counter.count, counter.last) if name)
                 yield Rejected(str(row["id"]), f"{kind} cannot be counted: {names}: {error}")
 
-    def _our_stage(self, lifecycle: str | None) -> str | None:
-        ours = self.settings.write.lifecyclestage
-        return next((stage for stage, theirs in ours.items() if theirs == lifecycle), None)
-
     def stage_author(self, row: Json) -> str | None:
         """The person who set our stage or HubSpot's own last, of an answer with their history; None: a program did."""
         histories = row.get("propertiesWithHistory") or {}
-        newest = [versions[0] for name in (self.settings.write.stage, LIFECYCLE) if (versions := histories.get(name))]
+        names = (self.portal.settings.write.stage, LIFECYCLE)
+        newest = [versions[0] for name in names if (versions := histories.get(name))]
         last: Json = max(newest, key=lambda version: str(version.get("timestamp")), default={})
         if str(last.get("sourceType")) not in _PEOPLES_SOURCES:
             return None
         user = _user(last)
-        return self.owners.by_user.get(user, f"HubSpot user {user}") if user else "a HubSpot user"
+        return (self.portal.user(user) or f"HubSpot user {user}") if user else "a HubSpot user"
+
+
+def lens(portal: Portal, rows: Iterable[Json] = ()) -> Lens:
+    """For contacts read now: `rows`, whose companies are read together."""
+    settings, wanted = portal.settings, portal.wanted
+    of_company = mapped_companies(settings, wanted)
+    if of_company:
+        companies = [text(row.get("properties") or {}, PRIMARY_COMPANY) for row in rows]
+        portal.companies.read([each for each in companies if each])
+    stages = {theirs: ours for ours, theirs in reversed(settings.write.lifecyclestage.items())}  # the first one counts
+    counters = wanted_counters(settings, wanted)
+    return Lens(portal, portal.client.now(), mapped(settings, wanted), of_company, counters, stages)
 
 
 def modified_at(row: Json) -> datetime:

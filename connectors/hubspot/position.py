@@ -1,35 +1,60 @@
-"""Where a pull stands: what is written into a cursor."""
+"""Where a stream of CRM objects stands: what is written into its cursors."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
 from syncer.model import Cursor
 
 log = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
+_ALONE = 1  # one range or window at a time, no second look
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part of the list that is still to be read: from `after` (None: from the first) up to the id before `end` (None:
+    to the last). `after` is HubSpot's own word, the id of the next record."""
+
+    after: str | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A search that is not over: for those modified from `since_ms` to `until_ms` whose ids come behind `after`."""
+
+    since_ms: int
+    until_ms: int
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Everything up to `until_ms` is read, or being read.
-
-    `after` None: it is read. Else the page after that id comes next: of the list of all records (`since_ms` None), or
-    of the search for those modified from `since_ms` to `until_ms`. Times are epoch milliseconds of HubSpot's clock.
-    """
+    """Everything up to `until_ms` is read, and everything up to `looked_ms` was looked for a second time, but for what
+    `ranges` and `window` leave. Times are epoch milliseconds of HubSpot's clock."""
 
     portal: str
     stream: str
     until_ms: int
-    since_ms: int | None = None
-    after: str | None = None
+    looked_ms: int
+    ranges: tuple[Range, ...] = ()
+    window: Window | None = None
+    in_turn: bool = False  # the list's `after` is no id: it is read page by page
 
     def cursor(self) -> Cursor:
-        parts = [_FORMAT, self.portal, self.stream, self.until_ms, self.since_ms, self.after]
+        ranges = [[each.after, each.end] for each in self.ranges]
+        window = None if self.window is None else [self.window.since_ms, self.window.until_ms, self.window.after]
+        parts = [_FORMAT, self.portal, self.stream, self.until_ms, self.looked_ms, ranges, window, self.in_turn]
         return Cursor(orjson.dumps(parts).decode())
+
+    def at(self, window: Window | None) -> Position:
+        """The same with the window that is searched now; None: it is over."""
+        return replace(self, window=window)
 
 
 def resumed(connection: str, portal: str, stream: str, cursor: Cursor | None) -> Position | None:
@@ -46,8 +71,47 @@ def resumed(connection: str, portal: str, stream: str, cursor: Cursor | None) ->
 
 def _parsed(cursor: str) -> Position | None:
     try:
-        version, portal, stream, until_ms, since_ms, after = orjson.loads(cursor)
-    except (orjson.JSONDecodeError, ValueError, TypeError):
+        version, *parts = orjson.loads(cursor)
+        return _of_old(parts) if version == _ALONE else _of(parts) if version == _FORMAT else None
+    except (TypeError, ValueError):  # orjson's error is a ValueError
         return None
-    whole = isinstance(until_ms, int) and isinstance(since_ms, int | None) and isinstance(after, str | None)
-    return Position(portal, stream, until_ms, since_ms, after) if version == _FORMAT and whole else None
+
+
+def _of(parts: Any) -> Position:
+    """TypeError or ValueError where the parts are not what `Position.cursor` writes."""
+    portal, stream, until_ms, looked_ms, ranges, window, in_turn = parts
+    _insist(isinstance(portal, str), isinstance(stream, str), _whole(until_ms), _whole(looked_ms))
+    left = tuple(_range(each) for each in ranges)
+    return Position(portal, stream, until_ms, looked_ms, left, window and _window(window), bool(in_turn))
+
+
+def _of_old(parts: Any) -> Position:
+    portal, stream, until_ms, since_ms, after = parts
+    _insist(isinstance(portal, str), isinstance(stream, str), _whole(until_ms))
+    position = Position(portal, stream, until_ms, until_ms)
+    if after is None:
+        return position
+    if since_ms is None:
+        return replace(position, ranges=(_range([after, None]),))
+    return position.at(_window([since_ms, until_ms, after]))
+
+
+def _range(parts: Any) -> Range:
+    after, end = parts
+    _insist(isinstance(after, str | None), end is None or _whole(end))
+    return Range(after, end)
+
+
+def _window(parts: Any) -> Window:
+    since_ms, until_ms, after = parts
+    _insist(_whole(since_ms), _whole(until_ms), isinstance(after, str | None))
+    return Window(since_ms, until_ms, after)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _insist(*holds: bool) -> None:
+    if not all(holds):
+        raise ValueError("it is not a cursor of ours")

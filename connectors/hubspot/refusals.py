@@ -2,6 +2,7 @@
 
 Every part of an error body may be missing, and the edge in front of HubSpot answers pages instead of JSON.
 
+SY026 token file unusable · SY027 OAuth app refused · SY028 reconnect needed · SY029 our share of the day is used up ·
 SY030 token refused · SY031 scope missing · SY032 forbidden · SY033 request refused · SY034 nothing there ·
 SY035 too many requests · SY036 the day's requests are used up · SY037 locked by heavy writing · SY038 portal moves ·
 SY039 HubSpot is unwell · SY040 no connection · SY041 answer cannot be read · SY042 answer of another shape ·
@@ -26,6 +27,10 @@ _LOCK_S = 2.0  # a lock of HubSpot's lasts that long (its error guide)
 _MOVING_S = 3600.0
 _NOBODY_MAY = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "CALCULATED_PROPERTY"})
 """Codes that condemn a property whatever its value."""
+_RECONNECT = frozenset(
+    {"invalid_grant", "access_denied", "BAD_REFRESH_TOKEN", "MISSING_REFRESH_TOKEN", "BAD_HUB", "invalid_scope"}
+)
+"""What OAuth says when a person must install the app anew; `error` is missing in old versions, `status` in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,11 @@ class Problem:
     condemned: tuple[str, ...] = ()  # of these, the ones that no value would suit: missing, read-only
     codes: tuple[str, ...] = ()
     retry_after_s: float | None = None
+    oauth: tuple[str, ...] = ()  # `error` and `status` of a refused token request: invalid_grant, BAD_REFRESH_TOKEN
+
+
+class Unauthorized(ConfigError):
+    """HubSpot does not accept the access token; where it can be renewed, another one may do."""
 
 
 class Refused(ConfigError):
@@ -70,8 +80,9 @@ def read_problem(status: int, body: bytes | str | None, headers: Mapping[str, st
         scopes=_named(contexts, "requiredGranularScopes") or _named(contexts, "requiredScopes"),
         properties=_named(contexts, "propertyName"),
         condemned=_condemned(parts, contexts),
-        codes=tuple(dict.fromkeys(str(part["code"]) for part in parts if part.get("code"))),
+        codes=tuple(dict.fromkeys(str(part[key]) for part in parts for key in ("code", "errorType") if part.get(key))),
         retry_after_s=_seconds(headers.get("Retry-After")),
+        oauth=tuple(str(told[key]) for key in ("error", "status") if told.get(key)),
     )
 
 
@@ -97,14 +108,17 @@ def _seconds(written: str | None) -> float | None:
         return None
 
 
-def translate(problem: Problem, what: str, *, midnight_s: float) -> SyncerError:
-    """Our error for the answer to `what` ("crm: reading contacts"). `midnight_s`: seconds to the portal's midnight."""
+def translate(problem: Problem, what: str, *, midnight_s: float, oauth: bool = False) -> SyncerError:
+    """Our error for the answer to `what` ("crm: reading contacts"). `midnight_s`: seconds to the portal's midnight;
+    `oauth`: the token was that of an OAuth app."""
     status = problem.status
+    if status in (401, 530):
+        return _token(what, status, oauth)
     if status == 429:
         return _too_many(problem, what, midnight_s)
     if status in (408, 423, 477) or status >= 500:
         return _unwell(problem, what)
-    if status in (401, 403):
+    if status == 403:
         return _shut(problem, what)
     if 300 <= status < 400:
         return ConfigError(f"{what}: the address answers with a redirect ({status}); correct `base_url`", code="SY049")
@@ -128,8 +142,6 @@ def _too_many(problem: Problem, what: str, midnight_s: float) -> TemporaryError:
 
 def _unwell(problem: Problem, what: str) -> SyncerError:
     wish_s = problem.retry_after_s
-    if problem.status == 530:
-        return _token(what, 530)
     if problem.status == 423:
         message = f"{what}: the portal is locked by heavy writing (423); waiting"
         return TemporaryError(message, code="SY037", retry_after_s=max(_LOCK_S, wish_s or 0.0))
@@ -142,18 +154,30 @@ def _unwell(problem: Problem, what: str) -> SyncerError:
 
 
 def _shut(problem: Problem, what: str) -> ConfigError:
-    if problem.status == 401:
-        return _token(what, 401)
     if problem.scopes:
         scopes = " or ".join(problem.scopes)
-        message = f"{what}: the access token lacks the scope {scopes}; add it to the service key in HubSpot"
+        message = f"{what}: the access token lacks the scope {scopes}; add it to the service key (or app) in HubSpot"
         return ConfigError(message, code="SY031")
     return ConfigError(f"{what}: HubSpot does not allow it (403): {_told(problem)}", code="SY032")
 
 
-def _token(what: str, status: int) -> ConfigError:
-    message = (
-        f"{what}: HubSpot does not accept the access token ({status}); put a valid service key "
-        "(or private app's token) into the connection's `token`"
-    )
-    return ConfigError(message, code="SY030")
+def _token(what: str, status: int, oauth: bool) -> Unauthorized:
+    mend = "install the app anew and put its refresh token into the connection's `oauth`"
+    if not oauth:
+        mend = "put a valid service key (or private app's token) into the connection's `token`"
+    return Unauthorized(f"{what}: HubSpot does not accept the access token ({status}); {mend}", code="SY030")
+
+
+def translate_renewal(problem: Problem, what: str, *, midnight_s: float) -> SyncerError:
+    """Our error where HubSpot gave no new access token."""
+    if problem.status in (408, 423, 429, 477) or problem.status >= 500 or problem.status < 400:
+        return translate(problem, what, midnight_s=midnight_s, oauth=True)
+    told = f"{' '.join(problem.oauth)}: {_told(problem)}"
+    if _RECONNECT.intersection(problem.oauth):
+        message = (
+            f"{what}: reconnect needed: HubSpot has withdrawn the app's access ({told}); install the app anew and put "
+            "its refresh token into the connection's `oauth`"
+        )
+        return ConfigError(message, code="SY028")
+    message = f"{what}: HubSpot does not know the app ({told}); correct `oauth.client_id` and `oauth.client_secret`"
+    return ConfigError(message, code="SY027")

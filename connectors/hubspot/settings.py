@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-ActivityStream = Literal["emails", "calls", "meetings", "notes", "tasks"]
-ACTIVITY_STREAMS: tuple[ActivityStream, ...] = ("emails", "calls", "meetings", "notes", "tasks")
+ActivityStream = Literal["emails", "calls", "meetings", "notes", "tasks", "communications"]
+ACTIVITY_STREAMS: tuple[ActivityStream, ...] = ("emails", "calls", "meetings", "notes", "tasks", "communications")
+EventStream = Literal["forms", "marketing_emails", "behavioural_events"]
+EVENT_STREAMS: tuple[EventStream, ...] = ("forms", "marketing_emails", "behavioural_events")
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -37,6 +40,15 @@ Duration = Annotated[
 ]
 
 
+def _share(value: Any) -> Any:
+    """Of "20%" or 0.2."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    return float(found[1]) / 100 if found else value
+
+
+Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str | float), Field(gt=0, le=1)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -59,14 +71,56 @@ class Write(_Section):
     )
     lifecyclestage: dict[str, str] = Field(
         default_factory=dict,
-        description="Also move HubSpot's own lifecycle stage forward, never back: our stage -> HubSpot's internal "
-        "value, for instance mql: marketingqualifiedlead",
+        description="Also move HubSpot's own lifecycle stage forward (for the way back see `backward`): our stage -> "
+        "HubSpot's internal value, for instance mql: marketingqualifiedlead",
+    )
+
+    backward: Literal["never", "clear"] = Field(
+        default="never",
+        description="What becomes of HubSpot's own lifecycle stage when a lead falls back: never: it stays; clear: it "
+        "is emptied and set again, the only way HubSpot allows, and only from a stage that `lifecyclestage` names",
     )
 
     @field_validator("lifecyclestage", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
         return {} if value is None else value
+
+
+class OAuth(_Section):
+    """An OAuth app's access to the portal, in place of `token`."""
+
+    client_id: str = Field(min_length=1, description="The app's client id")
+    client_secret: SecretStr = Field(description="The app's client secret")
+    refresh_token: SecretStr = Field(description="The refresh token that installing the app gave")
+    token_file: Path = Field(
+        default=Path(".syncer/hubspot-token.json"),
+        description="Where tokens that HubSpot renews are kept, readable by the owner alone; one file a connection, on "
+        "a disk that outlives the process",
+    )
+
+
+class Webhooks(_Section):
+    """HubSpot tells of changes itself (needs an app of yours, and the section `web`); they only make leads be read
+    again at once, so nothing is lost where one does not come."""
+
+    secret: SecretStr = Field(description="The app's client secret, which signs the requests")
+    url: str = Field(description="The public address that HubSpot calls, as it stands in the app's settings")
+
+    @field_validator("secret", mode="after")
+    @classmethod
+    def _not_empty(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not text:
+            raise ValueError("the secret is empty, so anybody could sign")
+        return SecretStr(text)
+
+    @field_validator("url", mode="after")
+    @classmethod
+    def _called(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+            raise ValueError("is not an address like https://syncer.example.com/hooks/crm")
+        return value
 
 
 class Timeouts(_Section):
@@ -89,14 +143,30 @@ COUNTERS: Mapping[str, Counter] = MappingProxyType(
 """Which contact properties count what, in a portal as it is born."""
 
 
+EVENT_KINDS: Mapping[EventStream, tuple[str, ...]] = MappingProxyType(
+    {
+        "forms": ("form_submission",),
+        "marketing_emails": ("email_open", "email_click", "email_delivered", "email_bounce", "email_unsubscribe"),
+    }
+)
+"""What streams of events tell of, but for behavioural_events."""
+
+
+def event_kind(event: str) -> str:
+    """The kind of activity that a behavioural event is to the rules."""
+    return "page_view" if event == "e_visited_page" else event
+
+
 class Settings(_Section):
     """One HubSpot portal."""
 
     type: Literal["hubspot"] = Field(default="hubspot", description="The kind of CRM")
-    token: SecretStr = Field(
+    token: SecretStr | None = Field(
+        default=None,
         description="Access token: a service key, or the token of an existing private app. Write ${HUBSPOT_TOKEN} here "
-        "and keep the token in the environment"
+        "and keep the token in the environment",
     )
+    oauth: OAuth | None = Field(default=None, description="Access by an OAuth app, in place of `token`")
     api_version: Literal["v3", "2026-03", "2026-09"] = Field(
         default="2026-03",
         description="HubSpot's API version. 2026-09 also applies the portal's own validation rules to what we write",
@@ -108,8 +178,15 @@ class Settings(_Section):
         default_factory=dict,
         description="Field name in the scoring model -> internal name of the HubSpot property, where they differ",
     )
-    activities: tuple[ActivityStream, ...] | None = Field(
-        default=None, description="Activities to read. Empty: those the scoring model asks for"
+    activities: tuple[ActivityStream | EventStream, ...] | None = Field(
+        default=None,
+        description="What people do, to be read one by one. Left out: the emails, calls, meetings, notes, tasks and "
+        "communications that the scoring model asks for. forms, marketing_emails and behavioural_events are read only "
+        "where they stand here (scopes forms, content; the last needs Enterprise), and then take the place of the "
+        "counters of the same kinds",
+    )
+    events: tuple[str, ...] = Field(
+        default=(), description="Behavioural events to read, by HubSpot's names, for instance e_visited_page"
     )
     counters: dict[str, Counter] = Field(
         default_factory=lambda: dict(COUNTERS),
@@ -131,7 +208,31 @@ class Settings(_Section):
     search_rate: float = Field(
         default=4, gt=0, le=100, description="Searches a second; HubSpot allows 5 to all apps of the portal together"
     )
+    second_look: Duration = Field(
+        default=timedelta(hours=1),
+        description="How far behind the present changes are looked for once more, for those that search showed very "
+        "late (1h); 0 switches it off",
+    )
+    at_once: int = Field(default=4, ge=1, le=16, description="Requests under way at the same time")
+    use_at_most: Share = Field(
+        default=1.0,
+        description="Share of the portal's daily requests that this connection may use (20%); the last tenth of it is "
+        "kept for writing",
+    )
+    fallback_owner: str | None = Field(
+        default=None, description="E-mail of the HubSpot owner who gets the tasks of contacts without one"
+    )
+    webhooks: Webhooks | None = Field(default=None, description="Let HubSpot tell of changes at once")
     timeout_s: Timeouts = Field(default_factory=Timeouts, description="How long one request may take, in seconds")
+
+    def told(self, stream: EventStream) -> tuple[str, ...]:
+        """The kinds of activities that a stream of events tells of."""
+        return EVENT_KINDS.get(stream) or tuple(map(event_kind, self.events))
+
+    def told_singly(self) -> frozenset[str]:
+        """The kinds that chosen streams of events tell of, so that their counters would count them twice."""
+        chosen = [each for each in EVENT_STREAMS if each in (self.activities or ())]
+        return frozenset(kind for each in chosen for kind in self.told(each))
 
     def problems(self, stages: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:
         """What does not fit the scoring model: (the way to the value, why), for each."""
@@ -140,9 +241,17 @@ class Settings(_Section):
                 known = ", ".join(stages)
                 yield ("write", "lifecyclestage", stage), f"the model has no stage '{stage}'; it has: {known}"
 
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.token is None) == (self.oauth is None):
+            raise ValueError("either `token` or `oauth` is needed, and not both")
+        return self
+
     @field_validator("token", mode="after")
     @classmethod
-    def _one_line(cls, value: SecretStr) -> SecretStr:
+    def _one_line(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
         text = value.get_secret_value().strip()
         if not text:
             raise ValueError("the access token is empty")

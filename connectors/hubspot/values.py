@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Json = dict[str, Any]
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.0+)?")
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
@@ -17,9 +19,18 @@ _MILLISECONDS = re.compile(r"-?\d{9,}(\.\d+)?")
 def text(properties: Mapping[str, Any], name: str | None) -> str | None:
     """The property's value, or None where it is not set."""
     value = properties.get(name) if name else None
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else str(value)
+    if isinstance(value, str):  # nearly always
+        return value or None
+    return None if value is None else str(value)
+
+
+def texts(properties: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Of the properties that `names` (our name -> property) asks for, those that are set, by our name."""
+    return {
+        ours: value if isinstance(value, str) else str(value)
+        for ours, name in names.items()
+        if (value := properties.get(name)) is not None and value != ""
+    }
 
 
 def count(value: str) -> int:
@@ -52,7 +63,7 @@ def maybe_moment(properties: Mapping[str, Any], name: str | None) -> datetime | 
 
 def epoch_ms(at: datetime) -> int:
     """Whole milliseconds since 1970: HubSpot compares no finer."""
-    return int(at.timestamp() * 1000)
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(value: int) -> datetime:

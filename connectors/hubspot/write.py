@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.hubspot import people
-from connectors.hubspot.batches import Delivered, Parcel, send
+from connectors.hubspot.batches import GONE, Delivered, Doubts, Parcel, send
 from connectors.hubspot.client import Client
-from connectors.hubspot.lookups import BATCH, Question, chunks, fetch
+from connectors.hubspot.lookups import BATCH, Found, Question, chunks, fetch
 from connectors.hubspot.people import LIFECYCLE
 from connectors.hubspot.read import Reader
 from connectors.hubspot.refusals import Refused
@@ -24,12 +24,14 @@ from syncer.model import Change, Record, RecordKey, Rejected, Standing, Written
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What one change asks HubSpot for. `refused`: why its lifecycle stage is not even tried."""
+    """What one change asks HubSpot for. `refused`: why its lifecycle stage is not even tried. `clears`: that stage is
+    behind the one HubSpot shows, so that one must be emptied first."""
 
     change: Change
     values: Mapping[str, str]
     lifecycle: str | None = None
     refused: str | None = None
+    clears: bool = False
 
     @property
     def id(self) -> str:
@@ -38,22 +40,18 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How the two requests for one record ended; None: not sent."""
+    """How the requests for one record ended; None: not sent. `moved` is of the lifecycle stage: where that had to be
+    emptied first and could not be, it is the end of that."""
 
     wish: Wish
+    emptied: Delivered | None
     moved: Delivered | None
     scored: Delivered | None
 
     @property
-    def failure(self) -> Delivered | None:
-        """What makes the whole change a failure. A lifecycle stage that was not taken does not."""
-        if self.scored is not None and self.scored.row is None:
-            return self.scored
-        return self.moved if self.moved is not None and self.moved.gone else None
-
-    @property
     def rows(self) -> list[Json]:
-        return [end.row for end in (self.moved, self.scored) if end is not None and end.row is not None]
+        ends = (self.emptied, self.moved, self.scored)
+        return [end.row for end in ends if end is not None and end.row is not None]
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -61,8 +59,8 @@ class Sent:
 
     @property
     def is_unsure(self) -> bool:
-        """HubSpot's answers do not show everything that was sent."""
-        asked = {*self.wish.values, *([LIFECYCLE] if self.wish.lifecycle else [])}
+        """HubSpot's answers do not show everything that it took, or where it has kept the lifecycle stage."""
+        asked = {*self.wish.values, *([LIFECYCLE] if self.wish.lifecycle else [])}.difference(self.left_out)
         return not self.rows or not asked.issubset(_values(self.rows))
 
 
@@ -83,6 +81,11 @@ class Ladder:
             return target, None
         return None, None
 
+    def is_behind(self, target: str, before: str | None) -> bool:
+        """Whether a move from `before` to `target` is one backward; both must be there."""
+        known = before in self.order and target in self.order
+        return known and self.order.index(target) < self.order.index(str(before))
+
 
 class Writer:
     """Writes changes, and reads back."""
@@ -91,19 +94,18 @@ class Writer:
         self._name = name
         self._settings = settings
         self._wanted = wanted
-        self._client = client
+        self._client = client.reserved  # what it reads, writing needs
         self._reader = reader
-        self._known: Ladder | None = None
         everything, write = targets(settings, wanted), settings.write
         self._needed = [each for each in everything.values() if each.name in (write.score, write.stage)]
         self._is_ready = False
+        self._blind: ConfigError | None = None  # why properties cannot be looked at
 
     def read_back(self, records: Sequence[RecordKey]) -> Iterator[Record]:
         """Each record as it is now. A merged one comes with `merged_into`, and so does what absorbed it. TemporaryError
         where HubSpot neither shows a record nor says that it is gone: who is left out here would be written blindly."""
         if not records:
             return
-        lens = self._reader.lens()
         names = people.properties(self._settings, self._wanted)
         question = Question(people.CONTACTS, names)
         for ids in chunks(dict.fromkeys(key.id for key in records), BATCH):
@@ -111,6 +113,7 @@ class Writer:
             if found.silent:
                 message = f"{self._name}: HubSpot gave no answer for {len(found.silent)} of {len(ids)} contacts"
                 raise TemporaryError(f"{message} read back; they are read again later", code="SY042")
+            lens = self._reader.lens(found.rows.values())
             shown: dict[str, Record] = {}
             for asked, row in found.rows.items():
                 mine = str(row["id"])
@@ -156,27 +159,81 @@ class Writer:
         target = write.lifecyclestage.get(after.stage or "") if change.moves_stage else None
         if target is None or target == before.lifecycle or before.lifecycle in self._settings.protected:
             return Wish(change, values)
+        if self._falls(change) and ladder.is_behind(target, before.lifecycle):
+            return Wish(change, values, target, clears=True)
         return Wish(change, values, *ladder.step(before.lifecycle, target))
 
+    def _falls(self, change: Change) -> bool:
+        """Whether our stage moves down, HubSpot's may follow, and what HubSpot shows is one of those we set."""
+        write, order = self._settings.write, self._wanted.stages
+        before, after = change.before.stage, change.after.stage
+        allowed = write.backward == "clear" and change.before.lifecycle in write.lifecyclestage.values()
+        return allowed and before in order and after in order and order.index(after) < order.index(before)
+
     def _write(self, wishes: Sequence[Wish]) -> Iterator[Written | Rejected]:
-        """The lifecycle stage goes first: if we die in between, the rest is still to be written and brings us back."""
-        moving = [Parcel(each.id, {LIFECYCLE: each.lifecycle}) for each in wishes if each.lifecycle]
-        moved = send(self._client, "writing lifecycle stages", moving) if moving else {}
+        """The lifecycle stage goes first: if we die in between, the rest is still to be written and brings us back. Of
+        a batch HubSpot does not keep the order, so what must be emptied first is, in a request of its own."""
+        emptied = self._empty([each for each in wishes if each.clears])
+        free = {each.id for each in wishes if not each.clears or _is_empty(emptied[each.id])}
+        moving = [Parcel(each.id, {LIFECYCLE: each.lifecycle}) for each in wishes if each.lifecycle and each.id in free]
+        moved = {**emptied, **self._send("writing lifecycle stages", moving)}
         gone = {identity for identity, end in moved.items() if end.gone}
         parcels = [Parcel(each.id, each.values) for each in wishes if each.values and each.id not in gone]
         scored = self._score(parcels) if parcels else {}
-        sent = [Sent(each, moved.get(each.id), scored.get(each.id)) for each in wishes]
-        read = self._read([each.wish.id for each in sent if not each.failure and each.is_unsure])
+        sent = [Sent(each, emptied.get(each.id), moved.get(each.id), scored.get(each.id)) for each in wishes]
+        read = self._read([each.wish.id for each in sent if not self._failure(each) and each.is_unsure])
         for each in sent:
             yield self._answer(each, read.get(each.wish.id))
 
+    def _empty(self, wishes: Sequence[Wish]) -> Mapping[str, Delivered]:
+        """Empty the lifecycle stages that still are what they were: HubSpot holds back a stage that is set behind
+        another, and nothing holds back one that is emptied. So they are looked at once more just before."""
+        if not wishes:
+            return {}
+        found = fetch(
+            self._client, Question(people.CONTACTS, [LIFECYCLE, people.MODIFIED]), [each.id for each in wishes]
+        )
+        ended = {each.id: _now(found, each.id) for each in wishes}
+        same = [each.id for each in wishes if _shows(ended[each.id], each.change.before.lifecycle)]
+        emptying = [Parcel(each, {LIFECYCLE: ""}) for each in same]
+        return {**ended, **self._send("emptying lifecycle stages", emptying)}
+
+    def _send(self, what: str, parcels: Sequence[Parcel]) -> Mapping[str, Delivered]:
+        """Lifecycle stages, each alone in its parcel."""
+        doubts = Doubts(LIFECYCLE, readable=self._readable()) if parcels else Doubts(LIFECYCLE)
+        return send(self._client, what, parcels, doubts)
+
+    def _readable(self) -> frozenset[str]:
+        known = self._definitions()
+        return frozenset() if isinstance(known, ConfigError) else frozenset(known)
+
+    def _definitions(self, *, anew: bool = False) -> Mapping[str, Json] | ConfigError:
+        """The portal's properties as they were when they were asked for last, or why they cannot be read: that needs a
+        scope that writing does not."""
+        if self._blind is not None and not anew:
+            return self._blind
+        try:
+            return self._reader.definitions(anew=anew)
+        except ConfigError as error:
+            self._blind = error
+            return error
+
     def _score(self, parcels: Sequence[Parcel]) -> Mapping[str, Delivered]:
         write = self._settings.write
-        needed = frozenset({write.score, write.stage})
+        doubts = Doubts(write.stage, frozenset({write.score, write.stage}), self._readable())
         try:
-            return send(self._client, "writing scores", parcels, split_by=write.stage, needed=needed)
+            return send(self._client, "writing scores", parcels, doubts)
         except Refused as refusal:  # a property went after we had looked at it, or we may not look
             raise self._lost(refusal) from refusal
+
+    def _failure(self, sent: Sent) -> Delivered | None:
+        """What makes the whole change a failure. A stage that was not taken does not, nor do the reasons."""
+        write, scored = self._settings.write, sent.scored
+        if scored is not None and scored.row is None:
+            beside_score = {write.stage, write.reasons}.issuperset(scored.left_out) and bool(scored.left_out)
+            if scored.gone or scored.retry or not beside_score:
+                return scored
+        return sent.moved if sent.moved is not None and sent.moved.gone else None
 
     def _lost(self, refusal: Refused) -> ConfigError:
         """What to say of a needed property that HubSpot refused whatever its value."""
@@ -203,10 +260,8 @@ class Writer:
         self._is_ready = True
 
     def _unfit(self, *, anew: bool) -> ConfigError | None:
-        try:
-            return unfit(self._name, self._needed, self._reader.definitions(anew=anew))
-        except ConfigError:  # looking at properties needs a scope that writing does not
-            return None
+        known = self._definitions(anew=anew)
+        return None if isinstance(known, ConfigError) else unfit(self._name, self._needed, known)
 
     def _read(self, ids: Sequence[str]) -> Mapping[str, Json]:
         """What HubSpot shows of records whose answers did not show what was sent, or to which nothing was sent."""
@@ -215,7 +270,7 @@ class Writer:
         return fetch(self._client, Question(people.CONTACTS, names), ids).rows
 
     def _answer(self, sent: Sent, read: Json | None) -> Written | Rejected:
-        wish, failure = sent.wish, sent.failure
+        wish, failure = sent.wish, self._failure(sent)
         if failure is not None:
             return Rejected(wish.id, failure.reason, retry=failure.retry)
         score_lost = sent.left_out.get(self._settings.write.score or "")
@@ -239,7 +294,7 @@ class Writer:
         if sent.moved is not None and sent.moved.row is None:
             return f"HubSpot did not take {LIFECYCLE}={wish.lifecycle!r}: {sent.moved.reason}"
         if wish.lifecycle and values.get(LIFECYCLE) != wish.lifecycle:
-            return f"HubSpot kept {LIFECYCLE}={values.get(LIFECYCLE)!r}; it did not take {wish.lifecycle!r}"
+            return f"HubSpot shows {LIFECYCLE}={values.get(LIFECYCLE)!r} instead of {wish.lifecycle!r}"
         return None
 
     def _standing(self, wish: Wish, values: Mapping[str, str]) -> Standing:
@@ -253,21 +308,36 @@ class Writer:
         )
 
     def _ladder(self) -> Ladder:
-        """Asked once: a connector lives for one run."""
-        if self._known is None:
-            try:
-                self._known = Ladder(lifecycle_order(self._client))
-            except ConfigError as error:
-                self._known = Ladder((), f"the order of HubSpot's lifecycle stages cannot be read: {error.message}")
-        return self._known
+        """Of what a pull or the look before the first write has asked for already."""
+        known = self._definitions()
+        if isinstance(known, ConfigError):
+            return Ladder((), f"the order of HubSpot's lifecycle stages cannot be read: {known.message}")
+        return Ladder(lifecycle_order(known.get(LIFECYCLE, {})))
 
 
-def lifecycle_order(client: Client) -> tuple[str, ...]:
+def lifecycle_order(definition: Json) -> tuple[str, ...]:
     """The portal's lifecycle stages (internal values) in its own order; admins add, delete and move them."""
-    told = client.get("reading the lifecycle stages", client.paths.properties(f"/{LIFECYCLE}"), needs="options")
-    options = [each for each in told["options"] if isinstance(each, dict) and each.get("value")]
+    options = [each for each in definition.get("options") or () if isinstance(each, dict) and each.get("value")]
     options.sort(key=lambda each: each["displayOrder"] if isinstance(each.get("displayOrder"), int) else -1)
     return tuple(str(each["value"]) for each in options)
+
+
+def _now(found: Found, identity: str) -> Delivered:
+    """What was found of a record, as if it were the answer to a write."""
+    row = found.rows.get(identity)
+    if row is not None and str(row["id"]) == identity:
+        return Delivered(row)
+    if identity in found.gone:
+        return Delivered(reason=GONE, gone=True)
+    return Delivered(reason="HubSpot gave no answer for it (merged into another?)", retry=True)
+
+
+def _shows(end: Delivered, lifecycle: str | None) -> bool:
+    return end.row is not None and text(end.row.get("properties") or {}, LIFECYCLE) == lifecycle
+
+
+def _is_empty(end: Delivered) -> bool:
+    return _shows(end, None)
 
 
 def _values(rows: Sequence[Json]) -> dict[str, str]:

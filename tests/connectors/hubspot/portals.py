@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
+import pytest
 import urllib3
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connectors.emulators.hubspot import Limits, Manners, Portal, serve
+from connectors.emulators.hubspot import Clock, Limits, Manners, Portal, serve
 from connectors.emulators.hubspot.app import create_app
 from connectors.emulators.hubspot.server import serve_app
+from connectors.emulators.hubspot.tokens import OAuthApp, Token
 from connectors.hubspot import HubSpot
+from connectors.hubspot.paths import Paths
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import hundredths
+from syncer import retry
 from syncer.connector import Wanted
+from syncer.errors import Stopped
 from syncer.model import Activity, Change, Page, Reading, Record, RecordKey, Rejected, Standing
 
 TOKEN = "emulator-token"
@@ -30,6 +37,7 @@ class Office:
     """A running portal, and what people do in it."""
 
     field, kind, unknown_id, bad_token = "country", "meeting", "999999999999", "pat-eu1-sesame-open-please"
+    api_version = "2026-03"  # of connectors whose test does not choose; see conftest.py
 
     def __init__(self, url: str, portal: Portal) -> None:
         self.url = url
@@ -52,6 +60,19 @@ class Office:
     def remove(self, person: str) -> None:
         self.api("DELETE", f"/crm/v3/objects/contacts/{person}")
 
+    def slip(self, person: str, value: str) -> bool:
+        self.control("calculate", objectType="contacts", id=person, properties={"country": value})
+        return True
+
+    def erase(self, person: str) -> bool:
+        self.api("POST", "/crm/v3/objects/contacts/gdpr-delete", {"objectId": person})
+        return True
+
+    def merge(self, person: str, other: str) -> str | None:
+        asked = {"primaryObjectId": person, "objectIdToMerge": other}
+        kept: str = self.api("POST", "/crm/v3/objects/contacts/merge", asked)["id"]
+        return kept
+
     def act(self, person: str) -> None:
         now = str(self.portal.clock.now_ms())
         meeting = {"hs_timestamp": now, "hs_meeting_title": "Demo", "hs_meeting_outcome": "COMPLETED"}
@@ -69,8 +90,13 @@ class Office:
 
     def hubspot(self, wanted: Wanted | None = None, *, name: str = "crm", **settings: Any) -> HubSpot:
         """A new connector; without waits for search, which the emulator's lag would not need."""
-        chosen = {"token": TOKEN, "base_url": self.url, "search_rate": 100, **settings}
+        chosen = {"token": TOKEN, "base_url": self.url, "search_rate": 100, "api_version": self.api_version, **settings}
         return HubSpot(name, Settings.model_validate(chosen), wanted or Wanted(stages=STAGES))
+
+    @property
+    def paths(self) -> Paths:
+        """HubSpot's addresses in the version that the connector speaks."""
+        return Paths(self.api_version)
 
     def load(self, kind: str, rows: Sequence[Mapping[str, object]], **stamps: object) -> list[str]:
         """Records that were always there. `stamps`: createdAt, updatedAt."""
@@ -126,25 +152,37 @@ class Office:
 
 
 @contextmanager
-def office(*, limits: Limits | None = None, **manners: Any) -> Iterator[Office]:
+def office(
+    *,
+    limits: Limits | None = None,
+    keys: Sequence[Token | OAuthApp] = (Token(TOKEN),),
+    clock: Clock | None = None,
+    **manners: Any,
+) -> Iterator[Office]:
     """A portal with nobody in it; without rate limits unless asked for."""
-    portal = Portal(limits=limits, manners=Manners(**manners))
+    portal = Portal(tokens=keys, limits=limits, manners=Manners(**manners), clock=clock)
     with serve(portal) as url:
         yield Office(url, portal)
 
 
 @contextmanager
-def retold(portal: Office, path: str, retell: Callable[[Json], Json]) -> Iterator[Office]:
-    """The same portal at a second address, where the answers of paths that end so say something else."""
-    with serve_app(_retelling(create_app(portal.portal), path, retell)) as url:
+def retold(
+    portal: Office, path: str, retell: Callable[[Json], Json], after: Callable[[str], str] | None = None
+) -> Iterator[Office]:
+    """The same portal at a second address, where the answers of paths that end so say something else, and, with
+    `after`, the words by which pages are asked for mean something else."""
+    with serve_app(_retelling(create_app(portal.portal), path, retell, after or str)) as url:
         yield Office(url, portal.portal)
 
 
-def _retelling(told: ASGIApp, path: str, retell: Callable[[Json], Json]) -> ASGIApp:
+def _retelling(told: ASGIApp, path: str, retell: Callable[[Json], Json], after: Callable[[str], str]) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].endswith(path):
             await told(scope, receive, send)
             return
+        asked = parse_qsl(scope["query_string"].decode())
+        meant = [(name, after(word) if name == "after" else word) for name, word in asked]
+        scope = {**scope, "query_string": urlencode(meant).encode()}
         parts: list[Message] = []
 
         async def keep(part: Message) -> None:
@@ -157,6 +195,46 @@ def _retelling(told: ASGIApp, path: str, retell: Callable[[Json], Json]) -> ASGI
         await send({"type": "http.response.body", "body": body})
 
     return app
+
+
+@contextmanager
+def overheard(portal: Office, path: str, heard: list[Any]) -> Iterator[Office]:
+    """The same portal at a second address, where the bodies sent to paths that end so are kept."""
+    told = create_app(portal.portal)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        parts: list[bytes] = []
+
+        async def listen() -> Message:
+            part = await receive()
+            parts.append(part.get("body", b""))
+            return part
+
+        await told(scope, listen, send)
+        if scope["path"].endswith(path):
+            heard.append(orjson.loads(b"".join(parts)))
+
+    with serve_app(app) as url:
+        yield Office(url, portal.portal)
+
+
+def let_waits_pass(monkeypatch: pytest.MonkeyPatch, portal: Office) -> list[float]:
+    """From now on time stands still, and every wait of the connector lets it pass at once, for the portal too. The
+    waits so far, in seconds."""
+    clock = portal.portal.clock
+    waits: list[float] = []
+
+    def wait(seconds: float, stop: threading.Event) -> None:
+        if stop.is_set():
+            raise Stopped("asked to stop while waiting")
+        if seconds > 0:
+            waits.append(seconds)
+            clock.advance(seconds)
+
+    clock.freeze()
+    monkeypatch.setattr(retry, "wait", wait)
+    monkeypatch.setattr(retry, "monotonic", lambda: clock.now_ms() / 1000)
+    return waits
 
 
 def records(pages: Sequence[Page]) -> dict[str, Record]:

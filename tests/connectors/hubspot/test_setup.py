@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors.hubspot import HubSpot
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import count, hundredths, moment, points
 from syncer.connector import FieldChange, Wanted
@@ -74,8 +77,9 @@ def test_case_39_a_calculated_property_cannot_serve() -> None:
         assert "read-only" in str(score.problem)
 
 
-def test_case_39_what_somebody_created_meanwhile_is_fine_if_it_can_serve() -> None:
-    with office() as portal:
+@pytest.mark.parametrize("conflict", ["category", "bare"])
+def test_case_39_what_somebody_created_meanwhile_is_fine_if_it_can_serve(conflict: str) -> None:
+    with office(property_conflict=conflict) as portal:
         one, other = portal.hubspot(), portal.hubspot()
         plan = list(one.setup())
         for hubspot in (one, other):
@@ -85,6 +89,32 @@ def test_case_39_what_somebody_created_meanwhile_is_fine_if_it_can_serve() -> No
         late = portal.hubspot(write={"score": "taken"})
         with pytest.raises(ConfigError, match="of type 'string'"):
             late.create(FieldChange("field", "taken", "Lead score", "number", exists=False))
+
+
+@pytest.mark.parametrize("conflict", ["category", "bare"])
+def test_case_39_ten_processes_that_set_up_at_once_all_end_well(conflict: str) -> None:
+    with office(property_conflict=conflict) as portal:
+        plan = list(portal.hubspot().setup())
+        with ThreadPoolExecutor(10) as crowd:
+            for done in [crowd.submit(_create_all, portal.hubspot(), plan) for _ in range(10)]:
+                done.result()
+        assert [(each.exists, each.problem) for each in portal.hubspot().setup()] == [(True, None)] * 3
+
+
+def _create_all(hubspot: HubSpot, plan: Sequence[FieldChange]) -> None:
+    for each in plan:
+        hubspot.create(each)
+
+
+def test_case_39_the_name_of_a_deleted_property_serves_again_where_the_portal_allows_it() -> None:
+    with office() as portal:
+        hubspot = portal.hubspot()
+        _create_all(hubspot, list(hubspot.setup()))
+        portal.api("DELETE", "/crm/v3/properties/contacts/ls_score")
+        group, score, *_ = hubspot.setup()
+        assert (group.exists, score.name, score.exists) == (True, "ls_score", False)
+        hubspot.create(score)
+        assert all(each.exists for each in hubspot.setup())
 
 
 def test_case_39_the_name_of_a_deleted_property_is_told_with_a_way_out() -> None:
@@ -117,6 +147,7 @@ def test_check_tells_a_clock_that_differs() -> None:
 
 def test_settings_are_believed_as_written_and_never_show_the_token() -> None:
     settings = Settings.model_validate({"token": " pat-secret-1\n", "lag": "15s", "overlap": 90, "counters": {}})
+    assert settings.token is not None
     assert settings.token.get_secret_value() == "pat-secret-1"
     assert (settings.lag, settings.overlap) == (timedelta(seconds=15), timedelta(seconds=90))
     assert settings.counters["email_open"].count == "hs_email_open"

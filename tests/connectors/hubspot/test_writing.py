@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connectors.emulators.hubspot import Requirement
 from connectors.hubspot import HubSpot
@@ -11,7 +15,7 @@ from connectors.hubspot.batches import MOST_REQUESTS
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, Rejected, Standing, Written
-from tests.connectors.hubspot.portals import STAGES, Office, change, key, office, retold
+from tests.connectors.hubspot.portals import STAGES, Office, change, key, office, overheard, retold
 
 LIFECYCLE = {"lifecyclestage": {"mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"}}
 
@@ -49,6 +53,25 @@ def test_case_36_one_deleted_person_of_a_hundred_fails_alone() -> None:
         assert (gone.reason, gone.retry) == ("it is gone from HubSpot", False)
         assert len(written([*answers.values()])) == 99
         assert requests(portal) == 1
+
+
+def test_case_36_records_that_fail_for_a_moment_are_to_be_written_again_and_those_with_bad_values_not() -> None:
+    def two_fail(answer: dict[str, Any]) -> dict[str, Any]:
+        told = zip(people[:2], ("INTERNAL_ERROR", "VALIDATION_ERROR"), strict=True)
+        errors = [{"category": category, "message": "no", "context": {"ids": [each]}} for each, category in told]
+        return {
+            **answer,
+            "results": [row for row in answer["results"] if row["id"] not in people[:2]],
+            "errors": errors,
+        }
+
+    with office() as portal:
+        ready(portal)
+        people = list(portal.add(3))
+        with retold(portal, "/contacts/batch/update", two_fail) as second:
+            answers = by_id(list(second.hubspot().write([change(each) for each in people])))
+        assert [isinstance(found := answers[each], Rejected) and found.retry for each in people] == [True, False, False]
+        assert isinstance(answers[people[2]], Written)
 
 
 @pytest.mark.parametrize("culprits", [1, 3])
@@ -362,3 +385,263 @@ def test_a_role_that_is_switched_off_is_not_written() -> None:
         (ana,) = portal.add(1)
         (answer,) = written(list(hubspot.write([change(ana)])))
         assert (answer.standing.score, answer.standing.reasons, answer.refused) == (1234, None, None)
+
+
+CLEAR = {**LIFECYCLE, "backward": "clear"}
+SQL = Standing(score=5000, stage="sql", lifecycle="salesqualifiedlead")
+
+
+def falling(contact: str, before: Standing = SQL) -> Change:
+    """A lead that is an SQL no more."""
+    return Change(key(contact), before, Standing(score=2000, stage="mql"), "fading")
+
+
+def all_sql(portal: Office, count: int) -> list[str]:
+    shown = {"ls_score": "50", "ls_stage": "sql", "lifecyclestage": "salesqualifiedlead"}
+    return portal.load("contacts", [shown] * count)
+
+
+def test_case_41_a_lead_that_falls_back_is_emptied_and_set_again_where_the_settings_say_so() -> None:
+    with office(backward_lifecycle="refuse") as portal:
+        hubspot = ready(portal, write=CLEAR)
+        people = all_sql(portal, 90)
+        rising = portal.load("contacts", [{"lifecyclestage": "lead"}] * 10)
+        changes = [change(each, before=Standing(lifecycle="lead")) for each in rising]
+        before = dict(hubspot.calls)
+        answers = written(list(hubspot.write([*map(falling, people), *changes])))
+        assert [each.refused for each in answers] == [None] * 100
+        assert {each.standing.lifecycle for each in answers} == {"marketingqualifiedlead"}
+        assert {portal.shown(each)["lifecyclestage"] for each in people + rising} == {"marketingqualifiedlead"}
+        assert hubspot.calls["write"] - before["write"] == 3  # emptied; set, the rising ones too; scores
+        assert hubspot.calls["read"] - before["read"] <= 2  # what is emptied is looked at just before; properties once
+
+
+def test_case_41_without_that_setting_a_lead_that_falls_back_stays_where_it_is() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        (ana,) = all_sql(portal, 1)
+        (answer,) = written(list(hubspot.write([falling(ana)])))
+        assert (answer.refused, portal.shown(ana)["lifecyclestage"]) == (None, "salesqualifiedlead")
+
+
+@pytest.mark.parametrize(
+    ("shown", "our_stage"),
+    [
+        ("customer", "sql"),  # protected
+        ("evangelist", "sql"),
+        ("subscriber", "sql"),  # behind already, and none of ours: the way is forward
+        ("salesqualifiedlead", None),  # somebody else's word before we ever gave her a stage
+        ("salesqualifiedlead", "cold"),  # we move her up
+    ],
+)
+def test_case_41_what_is_not_ours_is_never_emptied(shown: str, our_stage: str | None) -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=CLEAR)
+        (ana,) = portal.load("contacts", [{"lifecyclestage": shown}])
+        list(hubspot.write([falling(ana, Standing(stage=our_stage, lifecycle=shown))]))
+        assert portal.shown(ana)["lifecyclestage"] == ("marketingqualifiedlead" if shown == "subscriber" else shown)
+        assert all(
+            version.value for version in portal.portal.shelves["contacts"].live[int(ana)].versions("lifecyclestage")
+        )
+
+
+def test_case_41_a_stage_between_ours_that_only_people_set_is_never_emptied() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=CLEAR, protected=[])
+        (ana,) = portal.load("contacts", [{"lifecyclestage": "evangelist"}])
+        (answer,) = written(list(hubspot.write([falling(ana, Standing(stage="sql", lifecycle="evangelist"))])))
+        assert (answer.refused, portal.shown(ana)["lifecyclestage"]) == (None, "evangelist")
+
+
+def test_case_43_a_lead_that_sales_moves_between_our_look_and_our_write_is_not_emptied() -> None:
+    with office() as portal:
+        ready(portal)
+        ana, ben = all_sql(portal, 2)
+        portal.change(ana, lifecyclestage="customer")
+        sent: list[Any] = []
+        with overheard(portal, "/contacts/batch/update", sent) as second:
+            answers = by_id(list(second.hubspot(write=CLEAR).write([falling(ana), falling(ben)])))
+        assert [[each["id"] for each in body["inputs"]] for body in sent] == [[ben], [ben], [ana, ben]]
+        assert [portal.shown(each)["lifecyclestage"] for each in (ana, ben)] == ["customer", "marketingqualifiedlead"]
+        assert "'customer'" in str(answers[ana])
+        assert isinstance(found := answers[ben], Written)
+        assert found.refused is None
+
+
+def test_case_43_what_a_person_changed_is_seen_just_before_the_write() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=LIFECYCLE)
+        (ana,) = all_sql(portal, 1)
+        list(hubspot.pull("contacts", None))
+        portal.change(ana, ls_stage="cold", lifecyclestage="opportunity", hubspot_owner_id="41629780")
+        (seen,) = hubspot.read_back([key(ana)])
+        assert (seen.stage, seen.protected, seen.owner) == ("cold", True, "ben.okoro@example.com")
+
+
+def test_case_41_a_portal_that_refuses_the_way_back_leaves_an_empty_stage_and_the_next_try_mends_it() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write=CLEAR)
+        (ana,) = all_sql(portal, 1)
+        portal.fault(path="contacts/batch/update", status=400, skip=1, times=1)
+        (answer,) = written(list(hubspot.write([falling(ana)])))
+        assert answer.refused is not None
+        assert (answer.standing.lifecycle, answer.standing.score) == (None, 2000)
+        assert "lifecyclestage" not in portal.shown(ana)
+        again = Change(key(ana), Standing(score=2000, stage="sql"), Standing(score=2000, stage="mql"), "fading")
+        (mended,) = written(list(hubspot.write([again])))
+        assert (mended.refused, portal.shown(ana)["lifecyclestage"]) == (None, "marketingqualifiedlead")
+
+
+def test_case_41_a_portal_that_ignores_the_emptying_is_found_out() -> None:
+    def as_before(answer: dict[str, Any]) -> dict[str, Any]:
+        shown = {"lifecyclestage": "salesqualifiedlead"}
+        rows = [
+            {**row, "properties": {**row["properties"], **shown}} if "lifecyclestage" in row["properties"] else row
+            for row in answer["results"]
+        ]
+        return {**answer, "results": rows}
+
+    with office() as portal:
+        ready(portal)
+        (ana,) = all_sql(portal, 1)
+        with retold(portal, "/contacts/batch/update", as_before) as second:
+            (answer,) = written(list(second.hubspot(write=CLEAR).write([falling(ana)])))
+        assert "lifecyclestage='salesqualifiedlead' instead of 'marketingqualifiedlead'" in str(answer.refused)
+        assert portal.shown(ana)["ls_score"] == "20"
+
+
+def test_case_41_stages_of_the_portals_own_are_emptied_in_the_portals_own_order() -> None:
+    stages = (("lead", "Lead"), ("77", "Ripe"), ("123456789", "Ready"), ("customer", "Customer"), ("other", "Other"))
+    with office(stages=stages) as portal:
+        hubspot = ready(portal, write={"lifecyclestage": {"mql": "77", "sql": "123456789"}, "backward": "clear"})
+        ana, ben = portal.load("contacts", [{"lifecyclestage": "123456789"}, {"lifecyclestage": "other"}])
+        changes = [
+            falling(ana, Standing(stage="sql", lifecycle="123456789")),
+            falling(ben, Standing(lifecycle="other")),
+        ]
+        assert [each.refused for each in written(list(hubspot.write(changes)))] == [None, None]
+        assert [portal.shown(each)["lifecyclestage"] for each in (ana, ben)] == ["77", "other"]
+
+
+@pytest.mark.parametrize(("lacking", "version"), [(1, "2026-09"), (40, "2026-09"), (100, "2026-09")])
+def test_case_44_a_rule_about_our_own_stage_costs_nobody_the_score(lacking: int, version: str) -> None:
+    rule = Requirement("ls_stage", "sql", ("hs_lead_status",))
+    with office(requirements=(rule,)) as portal:
+        hubspot = ready(portal, api_version=version)
+        lack: dict[str, str] = {}
+        people = portal.load("contacts", [lack] * lacking + [{"hs_lead_status": "NEW"}] * (100 - lacking))
+        changes = [change(each, 5000, "mql" if at % 10 == 1 else "sql") for at, each in enumerate(people)]
+        answers = by_id(list(hubspot.write(changes)))
+        assert all(portal.shown(each)["ls_score"] == "50" for each in people)
+        refused = [each for each in people if isinstance(found := answers[each], Written) and found.refused]
+        assert refused == [each for at, each in enumerate(people[:lacking]) if at % 10 != 1]
+        assert all("hs_lead_status" in str(answers[each]) for each in refused)
+        assert [portal.shown(each).get("ls_stage") for each in refused] == [None] * len(refused)
+        assert requests(portal) <= 7
+
+
+@pytest.mark.parametrize("version", ["2026-09"])
+def test_case_44_where_nobody_may_look_who_is_to_blame_is_searched_for_and_the_score_does_not_wait(
+    version: str,
+) -> None:
+    rule = Requirement("ls_stage", "sql", ("hs_lead_status",))
+    with office(requirements=(rule,)) as portal:
+        ready(portal)
+        people = portal.load("contacts", [{"hs_lead_status": "" if at == 61 else "NEW"} for at in range(100)])
+        portal.control("tokens", add="narrow-token", scopes=["crm.objects.contacts.write"])  # cannot look who lacks it
+        hubspot = portal.hubspot(api_version=version, token="narrow-token")
+        answers = by_id(list(hubspot.write([change(each, 5000, "sql") for each in people])))
+        assert [each for each in people if portal.shown(each).get("ls_stage") != "sql"] == [people[61]]
+        assert "hs_lead_status" in str(answers[people[61]])
+        assert requests(portal) <= 2 * math.ceil(math.log2(100)) + 2
+
+
+@pytest.mark.parametrize("version", ["2026-09"])
+def test_case_44_a_stage_refused_alone_is_kept_for_another_try(version: str) -> None:
+    rule = Requirement("ls_stage", "sql", ("hs_lead_status",))
+    with office(requirements=(rule,)) as portal:
+        hubspot = ready(portal, api_version=version)
+        (ana,) = portal.load("contacts", [{"ls_score": "50"}])
+        after = Standing(score=5000, stage="sql")
+        (answer,) = written(list(hubspot.write([Change(key(ana), Standing(score=5000), after, "activity")])))
+        assert "hs_lead_status" in str(answer.refused)
+        portal.change(ana, hs_lead_status="NEW")
+        (mended,) = written(list(hubspot.write([Change(key(ana), Standing(score=5000), after, "activity")])))
+        assert (mended.refused, portal.shown(ana)["ls_stage"]) == (None, "sql")
+
+
+@pytest.mark.parametrize(("write", "calls"), [({}, 1), (LIFECYCLE, 2)], ids=["score", "lifecycle"])
+def test_a_hundred_changed_leads_cost_one_write_and_one_more_for_the_lifecycle(
+    write: dict[str, Any], calls: int
+) -> None:
+    with office() as portal:
+        ready(portal)
+        people = portal.load("contacts", [{"lifecyclestage": "lead"}] * 100)
+        hubspot = portal.hubspot(write=write)
+        list(hubspot.pull("contacts", None))
+        before = dict(hubspot.calls)
+        list(hubspot.write([change(each, before=Standing(lifecycle="lead")) for each in people]))
+        assert {name: hubspot.calls[name] - before[name] for name in before} == {"read": 0, "write": calls}
+
+
+def test_case_40_a_hundred_echoes_of_our_own_write_cause_no_other() -> None:
+    with office(index_lag_s=0) as portal:
+        hubspot = ready(portal, write=LIFECYCLE, lag=0)
+        people = portal.add(100)
+        *_, first = hubspot.pull("contacts", None)
+        answers = written(list(hubspot.write([change(each) for each in people])))
+        portal.control("clock", advance_s=2)
+        pages = list(hubspot.pull("contacts", first.cursor))
+        seen = {record.key: record.stage for page in pages for record in page.records}
+        assert seen == {answer.record: "mql" for answer in answers}
+        portal.forget()
+        list(hubspot.write([change(answer.record.id, before=answer.standing) for answer in answers]))
+        assert requests(portal) == 0
+
+
+_ODD = st.sampled_from(["1,234", "12.5", "", "0", "1e3", "٣", "MQL", "Marketing Qualified Lead", "2026-11-22", "\x00"])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scores=st.lists(st.none() | st.integers(-10_000_000, 10_000_000), min_size=1, max_size=3),
+    stage=st.sampled_from(STAGES) | _ODD,
+    reasons=st.none() | st.text(max_size=30) | _ODD,
+    before=st.sampled_from([None, "lead", "subscriber", "salesqualifiedlead", "customer"]),
+)
+def test_case_48_every_value_goes_out_as_a_text_that_hubspot_takes(
+    wire: tuple[HubSpot, list[Any], list[str]],
+    scores: list[int | None],
+    stage: str,
+    reasons: str | None,
+    before: str | None,
+) -> None:
+    hubspot, sent, people = wire
+    sent.clear()
+    after = [Standing(score=score, stage=stage, reasons=reasons) for score in scores]
+    shown = Standing(stage="sql", lifecycle=before)
+    list(hubspot.write([Change(key(each), shown, wish, "profile") for each, wish in zip(people, after, strict=False)]))
+    values = [pair for body in sent for each in body["inputs"] for pair in each["properties"].items()]
+    assert all(isinstance(value, str) for _, value in values)
+    assert all(re.fullmatch(r"-?\d+(\.\d\d)?", value) for name, value in values if name == "ls_score")
+    assert {value for name, value in values if name == "lifecyclestage"} <= {"", *LIFECYCLE["lifecyclestage"].values()}
+
+
+@pytest.fixture
+def wire() -> Iterator[tuple[HubSpot, list[Any], list[str]]]:
+    """A connector, the bodies of its batch updates as they come in, and three people."""
+    sent: list[Any] = []
+    with office() as portal:
+        ready(portal)
+        with overheard(portal, "/contacts/batch/update", sent) as second:
+            yield second.hubspot(write=CLEAR), sent, list(portal.add(3))
+
+
+def test_case_48_a_label_in_the_settings_is_told_and_never_sent() -> None:
+    with office() as portal:
+        hubspot = ready(portal, write={"lifecyclestage": {"mql": "Marketing Qualified Lead"}})
+        (ana,) = portal.load("contacts", [{"lifecyclestage": "lead"}])
+        (answer,) = written(list(hubspot.write([change(ana, before=Standing(lifecycle="lead"))])))
+        assert "'Marketing Qualified Lead' does not exist" in str(answer.refused)
+        assert (portal.shown(ana)["lifecyclestage"], portal.shown(ana)["ls_score"]) == ("lead", "12.34")
+        assert portal.statuses("/batch/update") == {200: 1}

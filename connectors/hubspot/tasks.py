@@ -1,0 +1,169 @@
+"""Tasks for sales: one for each key, whatever happens to the answers.
+
+HubSpot creates a task for every request, and a request whose answer was lost may have made one. So each task carries
+its key, and those of the contact are read before one is made: by their associations, since search lags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape, unescape
+
+from connectors.hubspot.client import Client, Request
+from connectors.hubspot.lookups import BATCH, Question, associations, chunks, fetch
+from connectors.hubspot.people import CONTACTS, OWNER
+from connectors.hubspot.refusals import Refused
+from connectors.hubspot.settings import Settings
+from connectors.hubspot.values import Json, epoch_ms, text
+from syncer import retry
+from syncer.errors import ConfigError, NotFound, TemporaryError
+from syncer.model import Task
+
+TASKS = "tasks"
+_TO_CONTACT = 204  # HubSpot's association type task -> contact
+_BODY = "hs_task_body"
+_LONGEST_BODY = 60_000  # HubSpot takes 65,536 characters
+_MARK = re.compile(r"syncer:(?=\s*(\S+))")  # looks ahead: the text before the mark may end with the same word
+_TAG = re.compile(r"<[^>]*>")
+_WORKS_ON_S = 120.0  # HubSpot gives a request up after 100 s (its 524); until then it may still make the task
+_IN_TIME_S = 30.0  # what was looked for longer ago may be there by now: another process may have taken over
+_NOT_TAKEN = frozenset({"SY035", "SY036", "SY037", "SY038"})
+"""Codes of answers that say that a request was not even begun: too many, locked, moving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Somebody to whom HubSpot assigns records. `user` is another number, which people mistake for the id."""
+
+    id: str
+    user: str
+    email: str
+
+    @classmethod
+    def of(cls, row: Json) -> Owner:
+        return cls(str(row.get("id")), str(row.get("userId")), str(row.get("email") or "").casefold())
+
+
+class Tasks:
+    """Creates tasks in one portal."""
+
+    def __init__(self, name: str, settings: Settings, client: Client) -> None:
+        self._name = name
+        self._settings = settings
+        self._client = client.reserved  # what it reads, writing needs
+        self._staff: dict[bool, tuple[Owner, ...]] = {}  # those who left (True) and those who did not, once asked for
+
+    def create_task(self, task: Task) -> str:
+        """The task's id; of the one that is there already, where its key is found. NotFound where the contact is gone,
+        ConfigError where HubSpot refuses this very task, TemporaryError for everything that time or a person's mending
+        of the token settles: a hand-off outlives a scope that is missing."""
+        began = retry.monotonic()
+        try:
+            contact, owner = self._contact(task)
+            found = self._found(task, contact)
+            if found is not None:
+                return found
+            candidates = self._candidates(owner, (task.fallback_owner, self._settings.fallback_owner))
+            if retry.monotonic() - began > _IN_TIME_S:
+                message = f"{self._name}: looking for the task took HubSpot too long; it is not created yet"
+                raise TemporaryError(message, code="SY039")
+            return self._create(task, contact, candidates)
+        except Refused:
+            raise
+        except ConfigError as error:
+            raise TemporaryError(error.message, code=error.code) from error
+
+    def _contact(self, task: Task) -> tuple[str, str | None]:
+        """The contact's id now (it may have been merged into another) and its owner's."""
+        found = fetch(self._client, Question(CONTACTS, [OWNER]), [task.record.id])
+        row = found.rows.get(task.record.id)
+        if row is not None:
+            return str(row["id"]), text(row.get("properties") or {}, OWNER)
+        if found.gone:
+            raise NotFound(f"{self._name}: the contact {task.record.id} is gone from HubSpot", code="SY034")
+        raise TemporaryError(f"{self._name}: HubSpot gave no answer for the contact {task.record.id}", code="SY042")
+
+    def _found(self, task: Task, contact: str) -> str | None:
+        """The contact's task that carries the key; the youngest are looked at first."""
+        tied = associations(self._client, CONTACTS, TASKS, [contact])[contact]
+        for ids in chunks(sorted(tied, key=int, reverse=True), BATCH):
+            there = fetch(self._client, Question(TASKS, [_BODY]), ids)
+            for identity, row in there.rows.items():
+                if task.key in keys_in(text(row.get("properties") or {}, _BODY) or ""):
+                    return identity
+            if there.silent:
+                message = f"{self._name}: HubSpot gave no answer for {len(there.silent)} tasks of contact {contact}"
+                raise TemporaryError(f"{message}; one of them may be the one to be made", code="SY042")
+        return None
+
+    def _create(self, task: Task, contact: str, candidates: Sequence[str]) -> str:
+        """An owner that HubSpot does not take is stood in for by the next best, in the end by nobody."""
+        for candidate in candidates:
+            try:
+                return self._send(body_of(task, contact, candidate))
+            except Refused as refusal:
+                if OWNER not in refusal.problem.properties and OWNER not in refusal.problem.message:
+                    raise
+        return self._send(body_of(task, contact, None))
+
+    def _send(self, body: Json) -> str:
+        """Sent once: a lost answer must be settled by a look."""
+        path, what = self._client.paths.objects(TASKS), "creating a task"
+        try:
+            made = self._client.ask(Request(what, "POST", path, body, needs="id", kind="write", again=False))
+        except TemporaryError as failure:
+            if failure.code in _NOT_TAKEN:
+                raise
+            wish_s = max(_WORKS_ON_S, failure.retry_after_s or 0.0)
+            raise TemporaryError(failure.message, code=failure.code, retry_after_s=wish_s) from failure
+        return str(made["id"])
+
+    def _candidates(self, owner: str | None, stand_ins: Sequence[str | None]) -> list[str]:
+        """Ids of owners who may have the task, the best first."""
+        found = [self._active(owner)] if owner else []
+        for email in stand_ins:
+            found += [each.id for each in self._known(left=False) if email and each.email == email.casefold()]
+        return list(dict.fromkeys(each for each in found if each))
+
+    def _active(self, owner: str) -> str | None:
+        """The id to write for a record's owner; None for one who has left. One who is in no list (or where the lists
+        may not be read) is tried as it is."""
+        if any(each.id == owner for each in self._known(left=False)):
+            return owner
+        if any(each.id == owner for each in self._known(left=True)):
+            return None
+        mistaken = (each.id for each in self._known(left=False) if each.user == owner)
+        return next(mistaken, owner)
+
+    def _known(self, *, left: bool) -> tuple[Owner, ...]:
+        if left not in self._staff:
+            query = {"limit": "100", "archived": str(left).lower()}
+            try:
+                pages = list(self._client.pages("reading the owners", self._client.paths.owners, query))
+            except ConfigError:  # without the scope to read owners tasks are made all the same
+                pages = []
+            self._staff[left] = tuple(Owner.of(row) for page in pages for row in page["results"])
+        return self._staff[left]
+
+
+def keys_in(body: str) -> frozenset[str]:
+    """The keys that a task's text carries, whatever mark-up HubSpot or a person has put around them."""
+    return frozenset(_MARK.findall(unescape(_TAG.sub(" ", body))))
+
+
+def body_of(task: Task, contact: str, owner: str | None) -> Json:
+    """The request that creates it."""
+    lines = [*task.body[:_LONGEST_BODY].splitlines(), "", f"syncer: {task.key}"]
+    values = {
+        "hs_timestamp": str(epoch_ms(task.due_at)),
+        "hs_task_subject": task.subject,
+        _BODY: "<br>".join(escape(line, quote=False) for line in lines),  # HubSpot shows it as HTML
+        "hs_task_status": "NOT_STARTED",
+        "hs_task_priority": "HIGH",
+        "hs_task_type": "TODO",
+        **({OWNER: owner} if owner else {}),
+    }
+    tie = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": _TO_CONTACT}
+    return {"properties": values, "associations": [{"to": {"id": contact}, "types": [tie]}]}
