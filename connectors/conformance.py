@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -68,6 +69,18 @@ class Account(Protocol):
         """Somebody deletes a person."""
         ...
 
+    def slip(self, person: str, value: str) -> bool:
+        """`field` of a person changes without a trace, as calculated values do; False where the CRM knows no such."""
+        ...
+
+    def erase(self, person: str) -> bool:
+        """Somebody deletes a person for good; False where the CRM cannot."""
+        ...
+
+    def merge(self, person: str, other: str) -> str | None:
+        """Somebody merges `other` into a person; the id of what remains, None where the CRM cannot."""
+        ...
+
     def act(self, person: str) -> None:
         """An activity of `kind` happens with a person."""
         ...
@@ -110,6 +123,12 @@ def pages(account: Account, since: Cursor | None = None, stream: str | None = No
     """A whole pull, by a new connector: nothing may be kept in its head."""
     source = reader(account)
     return list(source.pull(stream or source.streams[0], since))
+
+
+def sweep(account: Account, since: Cursor | None = None) -> list[Page]:
+    """A whole sweep of the people, by a new connector."""
+    source = reader(account)
+    return list(source.sweep(source.streams[0], since))
 
 
 # ---- reading ----
@@ -204,13 +223,119 @@ def activities_come_with_their_people(account: Account) -> None:
     _same(len(_activities(account)), 2, "activities after the second")
 
 
-def ids_name_everybody_who_exists(account: Account) -> None:
+def what_is_known_may_be_left_out_and_what_changed_since_may_not(account: Account) -> None:
+    people = account.add(3)
+    account.settle()
+    before = pages(account)
+    stored = {key: record.modified_at for key, record in _records(before).items()}
+    account.edit(people[1], "Aveiro")
+    account.settle()
+    wish = replace(wanted(account), known=lambda stream, ids: {each: stored[each] for each in ids if each in stored})
+    source = account.connect(NAME, wish)
+    found = _records(source.pull(source.streams[0], _last(before)))
+    _must(people[1] in found, "a person who changed after they were stored did not come")
+    _same(found[people[1]].fields.get(account.field), "Aveiro", "the edited field")
+
+
+def a_sweep_shows_everybody_once_and_goes_on_from_any_of_its_pages(account: Account) -> None:
     people = account.add(_MANY)
     account.remove(people[0])
     account.settle()
+    swept = sweep(account)
+    _same(sorted(_shown(swept)), sorted(people[1:]), "people swept, each once")
+    seen: set[str] = set()
+    for page in swept:
+        seen.update(_shown([page]))
+        rest = _shown(sweep(account, page.cursor))
+        _same(sorted(seen.union(rest)), sorted(people[1:]), "people after going on from a page's cursor")
+    _must(not set(_shown(sweep(account, swept[-1].cursor))) - set(_shown(swept[-1:])), "a sweep must come to its end")
+
+
+def a_sweep_shows_what_changed_without_a_trace(account: Account) -> None:
+    people = account.add(3)
+    account.settle()
+    if not account.slip(people[1], "Aveiro"):
+        return
+    found = _records(sweep(account))
+    _same(found[people[1]].fields.get(account.field), "Aveiro", "the field that changed without a trace")
+    _same(_fetched(account, [people[1]])[people[1]].fields.get(account.field), "Aveiro", "the same, asked for by id")
+
+
+def a_sweep_shows_every_activity(account: Account) -> None:
+    if account.kind is None:
+        return
+    people = account.add(2)
+    for person in people:
+        account.act(person)
+    account.settle()
     source = reader(account)
-    listed = [identity for page in source.ids(source.streams[0]) for identity in page]
-    _same(sorted(listed), sorted(people[1:]), "ids listed, each once")
+    _same(source.swept[:1], source.streams[:1], "the people, which are swept first")
+    _same([each for each in source.swept if each not in source.streams], [], "streams that are swept and never pulled")
+    shown = [each for stream in source.swept[1:] for page in source.sweep(stream, None) for each in page.activities]
+    _same(sorted(each.id for each in shown), sorted(_activities(account)), "activities swept, each once")
+    _same({key.id for each in shown for key in each.records}, set(people), "whose activities they are")
+
+
+def who_is_asked_for_by_id_comes_as_they_are_now(account: Account) -> None:
+    people = account.add(3)
+    account.settle()
+    account.edit(people[0], "Aveiro")
+    account.remove(people[1])
+    found = _fetched(account, [*people[:2], account.unknown_id])
+    _same(found[people[0]].fields.get(account.field), "Aveiro", "the field edited a moment ago")
+    _same({found[each].deleted for each in (people[1], account.unknown_id)}, {True}, "deleted, of who is not there")
+    _must(people[2] not in found, "somebody came who was not asked for")
+
+
+def who_was_erased_is_told_from_who_was_deleted(account: Account) -> None:
+    people = account.add(2)
+    account.settle()
+    if not account.erase(people[0]):
+        return
+    account.remove(people[1])
+    found = _fetched(account, people)
+    _same((found[people[0]].deleted, found[people[0]].erased), (True, True), "deleted and erased, of who was erased")
+    _same((found[people[1]].deleted, found[people[1]].erased), (True, False), "deleted and erased, of who was deleted")
+    _must(not found[people[0]].email and not found[people[0]].fields, "what is erased must not be shown")
+
+
+def who_was_merged_comes_with_what_absorbed_them(account: Account) -> None:
+    one, other = account.add(2)
+    account.settle()
+    kept = account.merge(one, other)
+    if kept is None:
+        return
+    account.settle()
+    found = _fetched(account, [other])
+    _must(found[other].merged_into == RecordKey(NAME, found[other].key.object, kept), "who absorbed them is not told")
+    _must(kept in _live(found), "what absorbed them did not come with them")
+
+
+def an_activity_that_is_gone_is_told_as_deleted(account: Account) -> None:
+    if account.kind is None:
+        return
+    (person,) = account.add(1)
+    account.act(person)
+    account.settle()
+    ((name, known),) = _activities(account).items()
+    source = reader(account)
+    stream = name.partition("/")[0]
+    asked = [known.id.partition("/")[2], account.unknown_id]
+    found = {each.id: each for page in source.fetch(stream, asked) for each in page.activities}
+    gone = {name: False, f"{stream}/{account.unknown_id}": True}
+    _same({each.id: each.deleted for each in found.values()}, gone, "deleted, by id")
+
+
+def what_people_did_lately_may_come_with_them(account: Account) -> None:
+    if account.kind is None:
+        return
+    one, other = account.add(2)
+    account.act(one)
+    account.act(other)
+    account.settle()
+    source = reader(account)
+    shown = [each for page in source.fetch(source.streams[0], [one], lately=True) for each in page.activities]
+    _must({key.id for each in shown for key in each.records} <= {one}, "activities of somebody else came")
 
 
 def the_account_has_a_lasting_name(account: Account) -> None:
@@ -325,7 +450,15 @@ READING: tuple[Check, ...] = (
     an_increment_goes_on_from_any_of_its_pages,
     a_cursor_is_text_and_a_strange_one_loses_nothing,
     activities_come_with_their_people,
-    ids_name_everybody_who_exists,
+    what_is_known_may_be_left_out_and_what_changed_since_may_not,
+    a_sweep_shows_everybody_once_and_goes_on_from_any_of_its_pages,
+    a_sweep_shows_what_changed_without_a_trace,
+    a_sweep_shows_every_activity,
+    who_is_asked_for_by_id_comes_as_they_are_now,
+    who_was_erased_is_told_from_who_was_deleted,
+    who_was_merged_comes_with_what_absorbed_them,
+    an_activity_that_is_gone_is_told_as_deleted,
+    what_people_did_lately_may_come_with_them,
     the_account_has_a_lasting_name,
     check_finds_nothing_wrong_with_a_good_account,
     a_bad_token_is_told_without_showing_it,
@@ -371,7 +504,21 @@ def _raised(kind: type[Exception], act: Callable[[], object]) -> Exception:
 
 def _last(pulled: Sequence[Page]) -> Cursor:
     _must(bool(pulled), "a pull must yield at least one page")
-    return pulled[-1].cursor
+    cursor = pulled[-1].cursor
+    if cursor is None:
+        raise AssertionError("a page of a pull must have a cursor")
+    return cursor
+
+
+def _shown(swept: Iterable[Page]) -> list[str]:
+    return [record.key.id for page in swept for record in page.records if not record.deleted and not record.merged_into]
+
+
+def _fetched(account: Account, ids: Sequence[str]) -> dict[str, Record]:
+    source = reader(account)
+    found = list(source.fetch(source.streams[0], ids))
+    _must(all(page.cursor is None for page in found), "what is asked for by id is no place in a stream: cursor None")
+    return _records(found)
 
 
 def _records(pulled: Iterable[Page]) -> dict[str, Record]:

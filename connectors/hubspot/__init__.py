@@ -19,6 +19,7 @@ from connectors.hubspot import settings as hubspot_settings
 from connectors.hubspot.check import Check
 from connectors.hubspot.client import Client
 from connectors.hubspot.hooks import heard
+from connectors.hubspot.people import reads
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.read import Reader
 from connectors.hubspot.scoring_model import read_models
@@ -26,6 +27,7 @@ from connectors.hubspot.setup import Setup
 from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.write import Writer
 from syncer.connector import FieldChange, Finding, Knock, NativeModel, Wanted
+from syncer.log import protect
 from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
 
 __all__ = ["HubSpot"]
@@ -42,14 +44,19 @@ class HubSpot:
 
     def __init__(self, name: str, settings: hubspot_settings.Settings, wanted: Wanted) -> None:
         self._name, self._settings = name, settings
+        if settings.webhooks is not None:
+            protect(settings.webhooks.secret.get_secret_value())
         self._client = Client(name, settings, wanted)
-        self._reader = Reader(Portal(name, settings, wanted, self._client))
+        portal = Portal(name, settings, wanted, self._client)
+        self._reader = Reader(portal)
         self._writer = Writer(name, settings, wanted, self._client, self._reader)
         self._setup = Setup(name, settings, wanted, self._client)
-        self._tasks = Tasks(name, settings, self._client)
+        self._tasks = Tasks(portal)
         self._check = Check(name, settings, wanted, self._client)
         self.streams: tuple[str, ...] = self._reader.streams
         self.swept: tuple[str, ...] = self._reader.swept
+        self.reads: tuple[str, ...] = reads(settings, wanted)
+        self.single: Mapping[str, frozenset[str]] = settings.single()
 
     @property
     def calls(self) -> Mapping[Literal["read", "write"], int]:

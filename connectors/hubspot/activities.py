@@ -6,7 +6,7 @@
 | calls | `call` | direction, outcome, status, duration_s |
 | meetings | `meeting` | outcome, title |
 | notes | `note` | |
-| tasks | `task` | status, type, subject |
+| tasks | `task` (not those that tell of a hand-off of ours) | status, type, subject |
 | communications | `communication` | channel |
 
 Words are in lower case ("no_answer", "no_show", "completed"); an outcome of the portal's own keeps its id. `at` is
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from connectors.hubspot.marks import TASK_BODY, keys_in
 from connectors.hubspot.values import Json, maybe_moment, moment, text
 from syncer.model import Activity, RecordKey, Value
 
@@ -74,10 +75,16 @@ class Kind:
     kinds: tuple[str, ...]
     fields: Mapping[str, tuple[str, Reader]]
     starts: str | None = None  # property that says when it happened, where it is not hs_timestamp
+    body: str | None = None  # property with its text, which may carry our mark
 
     @property
     def properties(self) -> tuple[str, ...]:
-        return (_AT, MODIFIED, *([self.starts] if self.starts else []), *self.fields)
+        others = [name for name in (self.starts, self.body) if name]
+        return (_AT, MODIFIED, *others, *self.fields)
+
+    def is_ours(self, row: Json) -> bool:
+        """Whether we made it: what we told sales is nothing that the person has done."""
+        return self.body is not None and bool(keys_in(text(row.get("properties") or {}, self.body) or ""))
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -112,6 +119,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "hs_task_type": ("type", _lower),
                 "hs_task_subject": ("subject", _as_is),
             },
+            body=TASK_BODY,
         ),
         "communications": Kind(("communication",), {"hs_communication_channel_type": ("channel", _lower)}),
     }

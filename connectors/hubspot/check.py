@@ -9,10 +9,10 @@ from typing import Literal
 from connectors.hubspot import behavioural_events, forms, marketing_emails, people
 from connectors.hubspot.client import Client
 from connectors.hubspot.companies import mapped_companies
-from connectors.hubspot.lookups import company_properties, definitions
+from connectors.hubspot.lookups import Owners, company_properties, definitions, owners
 from connectors.hubspot.people import LIFECYCLE
-from connectors.hubspot.settings import EVENT_STREAMS, Settings
-from connectors.hubspot.setup import problem_code, targets
+from connectors.hubspot.settings import ACTIVITY_STREAMS, EVENT_STREAMS, Settings
+from connectors.hubspot.setup import targets
 from connectors.hubspot.values import Json, epoch_ms
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError
@@ -42,6 +42,7 @@ class Check:
         found = f"{self._name}: HubSpot portal {account.portal}, time zone {account.time_zone}"
         yield Finding("credentials", "ok", found)
         yield from self._clock()
+        yield from self._hooks()
         yield from self._scopes(streams)
         yield from self._fields()
         yield from self._limits()
@@ -52,19 +53,39 @@ class Check:
             message = f"{self._name}: this machine's clock and HubSpot's differ by {abs(skew_s):.0f} seconds"
             yield Finding("credentials", "warning", message, "SY047", "set the machine's clock (NTP)")
 
+    def _hooks(self) -> Iterator[Finding]:
+        """The daemon listens at /hooks/NAME; a proxy may put something before it, and HubSpot signs the whole."""
+        hooks, path = self._settings.webhooks, f"/hooks/{self._name}"
+        if hooks is not None and not hooks.url.partition("?")[0].endswith(path):
+            message = f"{self._name}: `webhooks.url` does not end in {path}, where the daemon listens"
+            help_ = f"write it so here and as the target URL in the app's settings: https://your.host{path}"
+            yield Finding("fields", "warning", message, "SY099", help_)
+
     def _scopes(self, streams: tuple[str, ...]) -> Iterator[Finding]:
-        yield from self._events()
+        yield from self._events(streams)
         for stream in streams:
             yield self._probe_of(stream)
-        yield self._probe("reading the owners", self._client.paths.owners, "warning")
+        may_read = self._probe("reading the owners", self._client.paths.owners, "warning")
+        yield may_read
+        if may_read.level == "ok":
+            yield from self._fallback()
         if targets(self._settings, self._wanted):
             message = (
                 f"{self._name}: whether the token may write (crm.objects.contacts.write; for `setup` also "
                 "crm.schemas.contacts.write) shows only when something is written"
             )
-            yield Finding("scopes", "ok", message)
+            yield Finding("scopes", "note", message)
 
-    def _events(self) -> Iterator[Finding]:
+    def _fallback(self) -> Iterator[Finding]:
+        """Who gets the tasks of contacts without an owner must be an owner, and still there."""
+        email = self._settings.fallback_owner
+        if email is None or _is_among(email, owners(self._client, left=False)):
+            return
+        why = "has left" if _is_among(email, owners(self._client, left=True)) else "is no owner in HubSpot"
+        message = f"{self._name}: `fallback_owner` {email} {why}: tasks of contacts without an owner are nobody's"
+        yield Finding("fields", "warning", message, "SY043", "name the e-mail of somebody who is an owner there now")
+
+    def _events(self, streams: tuple[str, ...]) -> Iterator[Finding]:
         """Streams of events that bring nothing, and counters in whose place they could stand."""
         chosen = [each for each in EVENT_STREAMS if each in (self._settings.activities or ())]
         for stream in chosen:
@@ -82,10 +103,11 @@ class Check:
         if forms.KIND in people.wanted_counters(self._settings, self._wanted):
             message = (
                 f"{self._name}: {forms.KIND} is counted by a property that HubSpot calculates without saying when it "
-                "does: only the sweep sees it change"
+                "does: only a sweep sees it change, and none does where `sync.sweep` is off"
             )
-            others = self._settings.activities or ("meetings", "...")
-            help_ = f"read each one: activities: [{', '.join((*others, 'forms'))}] (scope forms)"
+            read = [each for each in streams if each in (*ACTIVITY_STREAMS, *EVENT_STREAMS)]
+            line = f"activities: [{', '.join((*read, forms.NAME))}]"
+            help_ = f"read each one (scope forms) by this line in the connection: {line}"
             yield Finding("fields", "warning", message, "SY043", help_)
 
     def _probe_of(self, stream: str) -> Finding:
@@ -163,8 +185,8 @@ class Check:
             if found is None:
                 message = f"{self._name}: the property {target.name} does not exist in HubSpot yet"
                 yield Finding("fields", "warning", message, "SY043", "`syncer setup` creates it")
-            elif problem := target.problem(found):
-                yield Finding("fields", "error", f"{self._name}: {problem}", problem_code(problem))
+            elif lack := target.lack(found):
+                yield Finding("fields", "error", f"{self._name}: {lack.text}", lack.code)
 
     def _unmapped(self, known: dict[str, Json]) -> Iterator[Finding]:
         ours = self._settings.write.lifecyclestage
@@ -195,6 +217,10 @@ class Check:
             message = f"{self._name}: {used:,} used of the {ours:,} requests a day ({share:.0%}) that are ours"
             spent = used >= budget.allowed(limit, pulling=True)
             yield Finding("limits", "warning" if spent else "ok", message, "SY029" if spent else "SY000")
+
+
+def _is_among(email: str, there: Owners) -> bool:
+    return any(each.email and each.email.casefold() == email.casefold() for each in there.by_id.values())
 
 
 def _finding(layer: Layer, error: ConfigError, level: Literal["warning", "error"] = "error") -> Finding:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,10 +22,12 @@ from hubspot import HubSpot as Vendor
 from hubspot.crm.objects.exceptions import ApiException
 
 from connectors.hubspot.budget import Budget, until_midnight_s
+from connectors.hubspot.circles import Trail
 from connectors.hubspot.governor import belongs_to, governor_of
 from connectors.hubspot.paths import Paths
 from connectors.hubspot.refusals import Problem, Unauthorized, read_problem, translate, translate_renewal
 from connectors.hubspot.settings import Settings
+from connectors.hubspot.shapes import oddity
 from connectors.hubspot.tokens import Exchange, credentials
 from connectors.hubspot.values import Json
 from connectors.hubspot.workers import Workers
@@ -56,7 +58,7 @@ class Request:
     needs: str = "results"
     kind: Literal["read", "write"] = "read"
     again: bool = True  # may be sent again after a lost answer; False: that would do it twice
-    form: Mapping[str, str] | None = None  # in place of a body, for a token
+    form: Mapping[str, str] | None = field(default=None, repr=False)  # in place of a body, for a token
 
     @property
     def searching(self) -> bool:
@@ -94,11 +96,11 @@ class Client:
         self._timeout_s = (settings.timeout_s.connect, settings.timeout_s.read)
         self._search_rate = settings.search_rate
         self._stop = wanted.stop
-        self._credentials = credentials(settings)
+        self._credentials = credentials(name, settings, wanted.folder)
         self._governor = governor_of(settings.base_url, self._credentials.identity)
         self._workers = Workers(settings.at_once, wanted.stop)
         self._counting = threading.Lock()
-        self._name = name
+        self.name = name
         self._reserved = False
         self.budget = Budget(name, settings.use_at_most, wanted.spent)
         self.paths = Paths(settings.api_version)
@@ -133,15 +135,15 @@ class Client:
 
     def pages(self, what: str, path: str, query: Mapping[str, str]) -> Iterator[Json]:
         """A list's answers, page by page. The absolute `paging.next.link` is left alone: it breaks behind proxies."""
-        after: str | None = query.get("after")
+        after, trail = query.get("after"), Trail()
         while True:
             answer = self.get(what, path, {**query, "after": after} if after else query)
             yield answer
-            before, after = after, next_after(answer)
+            after = next_after(answer)
             if after is None:
                 return
-            if after == before:
-                raise TemporaryError(f"{self._name}: {what}: HubSpot's pages go round in a circle", code="SY042")
+            if trail.comes_back_to(after):
+                raise TemporaryError(f"{self.name}: {what}: HubSpot's pages go round in a circle", code="SY042")
 
     def account(self) -> Account:
         """The portal, asked anew; brings HubSpot's clock with it."""
@@ -258,6 +260,8 @@ class Client:
         part = answer.get(request.needs) if isinstance(answer, dict) else None
         if part is None or (request.needs == "results" and not _is_rows(part)):
             raise TemporaryError(f"{what}: HubSpot's answer ({status}) lacks {request.needs!r}", code="SY042")
+        if request.needs == "results" and (odd := oddity(request.path, answer)):
+            raise TemporaryError(f"{what}: HubSpot's answer ({status}) cannot be read: {odd}", code="SY042")
         return answer  # type: ignore[no-any-return]  # a dict: it has the key
 
     def _refuse(self, request: Request, sent_at: float, failure: BaseException | None, cause: Exception) -> NoReturn:
@@ -289,7 +293,7 @@ class Client:
         return TemporaryError(f"{self._what(request)}: no secure connection: {text}", code="SY040")
 
     def _what(self, request: Request) -> str:
-        return f"{self._name}: {request.what}"
+        return f"{self.name}: {request.what}"
 
     def _midnight_s(self) -> float:
         """Seconds until the portal's day ends; not too many while its zone is not known."""
@@ -312,7 +316,7 @@ def _is_rows(part: Any) -> bool:
 def _zone(name: str | None) -> tzinfo:
     try:
         return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last: the name of a folder of zones
         return UTC
 
 

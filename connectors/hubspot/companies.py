@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from connectors.hubspot.client import Client
-from connectors.hubspot.lookups import Question, fetch
+from connectors.hubspot.lookups import Found, Question, fetch
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import Json
 from syncer.connector import Wanted
@@ -21,6 +21,13 @@ def mapped_companies(settings: Settings, wanted: Wanted) -> dict[str, str]:
     """Field name in the rules -> property of the contact's primary company: company.industry -> industry."""
     names = {field: settings.fields.get(field, field) for field in wanted.fields}
     return {field: name.removeprefix(OF_COMPANY) for field, name in names.items() if name.startswith(OF_COMPANY)}
+
+
+def insist_on_answers(connection: str, found: Found) -> None:
+    """TemporaryError where HubSpot has neither answered for a company nor said that it is gone."""
+    if found.silent:
+        message = f"{connection}: HubSpot gave no answer for {len(found.silent)} companies; they are read again later"
+        raise TemporaryError(message, code="SY042")
 
 
 class Companies:
@@ -40,9 +47,7 @@ class Companies:
         wanted = dict.fromkeys(ids)
         if missing := [each for each in wanted if each not in self._known]:
             found = fetch(self._client, self._question, missing)
-            if found.silent:
-                message = f"{self._connection}: HubSpot gave no answer for {len(found.silent)} companies"
-                raise TemporaryError(f"{message}; they are read again later", code="SY042")
+            insist_on_answers(self._connection, found)
             self._keep(wanted, {each: found.rows.get(each, {}) for each in missing})
         return {each: self._known[each] for each in wanted}
 

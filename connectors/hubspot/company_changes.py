@@ -6,24 +6,24 @@ the values last changed, and nobody is read again for another reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connectors.hubspot import people
-from connectors.hubspot.companies import COMPANIES, MODIFIED, mapped_companies
+from connectors.hubspot.companies import COMPANIES, MODIFIED, insist_on_answers, mapped_companies
 from connectors.hubspot.events import behind_ms, horizon_ms
 from connectors.hubspot.lookups import BATCH, Question, associations, chunks, fetch
 from connectors.hubspot.objects import Objects
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import Position, Window, resumed
 from connectors.hubspot.rows import Contacts
-from connectors.hubspot.values import Json, epoch_ms, moment
-from connectors.hubspot.windows import Gathered, Index
+from connectors.hubspot.values import A_MS, Json, epoch_ms, moment
+from connectors.hubspot.windows import EARLIEST_MS, Gathered, Index
 from syncer.model import Cursor, Page
 
+_REMEMBERED = 1_000  # companies that were told, in a cursor
 _FIRST = timedelta(days=1)  # the contacts have just been read with their companies, when this stream begins
-_A_MS = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class CompanyChanges:
         account, until_ms = self.portal.account().portal, horizon_ms(self.portal)
         position = resumed(self.portal.connection, account, self.name, since)
         if position is None:
-            begin_ms = until_ms - _FIRST // _A_MS
+            begin_ms = until_ms - _FIRST // A_MS
             position = Position(account, self.name, begin_ms, begin_ms)
         if position.window:
-            yield from self._search(position, position.window)
-        since_ms = max(1_000, position.until_ms - behind_ms(self.portal))
+            position = yield from self._search(position, position.window)
+        since_ms = max(EARLIEST_MS, position.until_ms - behind_ms(self.portal))
         until_ms = max(until_ms, position.until_ms)
         window = Window(since_ms, until_ms)
         yield from self._search(replace(position, until_ms=until_ms, looked_ms=until_ms, window=window), window)
@@ -54,21 +54,37 @@ class CompanyChanges:
         names = people.properties(self.portal.settings, self.portal.wanted)
         return Objects(self.portal, Contacts(self.portal, names)).fetch(ids)
 
-    def _search(self, position: Position, window: Window) -> Iterator[Page]:
+    def _search(self, position: Position, window: Window) -> Generator[Page, None, Position]:
+        """Each that has changed since the window began is told once, however many windows find it."""
+        told = {each: at for each, at in position.told.items() if at >= window.since_ms}
         for gathered in Index(self.portal, COMPANIES, MODIFIED).hunt(window):
             for some, rest in _in_parts(window, gathered):
-                yield from self.fetch(self._people_of(some, window.since_ms))
-                yield Page(position.at(rest).cursor())
+                changed = {each: at for each, at in self._changed(some).items() if at >= window.since_ms}
+                yield from self.fetch(self._people_of([each for each, at in changed.items() if told.get(each) != at]))
+                told = _latest(told | changed)
+                position = replace(position, window=rest, told=told)
+                yield Page(position.cursor())
+        return position
 
-    def _people_of(self, companies: Sequence[str], since_ms: int) -> list[str]:
-        """The contacts of those that have changed since then in what the rules look at."""
-        client, wanted = self.portal.client, mapped_companies(self.portal.settings, self.portal.wanted)
-        names = tuple(dict.fromkeys(wanted.values()))
-        rows = fetch(client, Question(COMPANIES, names, history=names), companies).rows
-        self.portal.companies.note(rows)
-        changed = [each for each, row in rows.items() if _has_changed(row, since_ms)]
-        tied = associations(client, COMPANIES, people.CONTACTS, changed) if changed else {}
+    def _changed(self, companies: Sequence[str]) -> dict[str, int]:
+        """When each was last changed in what the rules look at, as epoch milliseconds."""
+        wanted = mapped_companies(self.portal.settings, self.portal.wanted)
+        names, now_ms = tuple(dict.fromkeys(wanted.values())), epoch_ms(self.portal.client.now())
+        found = fetch(self.portal.client, Question(COMPANIES, names, history=names), companies)
+        insist_on_answers(self.portal.connection, found)
+        self.portal.companies.note(found.rows)
+        return {each: _changed_ms(row, now_ms) for each, row in found.rows.items()}
+
+    def _people_of(self, companies: Sequence[str]) -> list[str]:
+        tied = associations(self.portal.client, COMPANIES, people.CONTACTS, companies) if companies else {}
         return list(dict.fromkeys(each for some in tied.values() for each in some))
+
+
+def _latest(told: Mapping[str, int]) -> dict[str, int]:
+    """Of too many those that will be met again for the longest time. Whoever is forgotten is told twice."""
+    if len(told) <= _REMEMBERED:
+        return dict(told)
+    return dict(sorted(told.items(), key=lambda each: each[1])[-_REMEMBERED:])
 
 
 def _in_parts(window: Window, gathered: Gathered) -> Iterator[tuple[list[str], Window | None]]:
@@ -80,13 +96,13 @@ def _in_parts(window: Window, gathered: Gathered) -> Iterator[tuple[list[str], W
     yield parts[-1], gathered.rest
 
 
-def _has_changed(row: Json, since_ms: int) -> bool:
-    """Whether any value did; also where HubSpot does not tell when."""
+def _changed_ms(row: Json, now_ms: int) -> int:
+    """When the last of its values was changed; now where HubSpot does not tell."""
     histories = row.get("propertiesWithHistory")
     if not isinstance(histories, dict):
-        return True
+        return now_ms
     try:
-        times = [epoch_ms(moment(str(version["timestamp"]))) for versions in histories.values() for version in versions]
-    except (KeyError, TypeError, ValueError):
-        return True
-    return any(at >= since_ms for at in times)
+        versions = [each for some in histories.values() for each in some or ()]
+        return max((epoch_ms(moment(str(each["timestamp"]))) for each in versions), default=0)
+    except (KeyError, ValueError):
+        return now_ms

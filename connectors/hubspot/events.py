@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 from connectors.hubspot.portal import Portal
-from connectors.hubspot.values import epoch_ms
+from connectors.hubspot.values import A_MS, epoch_ms
 from syncer.model import Activity
 
 HISTORY = timedelta(days=400)
 """How far back a first pull looks: as long as syncer keeps what people do."""
-_A_MS = timedelta(milliseconds=1)
 
 
 def horizon_ms(portal: Portal) -> int:
@@ -22,11 +21,11 @@ def horizon_ms(portal: Portal) -> int:
 
 def behind_ms(portal: Portal) -> int:
     """How much of the last period is read again: for events that show late, and for those whose contact did."""
-    return max(portal.settings.overlap, portal.settings.second_look) // _A_MS
+    return max(portal.settings.overlap, portal.settings.second_look) // A_MS
 
 
 def beginning_ms(until_ms: int) -> int:
-    return max(1, until_ms - HISTORY // _A_MS)
+    return max(1, until_ms - HISTORY // A_MS)
 
 
 def unknown(portal: Portal, stream: str, events: Iterable[tuple[str, datetime]]) -> set[str]:

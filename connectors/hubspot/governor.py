@@ -75,7 +75,7 @@ class Searches:
             self._held_until = max(self._held_until, now + wish_s)
 
 
-class Window:
+class Allowance:
     """How many requests may still leave. Not thread-safe.
 
     Ours count from their sending until ten seconds after their answer: HubSpot counted them somewhere in between. What
@@ -119,10 +119,11 @@ class Window:
         try:
             limit = int(headers["X-HubSpot-RateLimit-Max"])
             remaining = int(headers["X-HubSpot-RateLimit-Remaining"])
-            self._span_s = int(headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "10000")) / 1000
+            span_ms = int(headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "10000"))
         except (KeyError, ValueError):  # answers to searches carry none
             return
         self._limit = limit if limit > 0 else None
+        self._span_s = span_ms / 1000 if span_ms > 0 else self._span_s
         ours = self.under_way + sum(1 for at in self._answered if at > sent_at - self._span_s)
         self._foreign, self._foreign_at = max(0, limit - remaining - ours), retry.monotonic()
 
@@ -147,7 +148,7 @@ class Governor:
     def __init__(self) -> None:
         self._changed = threading.Condition()  # guards everything below
         self._turn = threading.Lock()  # held by the one whose turn is next
-        self._window = Window()
+        self._window = Allowance()
         self._under_way = 0
         self._held_until = 0.0
         self._most, self._most_until = 0, 0.0  # requests under way, after the portal was locked
@@ -247,7 +248,7 @@ class Governor:
     def _note_clock(self, headers: Mapping[str, str], sent_at: float) -> None:
         try:
             at = parsedate_to_datetime(headers["Date"])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return
         if at.tzinfo is not None and (self._seen is None or sent_at >= self._seen[2]):
             self._seen = (at.astimezone(UTC), retry.monotonic(), sent_at)

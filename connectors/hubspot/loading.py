@@ -15,10 +15,13 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 
+from connectors.hubspot.circles import Trail
 from connectors.hubspot.lookups import Found
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import Position, Range
 from connectors.hubspot.ranges import Rest, cut, in_order, steals
+from connectors.hubspot.refusals import Refused
+from connectors.hubspot.shapes import is_id
 from syncer import retry
 from syncer.errors import Stopped, SyncerError, TemporaryError
 
@@ -58,7 +61,7 @@ def load(portal: Portal, page: Lister, position: Position, size: Size) -> Iterat
         try:
             yield from _Crew(portal, page, position, size).hand_on()
             return
-        except _Disordered:
+        except _Disordered:  # it begins again: what was read by then may come twice
             extra = {"connection": portal.connection, "stream": position.stream}
             log.warning("list_not_by_id", extra=extra)
             position = replace(position, ranges=(Range(),), in_turn=True)
@@ -67,23 +70,29 @@ def load(portal: Portal, page: Lister, position: Position, size: Size) -> Iterat
 
 def _in_turn(portal: Portal, page: Lister, position: Position) -> Iterator[Handed]:
     """Page by page: for a list that cannot be entered anywhere."""
-    after = position.ranges[0].after
-    while True:
+    after, trail = position.ranges[0].after, Trail()
+    try:
         listed = page(after)
-        _insist_on_progress(portal, position.stream, after, listed.after)
+    except Refused:
+        if after is None:
+            raise
+        listed = page(None)  # it has forgotten what its own word meant
+    while True:
         after = listed.after
+        if after is not None and trail.comes_back_to(after):
+            raise _circle(portal, position.stream)
         yield listed.found, replace(position, ranges=() if after is None else (Range(after),))
         if after is None:
             return
+        listed = page(after)
 
 
-def _insist_on_progress(portal: Portal, stream: str, before: str | None, after: str | None) -> None:
-    if after is not None and after == before:
-        raise TemporaryError(f"{portal.connection}: the list of {stream} goes round in a circle", code="SY042")
+def _circle(portal: Portal, stream: str) -> TemporaryError:
+    return TemporaryError(f"{portal.connection}: the list of {stream} goes round in a circle", code="SY042")
 
 
 class _Disordered(Exception):
-    """The list's pages are not in the order of their ids."""
+    """The list's pages are not in the order of their ids, or it cannot be entered at any id."""
 
 
 @dataclass
@@ -128,7 +137,7 @@ class _Walk:
 
 
 def _number(word: str) -> int:
-    return int(word) if word.isdigit() else 0  # `in_order` finds it out
+    return int(word) if is_id(word) else 0  # `in_order` finds it out
 
 
 class _Crew:
@@ -206,12 +215,20 @@ class _Crew:
         busy = True
         while busy:
             asked = walk.next
-            page = self._page(asked)
+            page = self._entered(asked)
             with self._lock:
                 walk.arrived(page, 0 if self._closed else _AHEAD)
                 self._listed += len(page.ids)
                 busy = walk.busy
                 self._arrivals.put((walk, asked, page))
+
+    def _entered(self, asked: str | None) -> Listed:
+        try:
+            return self._page(asked)
+        except Refused as refusal:
+            if asked is None:
+                raise
+            raise _Disordered from refusal  # where it is refused for another reason, it will be so in turn, too
 
     def _ended(self, answer: Future[None]) -> None:
         if answer.exception() is not None:
@@ -229,7 +246,8 @@ class _Crew:
             arrived.result()
             return Found({})
         walk, asked, page = arrived
-        _insist_on_progress(self._portal, self._position.stream, asked, page.after)
+        if asked is not None and page.after == asked:
+            raise _circle(self._portal, self._position.stream)
         if not in_order(asked, page.ids, page.after):
             raise _Disordered
         with self._lock:

@@ -16,17 +16,18 @@ from typing import Any, Protocol
 
 import orjson
 
+from connectors.hubspot.circles import Trail
 from connectors.hubspot.events import beginning_ms, behind_ms, horizon_ms, placed, unknown
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.refusals import Refused
-from connectors.hubspot.values import Json
+from connectors.hubspot.values import A_MS, Json
 from syncer.errors import TemporaryError
 from syncer.model import Activity, Cursor, Page, Rejected
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_SPAN_MS = timedelta(days=30) // timedelta(milliseconds=1)
+_SPAN_MS = timedelta(days=30) // A_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,11 @@ class Events:
     """One log as a stream. It satisfies `Stream`."""
 
     portal: Portal
-    log: Log
+    kept: Log
 
     @property
     def name(self) -> str:
-        return self.log.name
+        return self.kept.name
 
     def pull(self, since: Cursor | None) -> Iterator[Page]:
         """Pages until everything up to `lag` ago is there; the next page is asked for while the last one is stored."""
@@ -111,12 +112,17 @@ class Events:
         position = self._resumed(since) or self._beginning(horizon)
         if not position.types:
             position = replace(position, until_ms=max(horizon, position.until_ms), walk=None)
+        trail = Trail()
         position, ahead = self._sent_for(position, horizon)
         if ahead is None:
             yield Page(position.cursor())
         while ahead is not None and position.walk is not None:
             told = client.result(ahead)
-            position, ahead = self._sent_for(position.behind(position.walk, told.after), horizon)
+            position = position.behind(position.walk, told.after)
+            if told.after is not None and trail.comes_back_to(position.walk):
+                what = f"{self.portal.connection}: HubSpot's pages of {self.name}"
+                raise TemporaryError(f"{what} go round in a circle", code="SY042")
+            position, ahead = self._sent_for(position, horizon)
             try:
                 yield self._page(told.rows, position.cursor())
             except GeneratorExit:
@@ -134,17 +140,13 @@ class Events:
 
     def _ask(self, walk: Walk) -> Told:
         """A page; where HubSpot has forgotten what its word for it meant, the first one."""
-        event_type = self.log.types[walk.number]
+        event_type = self.kept.types[walk.number]
         try:
-            told = self.log.ask(event_type, walk)
+            return self.kept.ask(event_type, walk)
         except Refused:
             if walk.after is None:
                 raise
-            told = self.log.ask(event_type, replace(walk, after=None))
-        if told.after is not None and told.after == walk.after:
-            what = f"{self.portal.connection}: HubSpot's pages of {self.name}"
-            raise TemporaryError(f"{what} go round in a circle", code="SY042")
-        return told
+        return self.kept.ask(event_type, replace(walk, after=None))
 
     def _page(self, rows: Sequence[Json], cursor: Cursor) -> Page:
         times: dict[str, datetime] = {}
@@ -152,13 +154,13 @@ class Events:
         rejected: list[Rejected] = []
         for row in rows:
             try:
-                identity, at = self.log.when(row)
+                identity, at = self.kept.when(row)
             except ValueError as error:
                 rejected.append(Rejected(f"{self.name}/{row.get('id')}", str(error)))
                 continue
             times[identity], by_id[identity] = at, row
         fresh = unknown(self.portal, self.name, times.items())
-        found = self.log.read([row for each, row in by_id.items() if each in fresh]) if fresh else ()
+        found = self.kept.read([row for each, row in by_id.items() if each in fresh]) if fresh else ()
         return Page(cursor, (), placed(found), (), tuple(rejected))
 
     def _sent_for(self, position: Position, horizon: int) -> tuple[Position, Future[Told] | None]:
@@ -174,13 +176,13 @@ class Events:
         return Walk(max(1, read_ms - behind_ms(self.portal)), min(horizon, read_ms + _SPAN_MS))
 
     def _beginning(self, horizon: int) -> Position:
-        return Position(self.portal.account().portal, self.name, self.log.types, beginning_ms(horizon))
+        return Position(self.portal.account().portal, self.name, self.kept.types, beginning_ms(horizon))
 
     def _resumed(self, since: Cursor | None) -> Position | None:
         """None: from the beginning, as for a cursor that is not ours, or that knows less types of events."""
         if since is None:
             return None
-        found, types = _parsed(since), self.log.types
+        found, types = _parsed(since), self.kept.types
         ours = found is not None and (found.portal, found.stream) == (self.portal.account().portal, self.name)
         if found is None or not ours:
             extra = {"connection": self.portal.connection, "stream": self.name}

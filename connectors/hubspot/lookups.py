@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from types import MappingProxyType
 
+from connectors.hubspot.circles import Trail
 from connectors.hubspot.client import Client, Request, next_after
 from connectors.hubspot.values import Json, text
 from syncer.errors import TemporaryError
@@ -36,11 +37,19 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Owners:
-    """Who the ids of owners and users are, by e-mail."""
+class Owner:
+    """Somebody to whom HubSpot assigns records. An owner's id and their user's are two numbers."""
 
-    by_id: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    by_user: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    id: str
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who the ids of owners and users are."""
+
+    by_id: Mapping[str, Owner] = field(default_factory=lambda: MappingProxyType({}))
+    by_user: Mapping[str, Owner] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -124,9 +133,12 @@ def merged_ids(row: Json) -> tuple[str, ...]:
 def not_found(answer: Json) -> frozenset[str]:
     """The ids of a batch that do not exist (any more)."""
     found: set[str] = set()
-    for error in answer.get("errors") or ():
+    errors = answer.get("errors")
+    for error in errors if isinstance(errors, list) else ():
         if isinstance(error, dict) and error.get("category") == "OBJECT_NOT_FOUND":
-            found.update(str(each) for each in (error.get("context") or {}).get("ids") or ())
+            context = error.get("context")
+            ids = context.get("ids") if isinstance(context, dict) else None
+            found.update(str(each) for each in (ids if isinstance(ids, list) else ()))
     return frozenset(found)
 
 
@@ -134,6 +146,7 @@ def associations(client: Client, here: str, there: str, ids: Sequence[str]) -> d
     """For each id of `here` the ids of `there` tied to it; none where HubSpot says that there are none. Each `from` is
     paged by itself. TemporaryError where HubSpot could not tell for some: that is not the same as no ties."""
     found: dict[str, dict[str, None]] = {each: {} for each in ids}
+    trails: dict[str, Trail] = {}
     for chunk in chunks(found, ASSOCIATION_BATCH):
         waiting: list[dict[str, str]] = [{"id": each} for each in chunk]
         while waiting:
@@ -141,7 +154,7 @@ def associations(client: Client, here: str, there: str, ids: Sequence[str]) -> d
             answer = client.post(what, client.paths.associations(here, there), {"inputs": waiting})
             _only_untied(what, answer)
             following = [each for row in answer["results"] if (each := _note_ties(row, found))]
-            if any(each in waiting for each in following):
+            if any(trails.setdefault(each["id"], Trail()).comes_back_to(each["after"]) for each in following):
                 raise TemporaryError(f"{what}: HubSpot's pages go round in a circle", code="SY042")
             waiting = following
     return {each: tuple(tied) for each, tied in found.items()}
@@ -171,18 +184,16 @@ def _note_ties(row: Json, found: dict[str, dict[str, None]]) -> dict[str, str] |
 
 def owners(client: Client, *, left: bool) -> Owners:
     """The owners who are there, or those who left: their records still name them."""
-    by_id: dict[str, str] = {}
-    by_user: dict[str, str] = {}
+    by_id: dict[str, Owner] = {}
+    by_user: dict[str, Owner] = {}
     query = {"limit": "100", "archived": "true" if left else "false"}
     for answer in client.pages("reading the owners", client.paths.owners, query):
-        for owner in answer["results"]:
-            email = owner.get("email")
-            if not email:
-                continue
-            by_id[str(owner.get("id"))] = str(email)
+        for row in answer["results"]:
+            owner = Owner(str(row.get("id")), str(row["email"]) if row.get("email") else None)
+            by_id[owner.id] = owner
             for key in ("userId", "userIdIncludingInactive"):
-                if owner.get(key) is not None:
-                    by_user[str(owner[key])] = str(email)
+                if row.get(key) is not None:
+                    by_user[str(row[key])] = owner
     return Owners(by_id, by_user)
 
 

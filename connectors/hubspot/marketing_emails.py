@@ -64,10 +64,14 @@ class EmailLog:
             query["offset"] = walk.after
         answer = client.get(f"reading {NAME}", client.paths.email_events, query, needs="events")
         rows, offset = answer["events"], answer.get("offset")
-        if not isinstance(rows, list):
-            message = f"{self.portal.connection}: reading {NAME}: HubSpot's answer lacks a list of events"
-            raise TemporaryError(message, code="SY042")
-        return Told([row for row in rows if _tells(row)], str(offset) if answer.get("hasMore") and offset else None)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._broken("lacks a list of events")
+        if answer.get("hasMore") and not offset:
+            raise self._broken("goes on and does not say where")
+        return Told([row for row in rows if _tells(row)], str(offset) if answer.get("hasMore") else None)
+
+    def _broken(self, how: str) -> TemporaryError:
+        return TemporaryError(f"{self.portal.connection}: reading {NAME}: HubSpot's answer {how}", code="SY042")
 
     def when(self, row: Json) -> tuple[str, datetime]:
         created = text(row, "created")
@@ -100,4 +104,4 @@ class EmailLog:
 def _tells(row: Json) -> bool:
     """Is it of a kind of ours? A changed subscription may be one that was taken out again."""
     gone = row.get("type") != "STATUSCHANGE" or row.get("portalSubscriptionStatus") == "UNSUBSCRIBED"
-    return row.get("type") in TYPES and gone
+    return str(row.get("type")) in TYPES and gone

@@ -23,7 +23,7 @@ def condition(given: Json) -> Json:
     if given.get("type") == "COMPOSITE":
         if given.get("operator") != "AND":
             raise NotCarried(f"conditions joined by {given.get('operator')}")
-        parts = [condition(each) for each in _listed(given, "conditions")]
+        parts = [condition(each if isinstance(each, dict) else {}) for each in _listed(given, "conditions")]
         return parts[0] if len(parts) == 1 else {"all": parts}
     return test(_text(given, "property"), _inner(given, "operation"))
 
@@ -67,7 +67,10 @@ def _values(operation: Json) -> list[str]:
 
 
 def _texts(operation: Json) -> list[str]:
-    return _values(operation) if "values" in operation else [_text(operation, "value")]
+    found = _values(operation) if "values" in operation else [_text(operation, "value")]
+    if not all(each.strip() for each in found):
+        raise NotCarried("a test for an empty text")
+    return found
 
 
 def _starts(operation: Json) -> str:

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from urllib.parse import quote
 
 from connectors.hubspot.client import next_after
+from connectors.hubspot.events import horizon_ms
 from connectors.hubspot.loading import Listed, load
 from connectors.hubspot.lookups import Found, Question, chunks, fetch, read_batch, settled
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import Position, Range, Window, resumed
 from connectors.hubspot.ranges import PAGE
 from connectors.hubspot.rows import Rows
-from connectors.hubspot.values import epoch_ms
-from connectors.hubspot.windows import Gathered, Index
+from connectors.hubspot.values import A_MS, epoch_ms
+from connectors.hubspot.windows import EARLIEST_MS, Gathered, Index
 from syncer.model import Cursor, Page
 
 _LONGEST_QUERY = 2_000  # characters of property names; HubSpot's edge refuses addresses of some kB
-_EARLIEST_MS = 1_000  # HubSpot answers 500 when asked from 1970 on
 _FETCHED = 1_000  # ids read for one page of `fetch`: as many as one question for associations takes
-_A_MS = timedelta(milliseconds=1)
 
 
 class Objects:
@@ -78,8 +76,8 @@ class Objects:
         return resumed(self._portal.connection, self._portal.account().portal, self.name, since)
 
     def _beginning(self) -> Position:
-        horizon_ms = self._horizon_ms()
-        return Position(self._portal.account().portal, self.name, horizon_ms, horizon_ms, (Range(),))
+        until_ms = horizon_ms(self._portal)
+        return Position(self._portal.account().portal, self.name, until_ms, until_ms, (Range(),))
 
     def _load(self, position: Position) -> Iterator[Page]:
         size = self._index.size()
@@ -115,24 +113,21 @@ class Objects:
         known = self._portal.wanted.known(self.name, list(shown)) if shown else {}
         return [each for each, at in shown.items() if at is None or each not in known or known[each] < at]
 
-    def _horizon_ms(self) -> int:
-        return epoch_ms(self._portal.client.now() - self._portal.settings.lag)
-
     def _following(self, position: Position) -> Position:
         """The window after a position. It begins before the last one ended, and never ends before that."""
-        since_ms = max(_EARLIEST_MS, position.until_ms - self._portal.settings.overlap // _A_MS)
-        until_ms = max(self._horizon_ms(), position.until_ms, since_ms)
+        since_ms = max(EARLIEST_MS, position.until_ms - self._portal.settings.overlap // A_MS)
+        until_ms = max(horizon_ms(self._portal), position.until_ms, since_ms)
         looked_ms = position.looked_ms if self._portal.settings.second_look else until_ms
         return replace(position, until_ms=until_ms, looked_ms=looked_ms, window=Window(since_ms, until_ms))
 
     def _second_look(self, position: Position) -> Position | None:
         """What was searched too early for those that search showed very late. None: it can wait. What the window just
         searched has covered needs no second look yet."""
-        span_ms, window = self._portal.settings.second_look // _A_MS, position.window
+        span_ms, window = self._portal.settings.second_look // A_MS, position.window
         target_ms = epoch_ms(self._portal.client.now()) - span_ms
         if window is None or not span_ms or target_ms - position.looked_ms < span_ms // 4:
             return None
         until_ms = min(target_ms, window.since_ms)
         if until_ms <= position.looked_ms:
             return None
-        return replace(position, looked_ms=target_ms, window=Window(max(_EARLIEST_MS, position.looked_ms), until_ms))
+        return replace(position, looked_ms=target_ms, window=Window(max(EARLIEST_MS, position.looked_ms), until_ms))

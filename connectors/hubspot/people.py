@@ -50,6 +50,13 @@ def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
+    """What is asked of contacts, and by which names: where one of these is new, who was read before lacks it."""
+    fields = {**mapped(settings, wanted), **{k: OF_COMPANY + v for k, v in mapped_companies(settings, wanted).items()}}
+    counters = {kind: f"{each.count}/{each.last}" for kind, each in wanted_counters(settings, wanted).items()}
+    return tuple(f"{ours}={theirs}" for ours, theirs in (fields | counters).items())
+
+
 @dataclass(frozen=True, slots=True)
 class Lens:
     """What it takes to read a contact: the portal, its clock, and the rules' wishes."""

@@ -44,11 +44,13 @@ class Portal:
 
     def owner(self, identity: str) -> str | None:
         """The e-mail of the owner of that id; None where nobody is known by it."""
-        return next((found for left in (False, True) if (found := self._owned(left).by_id.get(identity))), None)
+        found = (self.owners(left=left).by_id.get(identity) for left in (False, True))
+        return next((each.email for each in found if each and each.email), None)
 
     def user(self, identity: str) -> str | None:
         """The e-mail of the owner whose user has that id; None where nobody is known by it."""
-        return next((found for left in (False, True) if (found := self._owned(left).by_user.get(identity))), None)
+        found = (self.owners(left=left).by_user.get(identity) for left in (False, True))
+        return next((each.email for each in found if each and each.email), None)
 
     @property
     def has_definitions(self) -> bool:
@@ -60,7 +62,8 @@ class Portal:
             self._definitions = definitions(self.client)
         return self._definitions
 
-    def _owned(self, left: bool) -> Owners:
+    def owners(self, *, left: bool) -> Owners:
+        """Those who left, or those who did not; nobody where the token may not read them."""
         if left not in self._owners:
             try:
                 self._owners[left] = owners(self.client, left=left)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -45,11 +46,13 @@ class Position:
     ranges: tuple[Range, ...] = ()
     window: Window | None = None
     in_turn: bool = False  # the list's `after` is no id: it is read page by page
+    told: Mapping[str, int] = field(default_factory=dict)  # of the stream `companies`: when each told last had changed
 
     def cursor(self) -> Cursor:
         ranges = [[each.after, each.end] for each in self.ranges]
         window = None if self.window is None else [self.window.since_ms, self.window.until_ms, self.window.after]
         parts = [_FORMAT, self.portal, self.stream, self.until_ms, self.looked_ms, ranges, window, self.in_turn]
+        parts += [dict(self.told)] if self.told else []
         return Cursor(orjson.dumps(parts).decode())
 
     def at(self, window: Window | None) -> Position:
@@ -79,10 +82,12 @@ def _parsed(cursor: str) -> Position | None:
 
 def _of(parts: Any) -> Position:
     """TypeError or ValueError where the parts are not what `Position.cursor` writes."""
-    portal, stream, until_ms, looked_ms, ranges, window, in_turn = parts
+    portal, stream, until_ms, looked_ms, ranges, window, in_turn, *more = parts
+    told = dict(more[0]) if more else {}
+    _insist(all(map(_whole, told.values())), len(more) < 2)
     _insist(isinstance(portal, str), isinstance(stream, str), _whole(until_ms), _whole(looked_ms))
     left = tuple(_range(each) for each in ranges)
-    return Position(portal, stream, until_ms, looked_ms, left, window and _window(window), bool(in_turn))
+    return Position(portal, stream, until_ms, looked_ms, left, window and _window(window), bool(in_turn), told)
 
 
 def _of_old(parts: Any) -> Position:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from connectors.hubspot.shapes import is_id
+
 PAGE = 100  # HubSpot's limit for lists
 _WORTH = 6 * PAGE  # records: what is left of less is read to its end by whoever has begun it
 
@@ -50,7 +52,7 @@ def steals(total: int, at_once: int) -> int:
 def in_order(asked: str | None, ids: Sequence[str], after: str | None) -> bool:
     """Whether a page of the list shows what HubSpot's documents say: ids in ascending order, from the one asked for on,
     and `after` behind them. Where not, `after` is something else than an id, and the list cannot be cut."""
-    if not all(each.isdigit() for each in (*ids, asked or "0", after or "0")):
+    if not all(map(is_id, (*ids, asked or "0", after or "0"))):
         return False
     numbers = [int(each) for each in ids]
     ascending = all(one < other for one, other in pairwise(numbers))

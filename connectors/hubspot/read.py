@@ -27,7 +27,7 @@ from syncer.model import Cursor, Page
 log = logging.getLogger(__name__)
 
 _FEW = 100  # activities of hinted people that are read anew whether they are stored or not: one request
-EVENTS: Mapping[str, Callable[[Portal], Stream]] = {
+_OTHERS: Mapping[str, Callable[[Portal], Stream]] = {
     COMPANIES: CompanyChanges,
     "forms": Forms,
     "marketing_emails": marketing_emails,
@@ -105,8 +105,8 @@ class Reader:
             return Objects(self._portal, Contacts(self._portal, names))
         if name in ACTIVITY_STREAMS:
             return Objects(self._portal, Activities(self._portal, name))
-        if name in EVENTS:
-            return EVENTS[name](self._portal)
+        if name in _OTHERS:
+            return _OTHERS[name](self._portal)
         known = ", ".join(self.streams)
         raise ConfigError(
             f"{self._portal.connection}: HubSpot has no stream {name!r} here; there are {known}", code="SY034"

@@ -25,6 +25,7 @@ _LONGEST_MESSAGE = 400
 _PAUSE_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}  # HubSpot's own Node client waits as long
 _LOCK_S = 2.0  # a lock of HubSpot's lasts that long (its error guide)
 _MOVING_S = 3600.0
+_LONGEST_WISH_S = 366 * 86_400.0  # what is longer is a mistake
 _NOBODY_MAY = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "CALCULATED_PROPERTY"})
 """Codes that condemn a property whatever its value."""
 _RECONNECT = frozenset(
@@ -69,7 +70,8 @@ def read_problem(status: int, body: bytes | str | None, headers: Mapping[str, st
     except orjson.JSONDecodeError:
         found = None
     told: dict[str, Any] = found if isinstance(found, dict) else {}
-    parts = [part for part in told.get("errors") or () if isinstance(part, dict)]
+    errors = told.get("errors")
+    parts = [part for part in errors if isinstance(part, dict)] if isinstance(errors, list) else []
     contexts = [part.get("context") for part in (told, *parts)]
     return Problem(
         status=status,
@@ -97,15 +99,17 @@ def _named(contexts: list[Any], key: str) -> tuple[str, ...]:
 
 def _condemned(parts: list[dict[str, Any]], contexts: list[Any]) -> tuple[str, ...]:
     """An answer may also tell of bad values of other properties; those are not condemned."""
-    hopeless = [part.get("context") for part in parts if part.get("code") in _NOBODY_MAY]
+    hopeless = [part.get("context") for part in parts if str(part.get("code")) in _NOBODY_MAY]
     return _named(hopeless, "propertyName") or (_named(contexts, "propertyName") if hopeless else ())
 
 
 def _seconds(written: str | None) -> float | None:
+    """None where it wishes nothing: "at once" would be a repetition without a pause."""
     try:
-        return max(0.0, float(written)) if written else None
+        wish_s = float(written or 0)
     except ValueError:  # an HTTP date; no answer of HubSpot's was seen with one
         return None
+    return wish_s if 0 < wish_s < _LONGEST_WISH_S else None
 
 
 def translate(problem: Problem, what: str, *, midnight_s: float, oauth: bool = False) -> SyncerError:

@@ -100,6 +100,9 @@ class Activities:
         kept: list[Activity] = []
         rejected = [Rejected(f"{self.kind}/{each}", reason, retry=True) for each, reason in found.silent]
         for identity, row in found.rows.items():
+            if KINDS[self.kind].is_ours(row):
+                kept.append(activities.gone(connection, self.kind, identity, now))
+                continue
             try:
                 kept.append(activities.activity(connection, self.kind, row, people_of[identity]))
             except ValueError as error:
@@ -127,4 +130,4 @@ def _inline(row: Json) -> Json | None:
 
 
 def _ids(ties: Json) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(each["id"]) for each in ties.get("results") or () if each.get("id") is not None))
+    return tuple(dict.fromkeys(str(each["id"]) for each in ties.get("results") or ()))

@@ -31,6 +31,7 @@ _KINDS: Mapping[str, str] = {  # HubSpot's event types -> our kinds, of those th
     "4-665538": "email_reply",
     "4-1639801": "form_submission",
 }
+_LEAST_DECAY = 0.01  # percent; HubSpot's are whole
 _MOST_HOURS = 87_600  # ten years, the longest half-life of a model file
 _SHARES = {"iql": 0.2, "mql": 0.45, "sql": 0.7}  # of the most points; a proposal, where HubSpot has no thresholds
 _FULL = 100  # points, where nothing says how many there can be
@@ -226,7 +227,7 @@ def _steps(ranges: Sequence[Json]) -> list[tuple[int, float]]:
     found, before = [], 0.0
     for each, following in zip(ordered, [*ordered[1:], None], strict=True):
         start = number(each.get("from"))
-        end = None if each.get("type") == "AT_LEAST" else start if each.get("type") == "EXACTLY" else each.get("to")
+        end = None if each.get("type") == "AT_LEAST" else start if each.get("type") == "EXACTLY" else _maybe(each, "to")
         reaches = end is None if following is None else end is not None and end + 1 == following.get("from")
         if not reaches or not isinstance(start, int) or start < 1:
             raise NotCarried("points by how often, in ranges that leave gaps or end")
@@ -239,12 +240,12 @@ def _faded(rule: _Rule, group: Json) -> _Rule:
     """With the group's decay. HubSpot takes a share away after each interval; a half-life does so all the time."""
     decay = _dict(group, "groupDecay")
     percent, days = _maybe(decay, "percentToDecayPerInterval"), _maybe(decay, "decayIntervalDays")
-    if "activity" not in rule.when or not percent or not days or percent < 0 or days < 1:
+    if "activity" not in rule.when or not percent or not days or percent < _LEAST_DECAY or days < 1:
         return rule
     if percent >= 100:
         return replace(rule, when={**rule.when, "in_last": rule.when.get("in_last") or f"{int(days)}d"})
-    hours = round(days * 24 * math.log(0.5) / math.log(1 - percent / 100))
-    half_life = f"{min(max(hours, 1), _MOST_HOURS)}h"
+    hours = round(min(days * 24 * math.log(0.5) / math.log(1 - percent / 100), _MOST_HOURS))
+    half_life = f"{max(hours, 1)}h"
     return replace(rule, more={**rule.more, "half_life": half_life, "fade": "exponential"})
 
 

@@ -15,35 +15,60 @@ ActivityStream = Literal["emails", "calls", "meetings", "notes", "tasks", "commu
 ACTIVITY_STREAMS: tuple[ActivityStream, ...] = ("emails", "calls", "meetings", "notes", "tasks", "communications")
 EventStream = Literal["forms", "marketing_emails", "behavioural_events"]
 EVENT_STREAMS: tuple[EventStream, ...] = ("forms", "marketing_emails", "behavioural_events")
+_AnyStream = Literal[ActivityStream, EventStream]  # one list of names, so that a misspelt one gets one message
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LIFECYCLE = "lifecyclestage"
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LONGEST_S = 86_400
+_WRITE_DURATION = "write 15s, 5m or a number of seconds"
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
 
 
 def _duration(value: Any) -> Any:
-    """Of "15s", "5m", "2h", "1d" or a number of seconds."""
-    if isinstance(value, bool):
-        raise ValueError("is not a duration; write 15s, 5m or a number of seconds")
-    if isinstance(value, int | float):
-        return timedelta(seconds=value)
-    if not isinstance(value, str):
+    """Of "15s", "5m", "2h", "1d" or a number of seconds; at most a day."""
+    if isinstance(value, timedelta):
         return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+    written = "" if isinstance(value, bool) else str(value)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", written, re.ASCII)
     if found is None:
-        raise ValueError("is not a duration; write 15s, 5m or a number of seconds")
-    return timedelta(**{_UNITS[found[2] or "s"]: float(found[1])})
+        raise ValueError(f"is not a duration; {_WRITE_DURATION}")
+    seconds = float(found[1]) * _UNITS_S[found[2] or "s"]
+    if seconds > _LONGEST_S:
+        raise ValueError(f"must be at most 1d, not {written.strip()}")
+    return timedelta(seconds=seconds)
 
 
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration, json_schema_input_type=str | float),
-    Field(ge=timedelta(0), le=timedelta(days=1)),
+def _duration_or_off(value: Any) -> Any:
+    if value == "off":
+        return timedelta(0)
+    try:
+        return _duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; off switches it off") from None
+
+
+_A_DAY_AT_MOST = Field(ge=timedelta(0), le=timedelta(seconds=_LONGEST_S))
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str | float), _A_DAY_AT_MOST]
+DurationOrOff = Annotated[
+    timedelta, BeforeValidator(_duration_or_off, json_schema_input_type=str | float), _A_DAY_AT_MOST
 ]
 
 
 def _share(value: Any) -> Any:
-    """Of "20%" or 0.2."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
-    return float(found[1]) / 100 if found else value
+    """Of "20%" or 0.2. A whole number is refused: 1 could be all or a hundredth, and 20 lacks its sign."""
+    written = "" if isinstance(value, bool) else str(value).strip()
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", written, re.ASCII)
+    if found is None:
+        raise ValueError("is not a share; write for example 20%")
+    number = float(found[1])
+    if written == "1":
+        raise ValueError("1 may mean all or a hundredth; write 100% or 1%")
+    if not found[2] and 1 < number <= 100:
+        raise ValueError(f"a share is needed here, not {written}; write {written}%")
+    share = number / 100 if found[2] else number
+    if not 0 < share <= 1:
+        raise ValueError(f"must be more than 0% and at most 100%, not {written}; write for example 20%")
+    return share
 
 
 Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str | float), Field(gt=0, le=1)]
@@ -86,6 +111,20 @@ class Write(_Section):
     def _off(cls, value: Any) -> Any:
         return {} if value is None else value
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """Each result would overwrite the other, and HubSpot's own stage has an order and rules of its own."""
+        names = [name for name in (self.score, self.stage, self.reasons) if name]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"score, stage and reasons need a property each, and {twice} is named twice")
+        if _LIFECYCLE in names:
+            raise ValueError(f"{_LIFECYCLE} is HubSpot's own; map stages to it under `write.{_LIFECYCLE}` instead")
+        if self.backward == "clear" and not self.lifecyclestage:
+            raise ValueError(
+                f"`backward: clear` has nothing to clear; map stages under `write.{_LIFECYCLE}`, or take it out"
+            )
+        return self
+
 
 class OAuth(_Section):
     """An OAuth app's access to the portal, in place of `token`."""
@@ -93,10 +132,11 @@ class OAuth(_Section):
     client_id: str = Field(min_length=1, description="The app's client id")
     client_secret: SecretStr = Field(description="The app's client secret")
     refresh_token: SecretStr = Field(description="The refresh token that installing the app gave")
-    token_file: Path = Field(
-        default=Path(".syncer/hubspot-token.json"),
-        description="Where tokens that HubSpot renews are kept, readable by the owner alone; one file a connection, on "
-        "a disk that outlives the process",
+    token_file: Path | None = Field(
+        default=None,
+        description="Where tokens that HubSpot renews are kept, readable by the owner alone, on a disk that outlives "
+        "the process. Left out: .syncer/hubspot-NAME.json beside the project file. Connections with the same refresh "
+        "token need the same file",
     )
 
 
@@ -120,7 +160,14 @@ class Webhooks(_Section):
     def _called(cls, value: str) -> str:
         if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
             raise ValueError("is not an address like https://syncer.example.com/hooks/crm")
+        if value.startswith("http:") and not _LOOPBACK.fullmatch(_host(value)):
+            raise ValueError("must start with https://: HubSpot calls nothing else; put a proxy before syncer")
         return value
+
+
+def _host(address: str) -> str:
+    """Of "http://127.0.0.1:8321/hooks/crm": 127.0.0.1. `urlsplit` would raise for some of what people write."""
+    return re.sub(r":\d*$", "", address.partition("://")[2].partition("/")[0])
 
 
 class Timeouts(_Section):
@@ -178,7 +225,7 @@ class Settings(_Section):
         default_factory=dict,
         description="Field name in the scoring model -> internal name of the HubSpot property, where they differ",
     )
-    activities: tuple[ActivityStream | EventStream, ...] | None = Field(
+    activities: tuple[_AnyStream, ...] | None = Field(
         default=None,
         description="What people do, to be read one by one. Left out: the emails, calls, meetings, notes, tasks and "
         "communications that the scoring model asks for. forms, marketing_emails and behavioural_events are read only "
@@ -208,10 +255,10 @@ class Settings(_Section):
     search_rate: float = Field(
         default=4, gt=0, le=100, description="Searches a second; HubSpot allows 5 to all apps of the portal together"
     )
-    second_look: Duration = Field(
+    second_look: DurationOrOff = Field(
         default=timedelta(hours=1),
         description="How far behind the present changes are looked for once more, for those that search showed very "
-        "late (1h); 0 switches it off",
+        "late (1h); off: never",
     )
     at_once: int = Field(default=4, ge=1, le=16, description="Requests under way at the same time")
     use_at_most: Share = Field(
@@ -231,8 +278,11 @@ class Settings(_Section):
 
     def told_singly(self) -> frozenset[str]:
         """The kinds that chosen streams of events tell of, so that their counters would count them twice."""
-        chosen = [each for each in EVENT_STREAMS if each in (self.activities or ())]
-        return frozenset(kind for each in chosen for kind in self.told(each))
+        return frozenset().union(*self.single().values())
+
+    def single(self) -> Mapping[str, frozenset[str]]:
+        """Those kinds by the stream that tells of them."""
+        return {each: frozenset(self.told(each)) for each in EVENT_STREAMS if each in (self.activities or ())}
 
     def problems(self, stages: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:
         """What does not fit the scoring model: (the way to the value, why), for each."""
@@ -258,6 +308,13 @@ class Settings(_Section):
         if not text.isascii() or any(letter.isspace() or not letter.isprintable() for letter in text):
             raise ValueError("the access token holds spaces, line breaks or letters that no token has")
         return SecretStr(text)
+
+    @field_validator("fallback_owner", mode="after")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+            raise ValueError("is not the e-mail address of an owner, like sales@example.com")
+        return value
 
     @field_validator("base_url", mode="after")
     @classmethod

@@ -18,6 +18,14 @@ GROUP_LABEL = "Lead scoring"
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a property cannot be written to."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A property we write to."""
 
@@ -49,15 +57,17 @@ class Target:
             ]
         return told
 
-    def problem(self, found: Json) -> str | None:
+    def lack(self, found: Json) -> Lack | None:
         """Why an existing property cannot serve; None: it can."""
         if found.get("type") != self.type:
-            return f"{self.name} is of type {found.get('type')!r} in HubSpot, not {self.type}; name another in `write`"
+            text = f"{self.name} is of type {found.get('type')!r} in HubSpot, not {self.type}; name another in `write`"
+            return Lack("SY044", text)
         if found.get("calculated") or (found.get("modificationMetadata") or {}).get("readOnlyValue"):
-            return f"{self.name} is read-only in HubSpot; name another in `write`"
+            return Lack("SY044", f"{self.name} is read-only in HubSpot; name another in `write`")
         there = {str(each.get("value")) for each in found.get("options") or ()}
         if lacking := [each for each in self.options if each not in there]:
-            return f"{self.name} lacks the options {', '.join(lacking)}; add them to the property in HubSpot"
+            text = f"{self.name} lacks the options {', '.join(lacking)}; add them to the property in HubSpot"
+            return Lack("SY045", text)
         return None
 
 
@@ -87,21 +97,14 @@ def unfit(name: str, needed: Iterable[Target], known: Mapping[str, Json]) -> Con
     found = [lack for target in needed if (lack := _lack(target, known.get(target.name)))]
     if not found:
         return None
-    told = "; ".join(problem for _, problem in found)
-    return ConfigError(f"{name}: nothing can be written: {told}; run `syncer setup {name} --apply`", code=found[0][0])
+    told = "; ".join(each.text for each in found)
+    return ConfigError(f"{name}: nothing can be written: {told}; run `syncer setup {name} --apply`", code=found[0].code)
 
 
-def _lack(target: Target, found: Json | None) -> tuple[str, str] | None:
-    """The code and the words for what is wrong with a property."""
+def _lack(target: Target, found: Json | None) -> Lack | None:
     if found is None or found.get("archived"):
-        return "SY043", f"the contact property {target.name} does not exist in HubSpot, or is archived"
-    problem = target.problem(found)
-    return None if problem is None else (problem_code(problem), problem)
-
-
-def problem_code(problem: str) -> str:
-    """The code of what `Target.problem` tells."""
-    return "SY045" if "lacks the options" in problem else "SY044"
+        return Lack("SY043", f"the contact property {target.name} does not exist in HubSpot, or is archived")
+    return target.lack(found)
 
 
 class Setup:
@@ -121,7 +124,8 @@ class Setup:
             yield FieldChange("group", GROUP, GROUP_LABEL, "group", self._group_exists())
         for target in self._targets.values():
             found = known.get(target.name)
-            problem = target.problem(found) if found else None
+            lack = target.lack(found) if found else None
+            problem = lack.text if lack else None
             yield FieldChange("field", target.name, target.label, target.in_words, found is not None, problem)
 
     def create(self, change: FieldChange) -> None:
@@ -157,5 +161,5 @@ class Setup:
                 "restore the archived one, or name another in `write`"
             )
             raise ConfigError(message, code="SY044") from refusal
-        if problem := target.problem(found):
-            raise ConfigError(f"{self._name}: {problem}", code="SY044") from refusal
+        if lack := target.lack(found):
+            raise ConfigError(f"{self._name}: {lack.text}", code=lack.code) from refusal

@@ -6,16 +6,15 @@ its key, and those of the contact are read before one is made: by their associat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape, unescape
+from html import escape
 
-from connectors.hubspot.client import Client, Request
-from connectors.hubspot.lookups import BATCH, Question, associations, chunks, fetch
+from connectors.hubspot.client import Request
+from connectors.hubspot.lookups import BATCH, Owner, Owners, Question, associations, chunks, fetch
+from connectors.hubspot.marks import TASK_BODY, keys_in, mark
 from connectors.hubspot.people import CONTACTS, OWNER
+from connectors.hubspot.portal import Portal
 from connectors.hubspot.refusals import Refused
-from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import Json, epoch_ms, text
 from syncer import retry
 from syncer.errors import ConfigError, NotFound, TemporaryError
@@ -23,37 +22,21 @@ from syncer.model import Task
 
 TASKS = "tasks"
 _TO_CONTACT = 204  # HubSpot's association type task -> contact
-_BODY = "hs_task_body"
 _LONGEST_BODY = 60_000  # HubSpot takes 65,536 characters
-_MARK = re.compile(r"syncer:(?=\s*(\S+))")  # looks ahead: the text before the mark may end with the same word
-_TAG = re.compile(r"<[^>]*>")
 _WORKS_ON_S = 120.0  # HubSpot gives a request up after 100 s (its 524); until then it may still make the task
 _IN_TIME_S = 30.0  # what was looked for longer ago may be there by now: another process may have taken over
 _NOT_TAKEN = frozenset({"SY035", "SY036", "SY037", "SY038"})
 """Codes of answers that say that a request was not even begun: too many, locked, moving."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Somebody to whom HubSpot assigns records. `user` is another number, which people mistake for the id."""
-
-    id: str
-    user: str
-    email: str
-
-    @classmethod
-    def of(cls, row: Json) -> Owner:
-        return cls(str(row.get("id")), str(row.get("userId")), str(row.get("email") or "").casefold())
-
-
 class Tasks:
     """Creates tasks in one portal."""
 
-    def __init__(self, name: str, settings: Settings, client: Client) -> None:
-        self._name = name
-        self._settings = settings
-        self._client = client.reserved  # what it reads, writing needs
-        self._staff: dict[bool, tuple[Owner, ...]] = {}  # those who left (True) and those who did not, once asked for
+    def __init__(self, portal: Portal) -> None:
+        self._name = portal.connection
+        self._settings = portal.settings
+        self._portal = portal
+        self._client = portal.client.reserved  # what it reads, writing needs
 
     def create_task(self, task: Task) -> str:
         """The task's id; of the one that is there already, where its key is found. NotFound where the contact is gone,
@@ -66,10 +49,7 @@ class Tasks:
             if found is not None:
                 return found
             candidates = self._candidates(owner, (task.fallback_owner, self._settings.fallback_owner))
-            if retry.monotonic() - began > _IN_TIME_S:
-                message = f"{self._name}: looking for the task took HubSpot too long; it is not created yet"
-                raise TemporaryError(message, code="SY039")
-            return self._create(task, contact, candidates)
+            return self._create([body_of(task, contact, each) for each in (*candidates, None)], began)
         except Refused:
             raise
         except ConfigError as error:
@@ -89,27 +69,31 @@ class Tasks:
         """The contact's task that carries the key; the youngest are looked at first."""
         tied = associations(self._client, CONTACTS, TASKS, [contact])[contact]
         for ids in chunks(sorted(tied, key=int, reverse=True), BATCH):
-            there = fetch(self._client, Question(TASKS, [_BODY]), ids)
+            there = fetch(self._client, Question(TASKS, [TASK_BODY]), ids)
             for identity, row in there.rows.items():
-                if task.key in keys_in(text(row.get("properties") or {}, _BODY) or ""):
+                if task.key in keys_in(text(row.get("properties") or {}, TASK_BODY) or ""):
                     return identity
             if there.silent:
                 message = f"{self._name}: HubSpot gave no answer for {len(there.silent)} tasks of contact {contact}"
                 raise TemporaryError(f"{message}; one of them may be the one to be made", code="SY042")
         return None
 
-    def _create(self, task: Task, contact: str, candidates: Sequence[str]) -> str:
+    def _create(self, bodies: Sequence[Json], began: float) -> str:
         """An owner that HubSpot does not take is stood in for by the next best, in the end by nobody."""
-        for candidate in candidates:
+        *better, last = bodies
+        for body in better:
             try:
-                return self._send(body_of(task, contact, candidate))
+                return self._send(body, began)
             except Refused as refusal:
                 if OWNER not in refusal.problem.properties and OWNER not in refusal.problem.message:
                     raise
-        return self._send(body_of(task, contact, None))
+        return self._send(last, began)
 
-    def _send(self, body: Json) -> str:
+    def _send(self, body: Json, began: float) -> str:
         """Sent once: a lost answer must be settled by a look."""
+        if retry.monotonic() - began > _IN_TIME_S:
+            message = f"{self._name}: looking for the task took HubSpot too long; it is not created yet"
+            raise TemporaryError(message, code="SY039")
         path, what = self._client.paths.objects(TASKS), "creating a task"
         try:
             made = self._client.ask(Request(what, "POST", path, body, needs="id", kind="write", again=False))
@@ -122,44 +106,35 @@ class Tasks:
 
     def _candidates(self, owner: str | None, stand_ins: Sequence[str | None]) -> list[str]:
         """Ids of owners who may have the task, the best first."""
+        here = self._portal.owners(left=False) if owner or any(stand_ins) else Owners()
         found = [self._active(owner)] if owner else []
         for email in stand_ins:
-            found += [each.id for each in self._known(left=False) if email and each.email == email.casefold()]
+            found += [each.id for each in here.by_id.values() if email and _is(each, email)]
         return list(dict.fromkeys(each for each in found if each))
 
     def _active(self, owner: str) -> str | None:
         """The id to write for a record's owner; None for one who has left. One who is in no list (or where the lists
         may not be read) is tried as it is."""
-        if any(each.id == owner for each in self._known(left=False)):
+        here = self._portal.owners(left=False)
+        if owner in here.by_id:
             return owner
-        if any(each.id == owner for each in self._known(left=True)):
+        if owner in self._portal.owners(left=True).by_id:
             return None
-        mistaken = (each.id for each in self._known(left=False) if each.user == owner)
-        return next(mistaken, owner)
-
-    def _known(self, *, left: bool) -> tuple[Owner, ...]:
-        if left not in self._staff:
-            query = {"limit": "100", "archived": str(left).lower()}
-            try:
-                pages = list(self._client.pages("reading the owners", self._client.paths.owners, query))
-            except ConfigError:  # without the scope to read owners tasks are made all the same
-                pages = []
-            self._staff[left] = tuple(Owner.of(row) for page in pages for row in page["results"])
-        return self._staff[left]
+        mistaken = here.by_user.get(owner)  # a user's number, taken for the owner's
+        return owner if mistaken is None else mistaken.id
 
 
-def keys_in(body: str) -> frozenset[str]:
-    """The keys that a task's text carries, whatever mark-up HubSpot or a person has put around them."""
-    return frozenset(_MARK.findall(unescape(_TAG.sub(" ", body))))
+def _is(owner: Owner, email: str) -> bool:
+    return owner.email is not None and owner.email.casefold() == email.casefold()
 
 
 def body_of(task: Task, contact: str, owner: str | None) -> Json:
     """The request that creates it."""
-    lines = [*task.body[:_LONGEST_BODY].splitlines(), "", f"syncer: {task.key}"]
+    lines = [*task.body[:_LONGEST_BODY].splitlines(), "", mark(task.key)]
     values = {
         "hs_timestamp": str(epoch_ms(task.due_at)),
         "hs_task_subject": task.subject,
-        _BODY: "<br>".join(escape(line, quote=False) for line in lines),  # HubSpot shows it as HTML
+        TASK_BODY: "<br>".join(escape(line, quote=False) for line in lines),  # HubSpot shows it as HTML
         "hs_task_status": "NOT_STARTED",
         "hs_task_priority": "HIGH",
         "hs_task_type": "TODO",

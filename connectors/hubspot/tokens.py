@@ -11,11 +11,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import orjson
 
@@ -66,7 +66,7 @@ class Credentials(Protocol):
 class Fixed:
     """A service key, or the token of a private app. A new one comes with new settings."""
 
-    token: str
+    token: str = field(repr=False)
     renewable: bool = False
 
     @property
@@ -84,8 +84,8 @@ class Fixed:
 class _Kept:
     """What one renewal gave. `until`: by HubSpot's clock, and ahead of the end."""
 
-    refresh_token: str
-    access_token: str
+    refresh_token: str = field(repr=False)
+    access_token: str = field(repr=False)
     until: datetime
 
 
@@ -133,12 +133,13 @@ class _File:
             return None
         try:
             until = maybe_moment(found, "until")
-            kept = None if until is None else _Kept(found["refresh_token"], found["access_token"], until)
-        except (KeyError, ValueError) as error:
+            if until is None:
+                return None
+            kept = _Kept(_token(found, "refresh_token"), _token(found, "access_token"), until)
+        except ValueError as error:
             raise self._unusable("read", error) from error
-        if kept is not None:
-            protect(kept.refresh_token, passing=True)
-            protect(kept.access_token, passing=True)
+        protect(kept.refresh_token, passing=True)
+        protect(kept.access_token, passing=True)
         return kept
 
     def write(self, kept: _Kept) -> None:
@@ -172,10 +173,10 @@ class Renewed:
 
     renewable = True
 
-    def __init__(self, app: OAuth) -> None:
+    def __init__(self, app: OAuth, path: Path) -> None:
         self._app = app
         self._told = app.refresh_token.get_secret_value()
-        self._file = _File(app.token_file.absolute(), _digest(app.client_id, self._told))
+        self._file = _File(path, _digest(app.client_id, self._told))
         self._lock = threading.Lock()
         self._kept: _Kept | None = None
         self._unwanted = ""  # an access token that HubSpot refused
@@ -234,10 +235,22 @@ def _understood(answer: Json, refresh_token: str, now: datetime) -> _Kept:
     following = answer.get("refresh_token") or refresh_token
     for each in (access, following):
         protect(str(each), passing=True)
-    if not _is_token(access) or not _is_token(following) or not isinstance(lasts_s, int):
+    if not _is_token(access) or not _is_token(following) or not _is_life(lasts_s):
         raise TemporaryError("HubSpot's new access token has another shape than a token", code="SY042")
     life = timedelta(seconds=lasts_s)
     return _Kept(following, str(access), now + life - min(life * _MARGIN, _LONGEST_MARGIN))
+
+
+def _token(found: Json, name: str) -> str:
+    token = found.get(name)
+    if not _is_token(token):
+        raise ValueError(f"it lacks {name}")
+    return str(token)
+
+
+def _is_life(lasts_s: object) -> TypeGuard[int]:
+    """Seconds that an access token may last; HubSpot's last half an hour."""
+    return isinstance(lasts_s, int) and 0 < lasts_s < 10 * 366 * 86_400
 
 
 def _is_token(text: object) -> bool:
@@ -276,8 +289,9 @@ _known = threading.Lock()
 _renewed: dict[tuple[str, ...], Renewed] = {}
 
 
-def credentials(settings: Settings) -> Credentials:
-    """What the settings name. An OAuth app is the same object for every connector of this process that names it."""
+def credentials(connection: str, settings: Settings, folder: Path) -> Credentials:
+    """What the connection's settings name; a relative token file lies under `folder`. An OAuth app is the same object
+    for every connector of this process that names it, and the same file for its tokens."""
     if settings.oauth is None:
         if settings.token is None:
             raise AssertionError("settings hold either")
@@ -286,6 +300,7 @@ def credentials(settings: Settings) -> Credentials:
         return Fixed(token)
     app = settings.oauth
     secrets = _digest(app.client_secret.get_secret_value(), app.refresh_token.get_secret_value())
-    key = (settings.base_url, app.client_id, secrets, str(app.token_file.absolute()))
+    path = (folder / (app.token_file or f".syncer/hubspot-{connection}.json")).absolute()
+    key = (settings.base_url, app.client_id, secrets, str(path))
     with _known:
-        return _renewed.setdefault(key, Renewed(app))
+        return _renewed.setdefault(key, Renewed(app, path))

@@ -9,6 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+A_MS = timedelta(milliseconds=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.0+)?")
@@ -63,7 +64,7 @@ def maybe_moment(properties: Mapping[str, Any], name: str | None) -> datetime | 
 
 def epoch_ms(at: datetime) -> int:
     """Whole milliseconds since 1970: HubSpot compares no finer."""
-    return (at - _EPOCH) // timedelta(milliseconds=1)
+    return (at - _EPOCH) // A_MS
 
 
 def from_ms(value: int) -> datetime:

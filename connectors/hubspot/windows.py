@@ -19,6 +19,7 @@ from connectors.hubspot.values import Json, epoch_ms, maybe_moment
 from syncer.errors import ConfigError, TemporaryError
 
 PAGE = 200  # HubSpot's limit for searches
+EARLIEST_MS = 1_000  # HubSpot answers 500 when asked from 1970 on
 _PAGES = 5  # gathered before their values are read: as many ids as one question for associations takes
 
 
@@ -61,7 +62,7 @@ class Index:
             answer = self._ask(f"counting {self.kind}", body)
         except ConfigError:  # the load itself will say what is missing, if it needs it at all
             return Size()
-        ids = [int(row["id"]) for row in answer["results"] if str(row.get("id")).isdigit()]
+        ids = [int(row["id"]) for row in answer["results"]]
         return Size(_total_of(answer), max(ids, default=None))
 
     def _gather(self, window: Window) -> Gathered:

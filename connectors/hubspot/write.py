@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import takewhile
 
 from connectors.hubspot import people
 from connectors.hubspot.batches import GONE, Delivered, Doubts, Parcel, send
@@ -18,8 +20,10 @@ from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import targets, unfit
 from connectors.hubspot.values import Json, hundredths, moment, points, text
 from syncer.connector import Wanted
-from syncer.errors import ConfigError, TemporaryError
+from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.model import Change, Record, RecordKey, Rejected, Standing, Written
+
+_READ_AT_ONCE = 1_000  # read back in overlapping batches, and kept until all of them are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,17 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Sent:
     """How the requests for one record ended; None: not sent. `moved` is of the lifecycle stage: where that had to be
-    emptied first and could not be, it is the end of that."""
+    emptied first and could not be, it is the end of that. `restored`: it was emptied in vain, and set as before."""
 
     wish: Wish
     emptied: Delivered | None
     moved: Delivered | None
+    restored: Delivered | None
     scored: Delivered | None
 
     @property
     def rows(self) -> list[Json]:
-        ends = (self.emptied, self.moved, self.scored)
+        ends = (self.emptied, self.moved, self.restored, self.scored)
         return [end.row for end in ends if end is not None and end.row is not None]
 
     @property
@@ -62,6 +67,16 @@ class Sent:
         """HubSpot's answers do not show everything that it took, or where it has kept the lifecycle stage."""
         asked = {*self.wish.values, *([LIFECYCLE] if self.wish.lifecycle else [])}.difference(self.left_out)
         return not self.rows or not asked.issubset(_values(self.rows))
+
+    @property
+    def aftermath(self) -> str:
+        """What became of a stage that was emptied in vain."""
+        former = self.wish.change.before.lifecycle
+        if self.restored is None:
+            return ""
+        if _shows(self.restored, former):
+            return f"; {former!r} was put back"
+        return f"; {former!r} could not be put back, it is empty now: {self.restored.reason or 'HubSpot ignored it'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class Writer:
             return
         names = people.properties(self._settings, self._wanted)
         question = Question(people.CONTACTS, names)
-        for ids in chunks(dict.fromkeys(key.id for key in records), BATCH):
+        for ids in chunks(dict.fromkeys(key.id for key in records), _READ_AT_ONCE):
             found = fetch(self._client, question, ids)
             if found.silent:
                 message = f"{self._name}: HubSpot gave no answer for {len(found.silent)} of {len(ids)} contacts"
@@ -134,18 +149,33 @@ class Writer:
         return {key: author for key, author in authors.items() if author is not None}
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
-        """Send in batches of 100. A lost answer is repeated: the values are absolute. Of two changes to one record the
-        last counts, and both get its answer. ConfigError, before anything is written, where the property of the score
-        or the stage cannot take it."""
+        """Send in batches of 100, which overlap. A lost answer is repeated: the values are absolute. Of two changes to
+        one record the last counts, and both get its answer. ConfigError, before anything is written, where the property
+        of the score or the stage cannot take it. Before an error of one batch comes what the others are answered."""
         answers = Counter(change.record.id for change in changes)
         last = {change.record.id: change for change in changes}
         if last:
             self._make_sure()
         ladder = self._ladder() if self._settings.write.lifecyclestage and last else Ladder(())
-        for ids in chunks(last, BATCH):
-            for answer in self._write([self._wish(last[each], ladder) for each in ids]):
+        failed: list[SyncerError] = []
+        batches = ([self._wish(last[each], ladder) for each in ids] for ids in chunks(last, BATCH))
+        calls = (partial(self._tried, wishes) for wishes in takewhile(lambda _: not failed, batches))
+        for outcome in self._client.together(calls):
+            if isinstance(outcome, SyncerError):
+                failed.append(outcome)
+                continue
+            for answer in outcome:
                 identity = answer.id if isinstance(answer, Rejected) else answer.record.id
                 yield from [answer] * answers[identity]
+        if failed:
+            raise failed[0]
+
+    def _tried(self, wishes: Sequence[Wish]) -> list[Written | Rejected] | SyncerError:
+        """The answers to one batch, or what stopped it."""
+        try:
+            return list(self._write(wishes))
+        except SyncerError as error:
+            return error
 
     def _wish(self, change: Change, ladder: Ladder) -> Wish:
         write, before, after = self._settings.write, change.before, change.after
@@ -177,10 +207,12 @@ class Writer:
         free = {each.id for each in wishes if not each.clears or _is_empty(emptied[each.id])}
         moving = [Parcel(each.id, {LIFECYCLE: each.lifecycle}) for each in wishes if each.lifecycle and each.id in free]
         moved = {**emptied, **self._send("writing lifecycle stages", moving)}
+        restored = self._put_back([each for each in wishes if each.clears and each.id in free], moved)
         gone = {identity for identity, end in moved.items() if end.gone}
         parcels = [Parcel(each.id, each.values) for each in wishes if each.values and each.id not in gone]
         scored = self._score(parcels) if parcels else {}
-        sent = [Sent(each, emptied.get(each.id), moved.get(each.id), scored.get(each.id)) for each in wishes]
+        ends = (emptied, moved, restored, scored)
+        sent = [Sent(each, *(end.get(each.id) for end in ends)) for each in wishes]
         read = self._read([each.wish.id for each in sent if not self._failure(each) and each.is_unsure])
         for each in sent:
             yield self._answer(each, read.get(each.wish.id))
@@ -197,6 +229,13 @@ class Writer:
         same = [each.id for each in wishes if _shows(ended[each.id], each.change.before.lifecycle)]
         emptying = [Parcel(each, {LIFECYCLE: ""}) for each in same]
         return {**ended, **self._send("emptying lifecycle stages", emptying)}
+
+    def _put_back(self, wishes: Sequence[Wish], moved: Mapping[str, Delivered]) -> Mapping[str, Delivered]:
+        """The stages that were emptied in vain, set as they were: HubSpot does not take the new ones, an admin's rule
+        may be against it, and would go on showing none."""
+        vain = [each for each in wishes if _is_still_empty(moved[each.id])]
+        parcels = [Parcel(each.id, {LIFECYCLE: each.change.before.lifecycle or ""}) for each in vain]
+        return self._send("putting lifecycle stages back", parcels)
 
     def _send(self, what: str, parcels: Sequence[Parcel]) -> Mapping[str, Delivered]:
         """Lifecycle stages, each alone in its parcel."""
@@ -292,9 +331,10 @@ class Writer:
         if stage in wish.values and values.get(stage) != wish.values[stage]:
             return f"HubSpot shows {stage}={values.get(stage)!r} instead of {wish.values[stage]!r}"
         if sent.moved is not None and sent.moved.row is None:
-            return f"HubSpot did not take {LIFECYCLE}={wish.lifecycle!r}: {sent.moved.reason}"
+            return f"HubSpot did not take {LIFECYCLE}={wish.lifecycle!r}: {sent.moved.reason}{sent.aftermath}"
         if wish.lifecycle and values.get(LIFECYCLE) != wish.lifecycle:
-            return f"HubSpot shows {LIFECYCLE}={values.get(LIFECYCLE)!r} instead of {wish.lifecycle!r}"
+            shown = f"{LIFECYCLE}={values.get(LIFECYCLE)!r}"
+            return f"HubSpot shows {shown} instead of {wish.lifecycle!r}{sent.aftermath}"
         return None
 
     def _standing(self, wish: Wish, values: Mapping[str, str]) -> Standing:
@@ -338,6 +378,13 @@ def _shows(end: Delivered, lifecycle: str | None) -> bool:
 
 def _is_empty(end: Delivered) -> bool:
     return _shows(end, None)
+
+
+def _is_still_empty(end: Delivered) -> bool:
+    """Whether an emptied stage was not set: the value was refused, or the answer shows none."""
+    if end.row is None:
+        return not end.gone
+    return LIFECYCLE in (end.row.get("properties") or {}) and _is_empty(end)
 
 
 def _values(rows: Sequence[Json]) -> dict[str, str]:

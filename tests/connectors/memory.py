@@ -49,6 +49,7 @@ class Deed:
     at: datetime
     people: tuple[str, ...]
     fields: dict[str, Value]
+    modified_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +62,9 @@ class Crm:
     refused: dict[str, str] = field(default_factory=dict)  # id of a person -> why the CRM will not write it
     stages_stuck: set[str] = field(default_factory=set)  # ids of people whose stage the CRM silently keeps
     trouble: SyncerError | None = None  # what the next call meets, and all after it
+    troubled: str = ""  # only calls of this kind ("write"), for this ("sweep"), or of this stream; "": all
+    silent: set[str] = field(default_factory=set)  # ids of people that it does not show when they are asked for
+    asked: list[tuple[str, ...]] = field(default_factory=list)  # (what, stream, ids), call by call
     calls: dict[Literal["read", "write"], int] = field(default_factory=lambda: {"read": 0, "write": 0})
     now: datetime = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
     revision: int = 0
@@ -77,15 +81,39 @@ class Crm:
         old = self.people[person]
         self._keep(replace(old, standing=replace(old.standing, stage=stage), stage_by=by))
 
+    def slip(self, person: str, **fields: Value) -> None:
+        """Values change without a trace: no pull shows them."""
+        old = self.people[person]
+        self.people[person] = replace(old, fields=old.fields | fields)
+
     def delete(self, person: str) -> None:
         self._keep(replace(self.people[person], deleted=True))
+
+    def vanish(self, person: str) -> None:
+        """Deleted without a trace: no pull shows it."""
+        self.people[person] = replace(self.people[person], deleted=True)
+
+    def restore(self, person: str) -> None:
+        """As they were when they were deleted; no pull shows it."""
+        old = self.people[person]
+        self.people[person] = replace(old, deleted=False, modified_at=old.modified_at - timedelta(hours=1))
+
+    def erase(self, person: str) -> None:
+        """Gone for good, and no pull shows it."""
+        del self.people[person]
 
     def merge(self, person: str, into: str) -> None:
         self._keep(replace(self.people[person], merged_into=into))
 
     def act(self, deed: str, kind: str, *people: str, **fields: Value) -> None:
-        """An activity happens now."""
-        self.deeds[deed] = Deed(deed, self._next(), kind, self.now, people, fields)
+        """An activity happens now, or is told anew."""
+        at = self.deeds[deed].at if deed in self.deeds else self.now
+        revision = self._next()
+        self.deeds[deed] = Deed(deed, revision, kind, at, people, fields, self.now)
+
+    def cancel(self, deed: str) -> None:
+        """An activity is deleted, and no pull shows it."""
+        del self.deeds[deed]
 
     def write(self, change: Change) -> Written | Rejected:
         old = self.people.get(change.record.id)
@@ -128,6 +156,7 @@ class Memory:
 
     Settings: ClassVar[type[BaseModel]] = MemorySettings
     streams: tuple[str, ...] = ("people", "deeds")
+    swept: tuple[str, ...] = ("people", "deeds")
 
     def __init__(self, name: str, settings: MemorySettings, wanted: Wanted) -> None:
         self._name, self._wanted, self._crm = name, wanted, settings.crm
@@ -149,16 +178,40 @@ class Memory:
         everything: list[Person | Deed] = [*self._rows(stream)]
         changed = sorted((row for row in everything if row.revision > position), key=lambda row: row.revision)
         for first in range(0, max(1, len(changed)), PAGE):
-            self._ask("read")
+            self._ask("read", "pull", stream)
             rows = changed[first : first + PAGE]
             cursor = Cursor(str(rows[-1].revision if rows else position))
-            records = tuple(self._record(row) for row in rows if isinstance(row, Person))
-            activities = tuple(self._activity(row) for row in rows if isinstance(row, Deed))
-            yield Page(cursor, records, activities, expected=len(changed))
+            yield replace(self._page(cursor, rows), expected=len(changed))
 
-    def ids(self, stream: str) -> Iterator[Sequence[str]]:
-        self._ask("read")
-        yield [row.id for row in self._rows(stream) if isinstance(row, Deed) or _lives(row)]
+    def sweep(self, stream: str, since: Cursor | None) -> Iterator[Page]:
+        """By id; a cursor is the id of the last one shown."""
+        alive: list[Person | Deed] = [each for each in self._rows(stream) if isinstance(each, Deed) or _lives(each)]
+        rest = sorted((row for row in alive if since is None or row.id > since), key=lambda row: row.id)
+        for first in range(0, len(rest), PAGE):
+            self._ask("read", "sweep", stream)
+            yield self._page(Cursor(rest[first : first + PAGE][-1].id), rest[first : first + PAGE])
+
+    def fetch(self, stream: str, ids: Sequence[str], *, lately: bool = False) -> Iterator[Page]:
+        for first in range(0, len(ids), PAGE):
+            some = ids[first : first + PAGE]
+            self._ask("read", "fetch", stream, *some)
+            silent = tuple(Rejected(each, "not shown", retry=True) for each in some if each in self._crm.silent)
+            page = self._fetched(stream, [each for each in some if each not in self._crm.silent], lately)
+            yield replace(page, rejected=silent)
+
+    def _fetched(self, stream: str, ids: Sequence[str], lately: bool) -> Page:
+        rows = {row.id: row for row in self._rows(stream)}
+        found: list[Person | Deed] = [rows[each] for each in ids if each in rows]
+        absorbers = [row.merged_into for row in found if isinstance(row, Person) and row.merged_into]
+        found += [self._crm.people[each] for each in absorbers if each not in ids]
+        page, now = self._page(None, found), self._crm.now
+        missing = [each for each in ids if each not in rows]
+        if stream != "people":
+            gone = [Activity(self._name, f"deeds/{each}", "", now, (), deleted=True) for each in missing]
+            return replace(page, activities=(*page.activities, *gone))
+        erased = [Record(self._key(each), now, deleted=True, erased=True) for each in missing]
+        deeds = [each for each in self._crm.deeds.values() if lately and set(each.people).intersection(ids)]
+        return replace(page, records=(*page.records, *erased), activities=tuple(map(self._activity, deeds)))
 
     def setup(self) -> Iterator[FieldChange]:
         self._ask("read")
@@ -173,7 +226,7 @@ class Memory:
         self._ask("read")
         for key in records:
             person = self._crm.people.get(key.id)
-            yield self._record(person) if person else Record(key, self._crm.now, deleted=True)
+            yield self._record(person) if person else Record(key, self._crm.now, deleted=True, erased=True)
 
     def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         self._ask("read")
@@ -185,18 +238,23 @@ class Memory:
             self._ask("write")
             yield from [self._crm.write(change) for change in changes[first : first + PAGE]]
 
-    def _ask(self, kind: Literal["read", "write"]) -> None:
+    def _ask(self, kind: Literal["read", "write"], *what: str) -> None:
         wait(0, self._wanted.stop)
         if not self._known:
             raise ConfigError(f"{self._name}: the CRM does not accept the token; correct it")
-        if self._crm.trouble is not None:
+        if self._crm.trouble is not None and self._crm.troubled in ("", kind, *what):
             raise self._crm.trouble
         self._crm.calls[kind] += 1
+        self._crm.asked.append(what)
 
     def _rows(self, stream: str) -> Sequence[Person] | Sequence[Deed]:
         if stream not in self.streams:
             raise NotFound(f"{self._name}: there is no stream {stream!r}")
         return list(self._crm.people.values()) if stream == "people" else list(self._crm.deeds.values())
+
+    def _page(self, cursor: Cursor | None, rows: Sequence[Person | Deed]) -> Page:
+        records = tuple(self._record(row) for row in rows if isinstance(row, Person))
+        return Page(cursor, records, tuple(self._activity(row) for row in rows if isinstance(row, Deed)))
 
     def _key(self, person: str) -> RecordKey:
         return RecordKey(self._name, "people", person)
@@ -218,7 +276,8 @@ class Memory:
 
     def _activity(self, deed: Deed) -> Activity:
         people = tuple(self._key(person) for person in deed.people)
-        return Activity(self._name, f"deeds/{deed.id}", deed.kind, deed.at, people, deed.fields)
+        named = f"deeds/{deed.id}"
+        return Activity(self._name, named, deed.kind, deed.at, people, deed.fields, modified_at=deed.modified_at)
 
 
 def _lives(person: Person) -> bool:

@@ -33,6 +33,18 @@ class MemoryAccount:
     def remove(self, person: str) -> None:
         self.crm.delete(person)
 
+    def slip(self, person: str, value: str) -> bool:
+        self.crm.slip(person, country=value)
+        return True
+
+    def erase(self, person: str) -> bool:
+        self.crm.erase(person)
+        return True
+
+    def merge(self, person: str, other: str) -> str | None:
+        self.crm.merge(other, into=person)
+        return person
+
     def act(self, person: str) -> None:
         self.crm.act(str(len(self.crm.deeds)), "meeting", person)
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import pytest
 
 from connectors.emulators.hubspot.tokens import OAuthApp, Token
 from connectors.hubspot import HubSpot
+from connectors.hubspot.client import Request
 from connectors.hubspot.refusals import read_problem, translate_renewal
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.tokens import Exchange, Renewed
+from connectors.hubspot.tokens import Exchange, Fixed, Renewed, _Kept, credentials
 from syncer import log, retry
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, Stopped, TemporaryError
@@ -43,6 +45,10 @@ def connected(app: OAuthApp = APP) -> Iterator[Office]:
 def hubspot(portal: Office, folder: Path, wanted: Wanted = COUNTRY, **told: str) -> HubSpot:
     app = {"client_id": "app-1", "client_secret": SECRET, "refresh_token": FIRST, **told}
     return portal.hubspot(wanted, token=None, oauth={"token_file": str(folder / "token.json"), **app})
+
+
+def renewed(crm: HubSpot, folder: Path) -> Renewed:
+    return Renewed(oauth_of(crm._settings), folder / "token.json")
 
 
 def renewals(portal: Office) -> dict[int, int]:
@@ -131,7 +137,7 @@ def test_processes_that_find_the_token_expired_together_renew_it_once(tmp_path: 
     settings = {"client_id": "app-1", "client_secret": SECRET, "refresh_token": FIRST}
     with connected() as portal:
         crm = hubspot(portal, tmp_path)
-        apps = [Renewed(oauth_of(crm._settings)) for _ in range(6)]
+        apps = [renewed(crm, tmp_path) for _ in range(6)]
         exchange = Exchange(crm._client._renew, crm._client.now, threading.Event())
         tokens: list[str] = []
         threads = [threading.Thread(target=lambda app=each: tokens.append(app.bearer(exchange))) for each in apps]
@@ -152,11 +158,11 @@ def oauth_of(settings: Settings) -> Any:
 def test_who_waits_for_another_process_to_renew_can_be_stopped(tmp_path: Path) -> None:
     with connected() as portal:
         crm = hubspot(portal, tmp_path)
-        app, stop = Renewed(oauth_of(crm._settings)), threading.Event()
+        app, stop = renewed(crm, tmp_path), threading.Event()
         with app._file.locked(threading.Event()):
             threading.Timer(0.3, stop.set).start()
             with pytest.raises(Stopped):
-                Renewed(oauth_of(crm._settings)).bearer(Exchange(crm._client._renew, crm._client.now, stop))
+                renewed(crm, tmp_path).bearer(Exchange(crm._client._renew, crm._client.now, stop))
         assert renewals(portal) == {}
 
 
@@ -291,6 +297,40 @@ def test_no_token_is_ever_told(tmp_path: Path) -> None:
     assert "*** *** *** ***" in told.getvalue()
 
 
+def test_each_connection_keeps_its_tokens_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = OAuthApp("app-2", SECRET, "refresh-token-of-another-install")
+    for name, app in (("north", APP), ("south", other)):
+        told = {"client_id": app.client_id, "client_secret": SECRET, "refresh_token": app.refresh_token}
+        with connected(app) as portal:
+            assert portal.hubspot(COUNTRY, name=name, token=None, oauth=told).account()
+    kept = [orjson.loads((tmp_path / ".syncer" / f"hubspot-{each}.json").read_bytes()) for each in ("north", "south")]
+    assert kept[0]["for"] != kept[1]["for"]
+
+
+def test_no_value_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
+    held = (
+        Fixed("pat-of-the-portal"),
+        _Kept("refresh-secret", "access-secret", datetime(2026, 11, 1, tzinfo=UTC)),
+        Request("renewing", "POST", "/oauth/token", form={"client_secret": "app-secret"}),
+    )
+    for word in ("pat-of", "refresh-secret", "access-secret", "app-secret"):
+        assert word not in repr(held)
+
+
+def test_the_secret_of_webhooks_is_blotted_out_of_logs() -> None:
+    secret = "the-hooks-very-own-secret"
+    with office() as portal:
+        portal.hubspot(webhooks={"secret": secret, "url": "https://syncer.example.com/hooks/crm"})
+    assert secret not in log.redact(f"signed with {secret}")
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {} ", "\t{}"])
+def test_case_35_a_key_with_white_space_around_it_is_taken_without(around: str) -> None:
+    with office() as portal:
+        assert portal.hubspot(token=around.format(TOKEN)).account() == "hubspot:44237313"
+
+
 def test_case_35_a_rotated_key_is_picked_up_without_a_restart(tmp_path: Path) -> None:
     old, new = "service-key-of-last-year", "service-key-of-this-year"
     secret = tmp_path / "key"
@@ -320,3 +360,16 @@ connections:
   crm: {{type: hubspot, token: "${{file:key}}", base_url: "{url}", api_version: "{version}"}}
 models: models/b2b.yml
 """
+
+
+def test_a_token_file_lies_beside_the_project_and_not_where_somebody_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = tmp_path / "project"
+    project.mkdir()
+    oauth = {"client_id": "app", "client_secret": "s3cr3t-of-app", "refresh_token": "r3fr3sh-token"}
+    settings = Settings.model_validate({"oauth": oauth})
+    found = credentials("crm", settings, project)
+    assert isinstance(found, Renewed)
+    assert found._file.path == project / ".syncer" / "hubspot-crm.json"

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from connectors.emulators.hubspot import Token
-from connectors.hubspot import HubSpot
+from connectors.hubspot import HubSpot, company_changes
 from syncer.connector import Wanted
-from syncer.errors import ConfigError
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Cursor, Page
-from tests.connectors.hubspot.portals import TOKEN, Office, key, office, records
+from tests.connectors.hubspot.portals import TOKEN, Json, Office, key, office, records, retold
 
 WANTED = Wanted(fields=("country", "company.industry", "headcount"), stages=("cold", "mql"))
 FIELDS = {"headcount": "company.numberofemployees"}
@@ -102,10 +102,56 @@ def test_whose_company_changes_is_read_again_and_nobody_else(firm: Firm) -> None
         firm.ana: "BANKING",
         firm.ben: "BANKING",
     }
+
+
+def test_a_change_of_a_company_is_told_once_although_the_last_hour_is_looked_at_again(firm: Firm) -> None:
+    cursor = last(pull(firm.connector(), "companies"))
     firm.control("clock", advance_s=LATER_S)
-    again = pull(firm.connector(), "companies", last(pages))  # the last hour is looked at twice
+    firm.company(firm.acme, industry="BANKING")
+    told: list[set[str]] = []
+    for number in range(5):
+        firm.control("clock", advance_s=900)
+        if number == 2:
+            firm.company(firm.acme, phone="+34 600 000 000")  # nothing that the rules look at
+        if number == 3:
+            firm.company(firm.acme, industry="RETAIL")
+        firm.settle()
+        pages = pull(firm.connector(), "companies", cursor)
+        told, cursor = [*told, set(records(pages))], last(pages)
+    assert told == [{firm.ana, firm.ben}, set(), set(), {firm.ana, firm.ben}, set()]
+
+
+def test_companies_that_are_too_many_to_remember_are_told_again_and_none_is_lost(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company_changes, "_REMEMBERED", 1)
+    firm.tie("contacts", "companies", 1, [(firm.cleo, firm.other)])
+    cursor = last(pull(firm.connector(), "companies"))
     firm.control("clock", advance_s=LATER_S)
-    assert records(pull(firm.connector(), "companies", last(again))) == {}
+    firm.company(firm.acme, industry="BANKING")
+    firm.control("clock", advance_s=1)
+    firm.company(firm.other, industry="RETAIL")
+    firm.settle()
+    first = pull(firm.connector(), "companies", cursor)
+    assert set(records(first)) == {firm.ana, firm.ben, firm.cleo}
+    assert set(records(pull(firm.connector(), "companies", last(first)))) == {firm.ana, firm.ben}
+
+
+def test_a_company_of_which_hubspot_says_nothing_is_looked_for_again_and_not_passed_over(firm: Firm) -> None:
+    cursor = last(pull(firm.connector(), "companies"))
+    firm.control("clock", advance_s=LATER_S)
+    firm.company(firm.acme, industry="BANKING")
+    firm.settle()
+
+    def silent(answer: Json) -> Json:
+        return {**answer, "results": []}
+
+    with (
+        retold(firm, firm.paths.objects("companies", "/batch/read"), silent) as second,
+        pytest.raises(TemporaryError, match="no answer for 1 companies"),
+    ):
+        list(second.hubspot(WANTED, fields=FIELDS).pull("companies", cursor))
+    assert set(records(pull(firm.connector(), "companies", cursor))) == {firm.ana, firm.ben}
 
 
 def test_a_company_that_changes_in_nothing_the_rules_look_at_costs_its_people_nothing(firm: Firm) -> None:

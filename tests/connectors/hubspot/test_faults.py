@@ -40,6 +40,10 @@ def answer(status: int, retry_after: str | None = None, **body: object) -> Probl
         (answer(423), "SY037", 2),
         (answer(423, retry_after="1"), "SY037", 2),
         (answer(477, retry_after="86400"), "SY038", 86400),
+        (answer(477, retry_after="0"), "SY038", 3600),
+        (answer(503, retry_after="0"), "SY039", None),
+        (answer(503, retry_after="nan"), "SY039", None),
+        (answer(503, retry_after="inf"), "SY039", None),
         (answer(503, retry_after="7"), "SY039", 7),
         (answer(502), "SY039", None),
         (answer(524), "SY039", None),
@@ -263,6 +267,23 @@ def test_case_30_a_shutdown_does_not_wait_for_a_hanging_answer() -> None:
         with pytest.raises(Stopped):
             list(portal.hubspot(wanted).pull("contacts", None))
         assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
+def test_case_30_nor_for_the_only_answer_there_is_to_wait_for(write: bool) -> None:
+    with office() as portal:
+        for each in (hubspot := portal.hubspot()).setup():
+            hubspot.create(each)
+        people = portal.add(3)
+        portal.fault(path="/batch/update" if write else "/account-info/", hang_s=60, status=500)
+        wanted = Wanted(stages=STAGES)
+        threading.Timer(0.5, wanted.stop.set).start()
+        began = time.monotonic()
+        changes = [change(each) for each in people]
+        last = portal.hubspot(wanted)
+        with pytest.raises(Stopped):
+            list(last.write(changes)) if write else last.account()
+        assert time.monotonic() - began < 10
 
 
 def test_case_30_nor_does_the_end_of_the_process() -> None:

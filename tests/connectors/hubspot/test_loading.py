@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
 from connectors.hubspot import HubSpot, loading
+from connectors.hubspot.circles import Trail
 from connectors.hubspot.position import Position, Range, Window, resumed
 from connectors.hubspot.ranges import PAGE, Rest, cut, in_order
+from connectors.hubspot.refusals import Refused
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, Stopped, TemporaryError
 from syncer.model import Cursor, Page
-from tests.connectors.hubspot.portals import Json, Office, activities, key, office, records, retold
+from tests.connectors.hubspot.portals import Json, Office, activities, key, let_waits_pass, office, records, retold
 
 COUNTRY = Wanted(fields=("country",))
 _NEW = 171_590_000_001
@@ -166,6 +170,93 @@ def test_a_list_whose_cursors_are_no_ids_is_read_page_by_page(way: str, caplog: 
             rest = list(second.hubspot(COUNTRY, overlap=0, lag=0).pull("contacts", pages[half].cursor))
             assert sorted(ids_of(pages[: half + 1]) + ids_of(rest)) == sorted(expected)
             assert "list_not_by_id" not in caplog.text  # the cursor knows it
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_list_that_takes_no_words_but_its_own_is_read_page_by_page(
+    resumed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with office() as portal, caplog.at_level(logging.WARNING):
+        expected = at_ids(portal, SHAPES["side by side"](3_000))  # its own words end with 01
+        portal.fault(path=r"contacts\?.*after=\d*(?!01)\d\d(&|$)", method="GET", status=400)
+        now_ms, ranges = portal.portal.clock.now_ms(), (Range(str(_NEW + 100), _NEW + 1_450), Range(str(_NEW + 1_449)))
+        cut_badly = Position("44237313", "contacts", now_ms, now_ms, ranges).cursor() if resumed else None
+        pages = list(portal.hubspot(COUNTRY).pull("contacts", cut_badly))
+        assert set(ids_of(pages)) == expected
+        assert "list_not_by_id" in caplog.text
+        assert [each for each in portal.statuses("/objects/contacts") if each >= 400] == [400]
+
+
+def test_a_list_that_is_refused_for_another_reason_is_not_asked_for_ever() -> None:
+    with office() as portal:
+        at_ids(portal, SHAPES["side by side"](300))
+        portal.fault(path="contacts\\?", method="GET", status=400, skip=1)
+        with pytest.raises(Refused):
+            list(portal.hubspot(COUNTRY).pull("contacts", None))
+        assert portal.statuses("/objects/contacts")[400] <= 5
+
+
+def test_a_list_in_turn_whose_word_is_forgotten_begins_again() -> None:
+    with office() as portal:
+        expected = at_ids(portal, SHAPES["side by side"](250))
+        portal.fault(path="contacts\\?.*after=worn-out", method="GET", status=400)
+        position = Position("44237313", "contacts", 5_000, 5_000, (Range("worn-out"),), in_turn=True)
+        assert set(ids_of(list(portal.hubspot(COUNTRY).pull("contacts", position.cursor())))) == expected
+
+
+@pytest.mark.parametrize("policy", ["TEN_SECONDLY_ROLLING", "DAILY"])
+def test_case_32_a_load_that_always_meets_too_many_requests_keeps_what_came_before(
+    monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    with office() as portal:
+        expected = at_ids(portal, SHAPES["side by side"](2_000))
+        let_waits_pass(monkeypatch, portal)
+        cursor, found, pulls = None, set[str](), 0
+        while found != expected:
+            portal.control("faults", faults=[])
+            portal.fault(path="contacts\\?", method="GET", skip=6, policy=policy)
+            pulls += 1
+            with suppress(TemporaryError):
+                for page in portal.hubspot(COUNTRY, overlap=0).pull("contacts", cursor):
+                    found, cursor = found | set(ids_of([page])), page.cursor
+            assert pulls < 8, "each gets six pages further, not only the one that is handed on at once"
+        assert pulls > 2
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_a_circle_of_any_size_is_found_and_no_straight_way_is_one(size: int) -> None:
+    way = [*(f"before {step}" for step in range(5)), *itertools.islice(itertools.cycle(range(size)), 30)]
+    trail = Trail()
+    assert any(trail.comes_back_to(word) for word in way)
+    straight = Trail()
+    assert not any(straight.comes_back_to(step) for step in range(1_000))
+
+
+@pytest.mark.parametrize("words", ["ab", "abc"])
+def test_a_list_that_goes_round_over_several_pages_is_an_error(words: str) -> None:
+    told = itertools.cycle(words)
+    with office() as portal:
+        at_ids(portal, SHAPES["side by side"](250))
+
+        def round_(answer: Json) -> Json:
+            return {**answer, "paging": {"next": {"after": next(told)}}}
+
+        lists = (portal.paths.objects("contacts"), portal.paths.owners)
+        for path, read in zip(lists, (_contacts, _owners), strict=True):
+            with (
+                retold(portal, path, round_, lambda _: str(_NEW)) as second,
+                pytest.raises(TemporaryError, match="in a circle"),
+            ):
+                read(second.hubspot(COUNTRY))
+        assert sum(portal.statuses("/objects/contacts").values()) < 40
+
+
+def _contacts(crm: HubSpot) -> object:
+    return list(crm.pull("contacts", None))
+
+
+def _owners(crm: HubSpot) -> object:
+    return list(crm._client.pages("reading the owners", crm._client.paths.owners, {"limit": "100"}))
 
 
 def test_a_list_that_goes_round_in_a_circle_is_an_error() -> None:

@@ -10,7 +10,7 @@ from connectors.emulators.hubspot import Clock
 from connectors.hubspot import HubSpot
 from connectors.hubspot.client import Client, next_after
 from connectors.hubspot.lookups import associations
-from connectors.hubspot.position import Window
+from connectors.hubspot.position import Position, Window
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.windows import boundary
 from syncer.connector import Wanted
@@ -19,11 +19,13 @@ from syncer.model import Cursor, Page, RecordKey
 from tests.connectors.hubspot.portals import (
     STAGES,
     TOKEN,
+    Json,
     Office,
     activities,
     change,
     key,
     office,
+    overheard,
     readings,
     records,
     rejected,
@@ -187,6 +189,24 @@ def test_case_10_nothing_is_not_zero(unset: str) -> None:
         assert (found[none].fields, found[zero].fields) == ({}, {"numemployees": "0"})
 
 
+def test_case_10_nothing_may_also_be_an_empty_text() -> None:
+    def emptied(answer: Json) -> Json:
+        for row in answer["results"]:
+            row["properties"] = {name: value or "" for name, value in row["properties"].items()}
+        return answer
+
+    with office() as portal:
+        (none,) = portal.load("contacts", [{"firstname": "Ana"}])
+        portal.settle()
+        with retold(portal, portal.paths.objects("contacts"), emptied) as second:
+            wanted = Wanted(("numemployees",), ("email_open",), STAGES)
+            pages = pulled(second.hubspot(wanted))
+            found = records(pages)[none]
+        shown = (found.fields, found.email, found.owner, found.stage, found.lifecycle, found.name, found.merged_into)
+        assert shown == ({}, None, None, None, None, "Ana", None)
+        assert (readings(pages), rejected(pages)) == ([], [])
+
+
 def test_case_11_junk_in_counters_is_rejected_and_the_person_is_read() -> None:
     junk = ["N/A", "1;2", "3.5"]
     good = {"7": 7, "1,234": 1234, "7.0": 7}
@@ -220,6 +240,34 @@ def test_case_12_a_pull_ends_whether_its_last_page_is_full_or_not(people: int) -
 @pytest.mark.parametrize("answer", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": {}}}, {"paging": []}])
 def test_case_12_paging_in_any_shape_may_say_that_it_ends(answer: dict[str, object]) -> None:
     assert next_after(answer) is None
+
+
+def test_case_12_a_page_of_search_without_paging_goes_on_while_more_were_counted() -> None:
+    def unpaged(answer: Json) -> Json:
+        return {name: part for name, part in answer.items() if name != "paging"}
+
+    with office() as portal:
+        cursor = pulled(portal.hubspot(COUNTRY))[-1].cursor
+        people = portal.add(450)
+        portal.settle()
+        with retold(portal, "/search", unpaged) as second:
+            assert ids_in_order(pulled(second.hubspot(COUNTRY), cursor)) == people
+
+
+@pytest.mark.parametrize("stream", ["contacts", "companies"])
+def test_search_is_never_asked_from_1970_on_which_hubspot_answers_with_500(stream: str) -> None:
+    heard: list[Json] = []
+    wanted = Wanted(("company.industry",), (), STAGES)
+    with office() as portal:
+        people = portal.add(1)
+        portal.settle()
+        early = Position("44237313", stream, 5, 5).cursor()
+        with overheard(portal, "/search", heard) as second:
+            pages = pulled(second.hubspot(wanted), early, stream)
+        assert set(records(pages)) == (set(people) if stream == "contacts" else set())
+        asked = [each["value"] for body in heard for group in body["filterGroups"] for each in group["filters"]]
+        assert asked[0] == "1000"
+        assert all(int(each) >= 1000 for each in asked)
 
 
 def test_case_16_people_are_told_apart_by_their_ids_alone() -> None:

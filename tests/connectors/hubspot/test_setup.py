@@ -15,6 +15,7 @@ from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import count, hundredths, moment, points
 from syncer.connector import FieldChange, Wanted
 from syncer.errors import ConfigError
+from syncer.log import redact
 from tests.connectors.hubspot.portals import TOKEN, Office, office
 
 OURS = ["ls_score", "ls_stage", "ls_score_reasons"]
@@ -163,6 +164,9 @@ def test_settings_are_believed_as_written_and_never_show_the_token() -> None:
         {"base_url": "hubapi"},
         {"api_version": "v4"},
         {"colour": 1},
+        {"write": {"score": "ls_stage"}},
+        {"write": {"stage": "ours", "reasons": "ours"}},
+        {"write": {"stage": "lifecyclestage"}},
     ],
     ids=str,
 )
@@ -171,6 +175,12 @@ def test_settings_that_cannot_be_are_refused_without_showing_them(wrong: dict[st
         Settings.model_validate({"token": TOKEN, **wrong})
     assert TOKEN not in str(caught.value)
     assert "two words here" not in str(caught.value)
+
+
+def test_the_secret_that_signs_webhooks_is_blotted_out_wherever_it_turns_up() -> None:
+    hooks = {"secret": "client-secret-of-the-app", "url": "https://syncer.example.com/hooks/crm"}
+    HubSpot("crm", Settings.model_validate({"token": TOKEN, "webhooks": hooks}), Wanted())
+    assert redact("signed with client-secret-of-the-app") == "signed with ***"
 
 
 def test_every_setting_is_described_for_people() -> None:

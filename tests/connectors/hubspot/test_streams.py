@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from connectors.emulators.hubspot import Token
+from connectors.emulators.hubspot.app import create_app
+from connectors.emulators.hubspot.server import serve_app
 from connectors.hubspot import HubSpot
+from connectors.hubspot.refusals import Refused
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Activity, Cursor, Page
@@ -459,6 +465,128 @@ def test_a_pull_survives_that_hubspot_forgets_its_own_words_for_the_next_page(sh
     memory.cursor = Cursor(str(memory.cursor).replace(words[0], "worn-out"))
     pull(shop, memory, stream)
     assert len(memory.stored) == len(times)
+
+
+@pytest.mark.parametrize("stream", ["forms", "marketing_emails", "behavioural_events"])
+def test_a_stream_whose_pages_go_round_in_a_circle_is_an_error(
+    shop: Shop, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, shop)
+    ana = shop.person("ana@acme.test")
+    shop.form(WEBINAR, "Webinar", submissions(60, shop))
+    shop.opened("ana@acme.test", at_ms=shop.now_ms() - A_DAY_MS)
+    shop.visited(ana, "https://acme.test", at_ms=shop.now_ms() - A_DAY_MS)
+    words = itertools.cycle(("one", "two"))
+
+    def round_(answer: Json) -> Json:
+        word = next(words)
+        return {**answer, "paging": {"next": {"after": word}}, "hasMore": True, "offset": word}
+
+    path = {
+        "forms": f"/forms/{WEBINAR}",
+        "marketing_emails": shop.paths.email_events,
+        "behavioural_events": shop.paths.event_occurrences,
+    }[stream]
+    first = "" if stream == "forms" else "x"
+    memory = Memory("form_submission", "email_open", "page_view")
+    with (
+        retold(shop, path, round_, lambda _: first) as other,
+        pytest.raises(TemporaryError, match="in a circle") as caught,
+    ):
+        pull(other, memory, stream)
+    assert caught.value.code == "SY042"
+
+
+def test_a_page_of_emails_that_goes_on_and_does_not_say_where_is_not_the_last(shop: Shop) -> None:
+    shop.person("ana@acme.test")
+    shop.opened("ana@acme.test", at_ms=shop.now_ms() - A_DAY_MS)
+
+    def nowhere(answer: Json) -> Json:
+        return {**answer, "hasMore": True, "offset": None}
+
+    with retold(shop, shop.paths.email_events, nowhere) as other, pytest.raises(TemporaryError) as caught:
+        next(other.hubspot(Memory("email_open").wanted(), activities=["marketing_emails"]).pull(
+            "marketing_emails", None
+        ))  # fmt: skip
+    assert caught.value.code == "SY042"
+
+
+def test_a_form_that_is_quiet_for_a_day_is_read_once_an_hour_and_for_a_month_once_a_day(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, shop)
+    hour_ms = A_DAY_MS // 24
+    for name, quiet_days in (("busy", 0.5), ("calm", 3), ("dead", 60)):
+        old = {"createdAt": shop.now_ms() - 90 * A_DAY_MS, "updatedAt": shop.now_ms() - 90 * A_DAY_MS}
+        sent = [{"submittedAt": shop.now_ms() - int(quiet_days * A_DAY_MS), "values": {"email": "ana@acme.test"}}]
+        shop.form(name, name, sent, **old)
+    shop.form("unborn", "unborn", createdAt=shop.now_ms() - 90 * A_DAY_MS)
+    shop.person("ana@acme.test")
+    memory = Memory("form_submission")
+
+    def asked(pulls: int, apart_ms: int) -> int:
+        shop.forget()
+        for _ in range(pulls):
+            shop.control("clock", advance_s=apart_ms / 1000)
+            pull(shop, memory, "forms")
+        return sum(shop.statuses("/submissions/forms/{formId}").values())
+
+    assert asked(1, 0) == 4
+    assert asked(8, hour_ms // 4) == 8 + 2  # the busy one each time, the calm one each hour
+    new = shop.submit("dead", "ana@acme.test")
+    assert new not in memory.stored
+    assert asked(22, hour_ms) <= 22 + 22 + 1 + 1
+    assert new in memory.stored, "a day later at the latest"
+    assert asked(4, hour_ms // 4) == 4 + 1 + 1  # it is awake again; the others are calm by now
+
+
+def test_a_form_that_was_made_or_edited_today_is_read_each_time_though_nobody_has_sent_it_yet(shop: Shop) -> None:
+    shop.form(WEBINAR, "Webinar")
+    memory = Memory("form_submission")
+    for _ in range(3):
+        shop.control("clock", advance_s=900)
+        pull(shop, memory, "forms")
+    assert shop.statuses("/submissions/forms/{formId}") == {200: 3}
+
+
+@pytest.mark.parametrize("stream", ["forms", "marketing_emails"])
+def test_an_address_that_hubspot_does_not_take_leaves_the_others_found(shop: Shop, stream: str) -> None:
+    people = {f"person{number}@acme.test": shop.person(f"person{number}@acme.test") for number in range(30)}
+    bad = "poison@acme..test"
+    sent = [*people, bad]
+    times = [shop.now_ms() - A_DAY_MS + number for number in range(len(sent))]
+    rows = [{"submittedAt": at, "values": {"email": each}} for at, each in zip(times, sent, strict=True)]
+    shop.form(WEBINAR, "Webinar", rows)
+    opens = [{"recipient": to, "type": "OPEN", "at_ms": at} for at, to in zip(times, sent, strict=True)]
+    shop.control("load", emailEvents=opens)
+    told = create_app(shop.portal)
+
+    async def strict(scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive()).get("body", b"")
+        if bad.encode() in body:
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b'{"category": "VALIDATION_ERROR", "message": "no"}'})
+            return
+        await told(scope, partial(_said, body), send)
+
+    memory = Memory("form_submission", "email_open")
+    with serve_app(strict) as url:
+        pull(Office(url, shop.portal), memory, stream)
+    assert {each.records for each in memory.stored.values()} == {(key(each),) for each in people.values()}
+    assert shop.statuses("/batch/read")[200] <= 2 * 5 + 2
+
+
+async def _said(body: bytes) -> Message:
+    return {"type": "http.request", "body": body, "more_body": False}
+
+
+def test_a_refusal_that_is_not_about_addresses_is_told_after_one_more_request(shop: Shop) -> None:
+    shop.person("ana@acme.test")
+    shop.form(WEBINAR, "Webinar", submissions(1, shop))
+    shop.fault(status=400, path="/batch/read")
+    with pytest.raises(Refused):
+        pull(shop, Memory("form_submission"), "forms")
+    assert shop.statuses("/batch/read") == {400: 2}
 
 
 def test_a_form_that_was_refused_is_read_from_its_beginning_when_it_is_not_any_more(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,14 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.hubspot.tasks import body_of, keys_in
-from syncer.connector import HandoffTarget
-from syncer.errors import ConfigError, NotFound, TemporaryError
+from connectors.hubspot import workers
+from connectors.hubspot.marks import keys_in
+from connectors.hubspot.tasks import body_of
+from syncer.connector import HandoffTarget, Wanted
+from syncer.errors import ConfigError, NotFound, Stopped, TemporaryError
 from syncer.handoff import Delivery, drain, notices
 from syncer.model import Cursor, Decision, LeadPlan, Page, Record, Score, StageState, Task
 from syncer.settings import CrmTask, HandoffSettings
 from syncer.store import Store, leases, mirror, outbox
-from tests.connectors.hubspot.portals import Json, Office, key, let_waits_pass, office, retold
+from tests.connectors.hubspot.portals import STAGES, Json, Office, activities, key, let_waits_pass, office, retold
 from tests.handoff.samples import HANDOFF
 
 DUE = datetime(2026, 11, 23, 8, 5, tzinfo=UTC)
@@ -97,6 +100,19 @@ def test_case_46_a_task_whose_answer_was_lost_is_not_created_again(trouble: dict
         assert sum(created(portal).values()) == 1
 
 
+def test_case_28_a_task_and_a_field_are_created_where_hubspot_says_200_for_201() -> None:
+    with office() as portal:
+        (ana,) = portal.add(1)
+        portal.fault(method="POST", path="tasks$|/properties/", body="real")
+        hubspot = portal.hubspot()
+        made = hubspot.create_task(task(ana))
+        assert ([each["id"] for each in tasks(portal)], sum(created(portal).values())) == ([made], 1)
+        for each in hubspot.setup():
+            hubspot.create(each)
+        assert all(each.exists for each in hubspot.setup())
+        assert portal.calls()["faulted"]["wrong_status"] == 5
+
+
 def test_case_46_a_request_that_never_arrived_is_made_at_the_next_try_and_not_by_itself() -> None:
     with office() as portal:
         hubspot = portal.hubspot()
@@ -153,6 +169,24 @@ def test_case_46_the_key_is_found_among_many_tasks_of_one_contact() -> None:
         portal.tie("contacts", "tasks", 203, [(ana, each) for each in others])
         assert hubspot.create_task(task(ana)) == first
         assert hubspot.create_task(task(ana, "k619")) in others
+
+
+def test_what_we_told_sales_is_no_activity_of_the_person() -> None:
+    with office() as portal:
+        hubspot = portal.hubspot(Wanted(activities=("task",), stages=STAGES))
+        (ana,) = portal.add(1)
+        ours = hubspot.create_task(task(ana))
+        (theirs,) = portal.load("tasks", [{"hs_timestamp": "1790000000000", "hs_task_body": "Ask about syncer"}])
+        portal.tie("contacts", "tasks", 203, [(ana, ours), (ana, theirs)])
+        portal.settle()
+        told = [
+            hubspot.pull("tasks", None),
+            hubspot.sweep("tasks", None),
+            hubspot.fetch("contacts", [ana], lately=True),
+        ]
+        for pages in told:
+            found = activities(list(pages))
+            assert [name for name, each in found.items() if not each.deleted] == [f"tasks/{theirs}"]
 
 
 def test_keys_that_begin_alike_are_two_tasks() -> None:
@@ -297,7 +331,8 @@ class Sales:
             decision = Decision(lead, 1, score, None, StageState("sql", "sql", QUALIFIED, episode), None, None)
             outbox.keep(tx, [LeadPlan(decision, handoff=news)], notices(news, TO_TASKS), QUALIFIED)
 
-    def send(self) -> Mapping[str, int]:
+    def send(self, stop: threading.Event | None = None) -> Mapping[str, int]:
+        stop = stop or threading.Event()
         lease = leases.take(self.store, "crm", holder="this", ttl_s=60)
         assert lease is not None
         told = Delivery(
@@ -305,14 +340,16 @@ class Sales:
             connection="crm",
             settings=TO_TASKS,
             clock=lambda: self.now,
-            stop=threading.Event(),
+            stop=stop,
             lease=lease,
             language="en",
             timezone="UTC",
-            target=self.portal.hubspot(),
+            target=self.portal.hubspot(Wanted(stages=STAGES, stop=stop)),
         )
-        counts = drain(told)
-        leases.release(self.store, lease)
+        try:
+            counts = drain(told)
+        finally:
+            leases.release(self.store, lease)
         self.now += timedelta(minutes=10)
         return {name: count for name, count in counts.items() if count}
 
@@ -331,6 +368,31 @@ def test_case_45_one_hand_off_is_one_task_through_lost_answers_restarts_and_merg
         sales.qualified(ana, 1)  # planned once more, by a process that had not seen it committed
         assert sales.send() == {"notices_sent": 1}
         assert sales.send() == {}
+        assert len(tasks(portal)) == 1
+
+
+def test_case_46_a_process_stopped_while_hubspot_makes_the_task_leaves_it_to_be_found(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_GRACE_S", 0.25)
+    with office(index_lag_s=3600) as portal:
+        sales = Sales(portal, store)
+        (ana,) = portal.add(1)
+        sales.qualified(ana, 1)
+        portal.fault(path="tasks$", method="POST", times=1, hang_s=100)  # and then it is made
+        stop = threading.Event()
+        threading.Timer(0.5, stop.set).start()
+        with pytest.raises(Stopped):
+            sales.send(stop)
+        assert tasks(portal) == []
+        sales.now += timedelta(minutes=1)
+        assert sales.send() == {}, "nothing to be found yet, and a second request would make a second task"
+        portal.control("clock", advance_s=100)
+        until = time.monotonic() + 20
+        while not tasks(portal):
+            assert time.monotonic() < until, "HubSpot never made it"
+            time.sleep(0.02)
+        assert sales.send() == {"notices_sent": 1, "notices_repeated": 1}
         assert len(tasks(portal)) == 1
 
 
