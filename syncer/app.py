@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,17 @@ from pydantic import BaseModel
 import connectors
 from syncer.connector import Connector, Destination, Source, Wanted
 from syncer.errors import ConfigError, NotFound
+from syncer.parts import Parts, Step
 from syncer.rules import Segment
-from syncer.run import Parts, Step
 from syncer.settings import Connection, ProcessSettings, Project, load_project
 from syncer.settings.environment import variables
 from syncer.settings.loading import load_rules
 from syncer.settings.source import Report, read_yaml
-from syncer.store import Store, leases, open_store
+from syncer.store import Store, leases, mirror, open_store, runs
 
 log = structlog.get_logger(__name__)
+
+_NEW_OBJECTS = 20_000  # a few pages of people
 
 Progress = Callable[[Step, str, int, int | None], None]
 
@@ -75,8 +79,19 @@ class App:
             activities=self.project.needed_activities,
             stages=self.project.stages,
             stop=self.stop,
+            known=partial(self._known, connection.name),
+            spent=partial(self._spent, connection.name),
+            folder=self.project.path.parent,
         )
         return connector_class(connection.type)(connection.name, connection.settings, wanted)
+
+    def _known(self, connection: str, stream: str, ids: Sequence[str]) -> Mapping[str, datetime]:
+        with self.store.reading() as tx:
+            return mirror.known(tx, connection, stream, ids)
+
+    def _spent(self, connection: str, since: datetime) -> int:
+        with self.store.reading() as tx:
+            return runs.spent(tx, connection, since)
 
     def writable(self) -> frozenset[str]:
         """The names of the connections whose CRM can be written to."""
@@ -107,9 +122,22 @@ def opened(process: ProcessSettings, environ: Mapping[str, str] | None = None) -
     project = read_project(process, environ)
     store = open_store(process.database_url.get_secret_value())
     try:
-        yield App(process, project, store, leases.this_process())
+        with _garbage_looked_for_seldom():
+            yield App(process, project, store, leases.this_process())
     finally:
         store.close()
+
+
+@contextmanager
+def _garbage_looked_for_seldom() -> Iterator[None]:
+    """A page is thousands of objects that are free as soon as it is stored. Python's usual haste in looking for circles
+    among them is a sixth of what a first load costs."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def read_project(process: ProcessSettings, environ: Mapping[str, str] | None = None) -> Project:

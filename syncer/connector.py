@@ -13,23 +13,39 @@ exceptions never pass this wall.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Written
+from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
+
+
+def _nothing_known(stream: str, ids: Sequence[str]) -> Mapping[str, datetime]:
+    return {}
+
+
+def _nothing_spent(since: datetime) -> int:
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the rules ask of every connector."""
+    """What the rules ask of every connector, and what syncer remembers for it."""
 
     fields: tuple[str, ...] = ()  # field names the models use; the connection may map them to the CRM's own
     activities: tuple[str, ...] = ()  # kinds of activities the models use
     stages: tuple[str, ...] = ()  # coldest first
     stop: threading.Event = field(default_factory=threading.Event)  # set: leave soon; waits end with `Stopped`
+    known: Callable[[str, Sequence[str]], Mapping[str, datetime]] = _nothing_known
+    """(stream, ids) -> the `modified_at` under which each is stored already, for those that are and that nothing is
+    wrong with. What a CRM shows as modified no later need not be read again."""
+    folder: Path = Path()  # of the project file: where relative paths in settings begin
+    spent: Callable[[datetime], int] = _nothing_spent
+    """Requests that this connection's finished runs have sent since then: for a CRM that rations them by the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,7 @@ class Finding:
     """One line of `check`: what was looked at and how it stands."""
 
     layer: Literal["credentials", "scopes", "fields", "limits"]
-    level: Literal["ok", "warning", "error"]
+    level: Literal["ok", "note", "warning", "error"]  # note: could not be looked at, and nothing speaks against it
     message: str
     code: str = "SY000"
     help: str = ""
@@ -57,9 +73,14 @@ class FieldChange:
 
 @runtime_checkable
 class Source(Protocol):
-    """A CRM that leads and activities are read from."""
+    """A CRM that leads and activities are read from.
+
+    One whose settings say by which names it asks for what the rules look at tells them, in any words, as `reads`, a
+    tuple of texts: where there is a new one, its people are read from the beginning. One whose streams tell singly
+    what it used to count tells which kinds of activities as `single`, stream -> kinds: the counts are dropped then."""
 
     streams: tuple[str, ...]  # what can be pulled, in pull order; the people come first
+    swept: tuple[str, ...]  # those of them that `sweep` can show whole; events that never change need not be
 
     def check(self) -> Iterator[Finding]:
         """Log in, look at scopes, fields and limits: a few calls. What a person must mend is a Finding, not an error;
@@ -78,8 +99,15 @@ class Source(Protocol):
         """
         ...
 
-    def ids(self, stream: str) -> Iterator[Sequence[str]]:
-        """The ids of everything that exists now, for the reconcile sweep; in pages."""
+    def sweep(self, stream: str, since: Cursor | None) -> Iterator[Page]:
+        """Everything of the stream that exists now, with its values: for what no increment shows (values that change
+        without a trace, deletions). Ends when all were shown; each page's cursor goes on from there."""
+        ...
+
+    def fetch(self, stream: str, ids: Sequence[str], *, lately: bool = False) -> Iterator[Page]:
+        """These records as they are now (the truth, not an index), in pages that are no place in a stream. Those that
+        are gone come as deleted, merged ones with what absorbed them. `lately`: of people, also what they have done
+        lately, as far as the CRM can be asked by person."""
         ...
 
 
@@ -109,6 +137,62 @@ class Destination(Protocol):
         At most one change for a record. `before` is what the CRM showed a moment ago. Score and reasons go in
         requests of their own wherever the CRM might refuse the stage. One bad record never fails the others.
         """
+        ...
+
+
+@runtime_checkable
+class HandoffTarget(Protocol):
+    """A CRM in which sales can be given a task."""
+
+    def create_task(self, task: Task) -> str:
+        """The task's id in the CRM. Looks for its key first, so asking twice makes one task; what cannot be known for
+        certain is a `TemporaryError`, and asking again settles it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """One request of a CRM's webhook, as it came in."""
+
+    method: str
+    path: str  # with the query, percent-encoded as sent
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    at: datetime
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A CRM that says by itself whose record has changed."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether its settings ask for it."""
+        ...
+
+    def heard(self, knock: Knock) -> Sequence[RecordKey] | None:
+        """Whom it speaks of: only hints to read them again now. None: it is not from the CRM, or too old. No network
+        is used, and nothing is raised for what a stranger sends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NativeModel:
+    """A score that the CRM computes itself, as a first model file."""
+
+    id: str
+    name: str
+    rules: int  # how many of its rules are in `text`
+    left_out: tuple[str, ...]  # what could not be carried over, in words
+    text: str  # of the model file; "" where it has no rule
+
+
+@runtime_checkable
+class ModelSource(Protocol):
+    """A CRM that scores leads itself."""
+
+    def native_models(self) -> Sequence[NativeModel]:
+        """Its own scores of leads."""
         ...
 
 

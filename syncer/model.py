@@ -55,6 +55,7 @@ class Record:
     url: str | None = None  # the record's page in the CRM, for messages
     deleted: bool = False
     merged_into: RecordKey | None = None  # the record of the same CRM that absorbed it or that it became
+    erased: bool = False  # deleted for good, out of the recycle bin too: nothing personal of it may be kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Activity:
     records: tuple[RecordKey, ...]  # everyone it belongs to now; replaces what was known before
     fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)
     deleted: bool = False
+    modified_at: datetime | None = None  # the CRM's own clock, where it tells; see Wanted.known
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a pull. `cursor` is true once the whole page is stored."""
+    """One page of a pull. `cursor` is true once the whole page is stored; None: the page is no place in a stream."""
 
-    cursor: Cursor
+    cursor: Cursor | None
     records: tuple[Record, ...] = ()
     activities: tuple[Activity, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -280,6 +282,19 @@ class Written:
     modified_at: datetime
     standing: Standing
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What somebody in sales shall do, as the CRM's own task. The same key is the same task, however often it is asked
+    for."""
+
+    key: str  # goes into the task as its marker
+    record: RecordKey
+    subject: str
+    body: str  # plain text
+    due_at: datetime
+    fallback_owner: str | None = None  # e-mail; for a record whose owner is missing or has left
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,5 +70,6 @@ def once_more(
 
 
 def _wish_s(state: RetryCallState) -> float | None:
+    """None also for a wish of no time at all: that would be a repetition without a pause."""
     failure = state.outcome.exception() if state.outcome else None
-    return failure.retry_after_s if isinstance(failure, TemporaryError) else None
+    return (failure.retry_after_s or None) if isinstance(failure, TemporaryError) else None

@@ -6,11 +6,10 @@ run goes on, so a process may die between any two lines.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from syncer import deciding, handoff, planning
-from syncer.connector import Destination, Source
+from syncer.connector import Destination, HandoffTarget
 from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError, UnsafePlanError
 from syncer.model import (
     Change,
@@ -32,9 +31,11 @@ from syncer.model import (
     WriteState,
     Written,
 )
+from syncer.parts import ORDINARY, Asked, Parts, Report, wish_s
+from syncer.reading import ask_later, begin, doubtful, follow_hints, pull, revisit, sweep, sweep_whole
 from syncer.rules import rules_version, segments_text
 from syncer.settings import Project
-from syncer.store import Lease, Store, decisions, footprints, leases, mirror, outbox, people, runs, write_backs
+from syncer.store import Lease, decisions, footprints, hints, leases, mirror, outbox, people, runs, write_backs
 
 log = structlog.get_logger(__name__)
 
@@ -45,52 +46,9 @@ _RETRY_FIRST = timedelta(minutes=5)
 _RETRY_MOST = timedelta(hours=6)
 _MOST_TRIES = 8
 _OUTCOMES: Mapping[type[SyncerError], str] = {UnsafePlanError: "waiting", Stopped: "stopped"}
+_MOVED, _ALERTED = "quick_moves", "quick_handoffs"  # counted only once they are applied
+_NOTHING = planning.Limits(0, 0)
 _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
-
-Step = Literal["pull", "score", "write", "send"]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything one connection's run works with."""
-
-    name: str
-    source: Source
-    store: Store
-    project: Project
-    holder: str  # who this process is, in leases
-    clock: Callable[[], datetime]
-    stop: threading.Event
-    writable: frozenset[str]  # the project's connections that can be written to
-    destination: Destination | None = None
-    progress: Callable[[Step, str, int, int | None], None] = lambda step, what, done, of: None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a person asked of this run beyond the ordinary."""
-
-    full: bool = False  # read everything again and score every lead
-    limits: planning.Limits | None = None  # None: the project file's
-    notify: bool = True
-    notify_model_changes: bool = False
-
-
-@dataclass
-class Report:
-    """What a run did, counted as it goes."""
-
-    run: int
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, SyncerError] = field(default_factory=dict)  # by stream, or "write"
-    moves: Counter[tuple[str | None, str]] = field(default_factory=Counter)
-    history: set[str] = field(default_factory=set)  # streams of which we read what was there before we looked
-    read_whole: set[str] = field(default_factory=set)  # those of them that came to their end
-    elsewhere: set[str] = field(default_factory=set)  # connections that are to decide leads that this run has touched
-
-    @property
-    def outcome(self) -> str:
-        return "partial" if self.failures else "ok"
 
 
 @contextmanager
@@ -107,16 +65,73 @@ def leased(parts: Parts) -> Iterator[Lease]:
         leases.release(parts.store, lease)
 
 
-def sync(parts: Parts, asked: Asked = Asked()) -> Report:
+def sync(parts: Parts, asked: Asked = ORDINARY) -> Report:
     """One whole run. Raises what stops a run; what concerns one stream or record is in the report."""
     with leased(parts) as lease:
         report = look(parts, lease, asked)
         with _closing(parts, lease, report):
             carry_out(parts, lease, report, asked)
+            if not asked.full:
+                sweep(parts, lease, report)  # last, so that nobody waits for it
     return report
 
 
-def plan(parts: Parts, asked: Asked = Asked()) -> Report:
+def follow(parts: Parts) -> Report:
+    """A quick run: read again whom the CRM has spoken of, and decide and write what is due. Raises what `sync` does;
+    hints that could not be followed wait. Where there is no need of it, or only a full run may do it, there is no run,
+    and its number is 0."""
+    with parts.store.reading() as tx:
+        if not hints.waiting(tx, parts.name, 1, now=parts.clock()):
+            return Report(0)
+    with leased(parts) as lease:
+        if not _may_follow(parts, lease):
+            return Report(0)
+        report = _look_at_hints(parts, lease)
+        with _closing(parts, lease, report):
+            _insist_on_limits(parts, report, ORDINARY, _moved_quickly(parts))
+            apply(parts, lease, report, ORDINARY)
+            report.counts.update({_MOVED: report.counts["stage_changes"], _ALERTED: report.counts["handoffs"]})
+            send(parts, lease, report)
+    return report
+
+
+def _may_follow(parts: Parts, lease: Lease) -> bool:
+    """Not while a person must look at a plan. Not before the base was scored by these very rules with all that they
+    look at: that takes a full run, which is due at once then, unless one has just failed to."""
+    with parts.store.writing(lease) as tx:
+        if any(run.outcome == "waiting" for run in runs.last(tx, parts.name)):
+            return False
+        _, history = begin(parts, tx, parts.source.streams[0])
+        same_rules = runs.models(tx, parts.name) == _rules(parts.project)
+        if same_rules and not history and runs.baseline_done(tx, parts.name):
+            return True
+        latest = runs.last(tx, parts.name, kind="full")
+    if not any(run.outcome == "failed" or run.counts.get("incomplete") for run in latest):
+        _ring(parts, Report(0, rings={parts.name}))
+    return False
+
+
+def _look_at_hints(parts: Parts, lease: Lease) -> Report:
+    """Steps 1 to 4 of a quick run."""
+    with parts.store.writing(lease) as tx:
+        report = _start(parts, tx, "quick")
+        report.history |= mirror.telling_history(tx, parts.name)
+    with _failing(parts, lease, report):
+        _insist_on_account(parts, lease)
+        follow_hints(parts, lease, report)
+        decide(parts, lease, report, ORDINARY)
+    return report
+
+
+def _moved_quickly(parts: Parts) -> planning.Limits:
+    """What quick runs have moved and handed over within the last interval: many small ones are as much as a large
+    one."""
+    since = parts.clock() - parts.project.sync.every
+    with parts.store.reading() as tx:
+        return planning.Limits(*(runs.counted(tx, parts.name, (name,), since) for name in (_MOVED, _ALERTED)))
+
+
+def plan(parts: Parts, asked: Asked = ORDINARY) -> Report:
     """Pull, score and plan; the plan is kept under the run's number and nothing is written to the CRM."""
     with leased(parts) as lease:
         report = look(parts, lease, asked)
@@ -124,7 +139,7 @@ def plan(parts: Parts, asked: Asked = Asked()) -> Report:
     return report
 
 
-def apply_saved(parts: Parts, run: int, asked: Asked = Asked()) -> Report:
+def apply_saved(parts: Parts, run: int, asked: Asked = ORDINARY) -> Report:
     """Do exactly what a saved plan says, or refuse it as stale."""
     with leased(parts) as lease:
         with parts.store.reading() as tx:
@@ -134,12 +149,13 @@ def apply_saved(parts: Parts, run: int, asked: Asked = Asked()) -> Report:
     return report
 
 
-def deliver(parts: Parts, *, write: bool = True) -> Report | None:
-    """Between runs: write and send again what could not be sent before. None where nothing is due or a run is on.
-    `write` False: the CRM has asked for patience, so only messages go out."""
+def deliver(parts: Parts) -> Report | None:
+    """Between runs: write and send again what could not be sent before; while the CRM has asked for patience, only
+    messages that need no CRM. None where nothing is due or a run is on."""
     now = parts.clock()
     with parts.store.reading() as tx:
-        unwritten = write and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
+        resting = runs.parked(tx, parts.name, now) is not None
+        unwritten = not resting and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
         due = unwritten or outbox.anything_due(tx, parts.name, now)
     lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
     if lease is None:
@@ -148,7 +164,10 @@ def deliver(parts: Parts, *, write: bool = True) -> Report | None:
     try:
         if parts.destination is not None and unwritten:
             _write_if_possible(parts, lease, parts.destination, report)
-        hand_off(parts, lease, report)
+        hand_off(parts, lease, report, crm_rests=resting or report.patience is not None)
+        if report.patience is not None:
+            with parts.store.writing(lease) as tx:
+                _park(parts, tx, report.patience)
     finally:
         _ring(parts, report)
         leases.release(parts.store, lease)
@@ -157,21 +176,26 @@ def deliver(parts: Parts, *, write: bool = True) -> Report | None:
 
 def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
     """Steps 1 to 4: pull, score, plan. Nothing leaves the house."""
-    now = parts.clock()
     with parts.store.writing(lease) as tx:
-        runs.interrupted(tx, parts.name, now)
-        decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
-        report = Report(runs.start(tx, parts.name, now))
+        report = _start(parts, tx, "full")
         _settle_homes(parts, tx, asked)
         if asked.full:
-            mirror.forget_cursors(tx, parts.name)
             write_backs.try_again(tx, parts.name)
     with _failing(parts, lease, report):
         _insist_on_account(parts, lease)
         pull(parts, lease, report)
-        reconcile(parts, lease, report, whole=asked.full)
+        revisit(parts, lease, report)
+        if asked.full:
+            sweep_whole(parts, lease, report)
         decide(parts, lease, report, asked)
     return report
+
+
+def _start(parts: Parts, tx: Connection, kind: runs.Kind) -> Report:
+    now = parts.clock()
+    runs.interrupted(tx, parts.name, now)
+    decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
+    return Report(runs.start(tx, parts.name, now, kind))
 
 
 def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
@@ -183,66 +207,6 @@ def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
     elif asked.full:
         people.lock(tx)
         people.separate(tx, parts.clock())
-
-
-def pull(parts: Parts, lease: Lease, report: Report) -> None:
-    """Each stream to its end, a page a transaction. A stream that fails is recorded and the others go on."""
-    for stream in parts.source.streams:
-        try:
-            _pull_stream(parts, lease, stream, report)
-        except (ConfigError, TemporaryError) as failure:
-            report.failures[stream] = failure
-            if stream == parts.source.streams[0]:
-                report.counts["incomplete"] += 1
-            log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
-    if report.failures and len(report.failures) == len(parts.source.streams):
-        raise next(iter(report.failures.values()))
-
-
-def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> None:
-    people = stream == parts.source.streams[0]
-    wanted = (*parts.project.needed_fields, *parts.project.needed_activities) if people else ()
-    with parts.store.writing(lease) as tx:
-        since, history = mirror.begin(tx, parts.name, stream, wanted)
-    if history:
-        report.history.add(stream)
-    done = 0
-    for page in parts.source.pull(stream, since):
-        with parts.store.writing(lease) as tx:
-            report.elsewhere |= mirror.store_page(
-                tx, parts.name, stream, page, parts.clock(), same_person=parts.project.same_person is not None
-            )
-        done += len(page.records) + len(page.activities)
-        report.counts["read"] += len(page.records)
-        report.counts["activities"] += len(page.activities)
-        report.counts["unreadable"] += len(page.rejected)
-        log.debug("page_stored", connection=parts.name, stream=stream, records=len(page.records))
-        parts.progress("pull", stream, done, page.expected)
-        _heed(parts)
-    report.read_whole.add(stream)
-
-
-def reconcile(parts: Parts, lease: Lease, report: Report, *, whole: bool) -> None:
-    """Ask again for people who could not be read; in a whole sweep also for those whom the CRM does not list any more:
-    deletions and merges are not in its increments."""
-    people = parts.source.streams[0]
-    if parts.destination is None or people in report.failures:
-        return
-    with parts.store.reading() as tx:
-        doubtful = set(mirror.unread(tx, parts.name, people))
-        known = set(mirror.live_ids(tx, parts.name, people)) if whole else set()
-    if known:
-        there = {each for page in parts.source.ids(people) for each in page}
-        doubtful |= known - there
-    keys = [RecordKey(parts.name, people, each) for each in sorted(doubtful)]
-    for first in range(0, len(keys), _CHUNK):
-        some = keys[first : first + _CHUNK]
-        shown = list(parts.destination.read_back(some))
-        with parts.store.writing(lease) as tx:
-            _put_back(parts, tx, shown, report)
-            mirror.settle(tx, parts.name, people, [key.id for key in some])
-        report.counts["reconciled"] += len(shown)
-        _heed(parts)
 
 
 def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
@@ -265,7 +229,7 @@ def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
         _count(plans, report)
         done += len(leads)
         parts.progress("score", "leads", done, of)
-        _heed(parts)
+        parts.heed()
 
 
 def _decide_chunk(
@@ -305,13 +269,24 @@ def _with_author(lead: Lead, key: RecordKey, authors: Mapping[RecordKey, str]) -
 
 def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
     """Steps 5 and 6: the fuse, apply, write back, hand off."""
-    sync_settings = parts.project.sync
-    limits = asked.limits or planning.Limits(sync_settings.max_stage_changes, sync_settings.max_handoffs)
-    planning.check_fuse(report.counts["stage_changes"], report.counts["handoffs"], limits)
+    _insist_on_limits(parts, report, asked)
     apply(parts, lease, report, asked, saved=saved)
-    if parts.destination is not None:
+    send(parts, lease, report)
+
+
+def _insist_on_limits(parts: Parts, report: Report, asked: Asked, before: planning.Limits = _NOTHING) -> None:
+    """`before`: what counts as moved and handed over besides this run."""
+    settings = parts.project.sync
+    limits = asked.limits or planning.Limits(settings.max_stage_changes, settings.max_handoffs)
+    moves, alerts = report.counts["stage_changes"], report.counts["handoffs"]
+    planning.check_fuse(moves + before.stage_changes, alerts + before.handoffs, limits)
+
+
+def send(parts: Parts, lease: Lease, report: Report) -> None:
+    """What is decided leaves the house; a CRM that asks for patience is left alone."""
+    if parts.destination is not None and report.patience is None:
         _write_if_possible(parts, lease, parts.destination, report)
-    hand_off(parts, lease, report)
+    hand_off(parts, lease, report, crm_rests=report.patience is not None)
 
 
 def _write_if_possible(parts: Parts, lease: Lease, destination: Destination, report: Report) -> None:
@@ -338,7 +313,7 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
         if not report.counts["incomplete"]:
             runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
         for stream in report.history & report.read_whole:
-            mirror.end(tx, parts.name, stream)  # what it told is decided now: from here on it tells news
+            mirror.end(tx, parts.name, stream, now)  # what it told is decided now: from here on it tells news
         runs.set_models(tx, parts.name, _rules(parts.project))
         runs.keep_rules(tx, parts.name, segments_text(parts.project.segments), now)
         decisions.drop_plan(tx, report.run)
@@ -368,7 +343,7 @@ def write_back(parts: Parts, lease: Lease, destination: Destination, report: Rep
             changes = write_backs.pending(tx, parts.name, parts.clock(), order=order, limit=_CHUNK)
         if not changes:
             return
-        _heed(parts)
+        parts.heed()
         _enough_time(parts, lease)
         sendable = _still_ours(parts, lease, destination, changes, report)
         by_record = {change.record: change for change in sendable}
@@ -407,8 +382,9 @@ def _still_ours(
 
 
 def _put_back(parts: Parts, tx: Connection, shown: Sequence[Record], report: Report) -> None:
-    same_person = parts.project.same_person is not None
-    report.elsewhere |= mirror.put_back(tx, parts.name, shown, parts.clock(), same_person=same_person)
+    doubted, same_person = doubtful(parts, tx, shown), parts.project.same_person is not None
+    report.rings |= mirror.put_back(tx, parts.name, shown, parts.clock(), same_person=same_person)
+    ask_later(parts, tx, doubted)
 
 
 def _not_ours(record: Record, write: WriteState) -> bool:
@@ -435,6 +411,7 @@ def _keep_answers(
 ) -> int:
     """Keep what the CRM answered; a stage that it took lets its notices go, one that it refused holds them back."""
     now = parts.clock()
+    report.answered |= bool(answers)
     by_id = {key.id: change for key, change in changes.items()}
     with parts.store.writing(lease) as tx:
         taken = [(changes[answer.record], answer) for answer in answers if isinstance(answer, Written)]
@@ -466,8 +443,8 @@ def _later(tx: Connection, record: RecordKey, now: datetime) -> datetime | None:
     return now + min(_RETRY_FIRST * 2**tries, _RETRY_MOST) if tries < _MOST_TRIES else None
 
 
-def hand_off(parts: Parts, lease: Lease, report: Report) -> None:
-    """Send the notices that are due."""
+def hand_off(parts: Parts, lease: Lease, report: Report, *, crm_rests: bool = False) -> None:
+    """Send the notices that are due; `crm_rests`: but for tasks in the CRM, which has asked for patience."""
     settings = parts.project.handoff
     if settings is None:
         return
@@ -480,6 +457,8 @@ def hand_off(parts: Parts, lease: Lease, report: Report) -> None:
         lease=lease,
         language=parts.project.language,
         timezone=parts.project.timezone,
+        target=parts.source if isinstance(parts.source, HandoffTarget) else None,
+        crm_rests=crm_rests,
     )
     report.counts.update(handoff.drain(delivery))
 
@@ -492,6 +471,7 @@ def _failing(parts: Parts, lease: Lease, report: Report) -> Iterator[None]:
     except LeaseLost:
         raise  # the run's row belongs to the process that took over
     except SyncerError as error:
+        report.failures["run"] = error
         _finish(parts, lease, report, _OUTCOMES.get(type(error), "failed"), error.message)
         raise
 
@@ -509,14 +489,25 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
     report.counts.update({f"{kind}_calls": count for kind, count in calls.items()})
     with parts.store.writing(lease) as tx:
         runs.finish(tx, report.run, outcome, report.counts, error, parts.clock())
+        if report.patience is not None:
+            _park(parts, tx, report.patience)
+        elif report.answered:
+            runs.unpark(tx, parts.name)
     _ring(parts, report)
     log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
+
+
+def _park(parts: Parts, tx: Connection, patience: TemporaryError) -> None:
+    """Nothing is read or written before the CRM wants it; the rest of the house goes on."""
+    until = parts.clock() + timedelta(seconds=wish_s(patience))
+    runs.park(tx, parts.name, until, patience.message)
+    log.warning("connection_parked", connection=parts.name, until=until.isoformat(), reason=patience.message)
 
 
 def _ring(parts: Parts, report: Report) -> None:
     """Whoever decides leads that this run has touched is due. Each in a transaction of its own, for the row of another
     connection is never waited for while one is held."""
-    for name in sorted(report.elsewhere):
+    for name in sorted(report.rings):
         with parts.store.writing() as tx:
             runs.ring(tx, name, parts.clock())
 
@@ -565,11 +556,6 @@ def _insist_on_account(parts: Parts, lease: Lease) -> None:
             "(SYNCER_DATABASE_URL) or the right token",
             code="SY071",
         )
-
-
-def _heed(parts: Parts) -> None:
-    if parts.stop.is_set():
-        raise Stopped(f"{parts.name}: asked to stop")
 
 
 def _enough_time(parts: Parts, lease: Lease) -> None:

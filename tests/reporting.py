@@ -11,7 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 FIGURES, KILLED = "figures", "killed"
-_COLUMNS = ("kills", "restarts", "lost", "doubled", "mails lost", "mails repeated", "leads that differ")
+_COLUMNS = (
+    *("kills", "restarts", "lost", "doubled", "tasks lost", "tasks doubled", "mails lost", "mails repeated"),
+    "leads that differ",
+)
 
 
 def show(terminal: pytest.TerminalReporter) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
@@ -17,8 +19,9 @@ from syncer import app as root
 from syncer.app import connector_class, examples, opened, read_project, registry, settings_classes
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError, NotFound
-from syncer.model import Cursor, Page
+from syncer.model import Cursor, Page, Record, RecordKey
 from syncer.settings import process_settings
+from syncer.store import mirror, runs
 from tests.runs.house import ENVIRONMENT, House, house_on
 
 
@@ -61,6 +64,14 @@ def test_the_only_connection_needs_no_name_and_a_wrong_name_lists_the_right_ones
             app.connection("crn")
 
 
+def test_while_an_app_is_open_garbage_is_looked_for_seldom_and_afterwards_as_before(house: House) -> None:
+    before = gc.get_threshold()
+    with house.app():
+        assert gc.get_threshold()[0] >= 20_000
+        assert gc.isenabled()
+    assert gc.get_threshold() == before
+
+
 def test_a_project_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
     process = process_settings(tmp_path, config=tmp_path / "syncer.yml")
     with pytest.raises(ConfigError, match="`syncer init`"):
@@ -90,9 +101,10 @@ class Sheet:
 
     Settings: ClassVar[type[BaseModel]] = SheetSettings
     streams = ("people",)
+    swept = ("people",)
 
     def __init__(self, name: str, settings: SheetSettings, wanted: Wanted) -> None:
-        self._name = name
+        self._name, self.wanted = name, wanted
 
     def check(self) -> Iterator[Finding]:
         yield Finding("credentials", "ok", self._name)
@@ -103,8 +115,11 @@ class Sheet:
     def pull(self, stream: str, since: Cursor | None) -> Iterator[Page]:
         yield Page(Cursor(""))
 
-    def ids(self, stream: str) -> Iterator[Sequence[str]]:
-        yield ()
+    def sweep(self, stream: str, since: Cursor | None) -> Iterator[Page]:
+        yield from ()
+
+    def fetch(self, stream: str, ids: Sequence[str], *, lately: bool = False) -> Iterator[Page]:
+        yield from ()
 
 
 def test_every_run_knows_which_connections_of_the_project_can_be_written_to(
@@ -118,6 +133,28 @@ def test_every_run_knows_which_connections_of_the_project_can_be_written_to(
         assert rows.writable == crm.writable == {"crm"}
         assert rows.destination is None
         assert crm.destination is not None
+
+
+def test_a_connector_may_ask_what_is_stored_and_what_its_runs_have_spent_even_while_a_page_is_pulled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, sheet="tests.test_app:Sheet")
+    path = house.folder / "syncer.yml"
+    path.write_text(path.read_text().replace("connections:\n", "connections:\n  rows: {type: sheet}\n"))
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with house.app() as app:
+        sheet = app.parts("rows").source
+        assert isinstance(sheet, Sheet)
+        assert (sheet.wanted.known("people", ["1"]), sheet.wanted.spent(now)) == ({}, 0)
+        with app.store.writing() as tx:
+            page = Page(Cursor("c"), (Record(RecordKey("rows", "people", "1"), now),))
+            mirror.store_page(tx, "rows", "people", page, now)
+            for hour in range(3):
+                run = runs.start(tx, "rows", now + timedelta(hours=hour))
+                runs.finish(tx, run, "ok", {"read_calls": 5, "write_calls": 1, "read": 100}, None, now)
+            runs.start(tx, "crm", now)
+        assert sheet.wanted.known("people", ["1", "2"]) == {"1": now}
+        assert sheet.wanted.spent(now + timedelta(hours=1)) == 12
 
 
 def test_the_examples_are_found() -> None:

@@ -17,9 +17,9 @@ import pytest
 
 from connectors.emulators.hubspot import Manners, Portal, serve
 from syncer.daemon import Daemon
-from syncer.model import Run
+from syncer.model import RecordKey, Run
 from syncer.settings import process_settings
-from syncer.store import Store, leases, mirror, open_store, runs
+from syncer.store import Store, hints, leases, mirror, open_store, runs
 from tests.receivers import Reply
 from tests.runs.house import ENVIRONMENT, MODEL, House, house_on
 from tests.terminal import Process
@@ -233,6 +233,27 @@ def test_an_outage_is_told_once_when_it_starts_and_once_when_it_ends(house: Hous
         assert failing["kind"] == "TemporaryError"
         assert len(process.events("connection_recovered")) == 1
         assert "Traceback" not in process.stderr
+
+
+def test_an_outage_of_full_runs_and_one_of_quick_runs_are_told_once_each(house: House, kept: Store) -> None:
+    with daemon(house, HINTS_S=0.2, WATCH_S=0.2) as process:
+        process.until(lambda: finished(kept) >= 1, "the baseline is done")
+        down = [{"status": 503, "path": "search"}, {"status": 403, "path": "contacts/batch/read"}]
+        house.control("faults", faults=down)
+        with kept.writing() as tx:
+            hints.hint(tx, [RecordKey("crm", "contacts", warm_of_portal(house))], datetime.now(UTC))
+        process.until(lambda: min(failed(kept, "full"), failed(kept, "quick")) >= 3, "both fail again and again")
+        told = [event["kind"] for event in process.events("connection_failing")]
+        assert sorted(told) == ["ConfigError", "TemporaryError"]
+        house.control("faults", faults=[])
+        process.until(lambda: process.events("connection_recovered"), "their end is noticed")
+        assert process.stop(DRAIN_S + 2) == 0
+        assert len(process.events("connection_recovered")) == 1
+
+
+def failed(store: Store, kind: runs.Kind) -> int:
+    with store.reading() as tx:
+        return sum(run.outcome in ("failed", "partial") for run in runs.last(tx, "crm", 100, kind))
 
 
 def test_a_portal_that_is_gone_for_a_while_is_an_outage_too(house: House, kept: Store) -> None:

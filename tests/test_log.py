@@ -135,7 +135,9 @@ def test_what_is_too_short_to_be_a_secret_is_not_blotted_out(monkeypatch: pytest
     assert log.redact("no abc at all") == "no abc at all"
 
 
-def test_passing_secrets_are_blotted_out_and_do_not_pile_up(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passing_secrets_are_blotted_out_and_do_not_pile_up(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log, "_passing", deque(maxlen=3))
     for number in range(9):
         log.protect(f"renewed-token-{number}", passing=True)

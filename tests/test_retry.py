@@ -73,10 +73,18 @@ def test_waits_are_jittered() -> None:
 
 
 def test_the_other_sides_wish_is_obeyed() -> None:
-    request, _ = failing(TemporaryError("slow down", retry_after_s=7), TemporaryError("slow down", retry_after_s=0))
+    request, _ = failing(TemporaryError("slow down", retry_after_s=7), TemporaryError("slow down", retry_after_s=1))
     clock = Clock()
     assert once_more(request, stop=clock) == "answer"
-    assert clock.waits == pytest.approx([7.1, 0.1])
+    assert clock.waits == pytest.approx([7.1, 1.1])
+
+
+@pytest.mark.parametrize("heeds_wishes", [True, False])
+def test_a_wish_of_no_time_is_no_wish_and_backs_off_as_ever(heeds_wishes: bool) -> None:
+    request, _ = failing(*[TemporaryError("slow down", retry_after_s=0)] * 3)
+    clock = Clock()
+    once_more(request, stop=clock, heeds_wishes=heeds_wishes)
+    assert [wait >= least for wait, least in zip(clock.waits, (0.5, 1.0, 2.0), strict=True)] == [True] * 3
 
 
 def test_the_last_of_all_attempts_raises_its_own_error() -> None:

@@ -14,17 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer import lint, log, scoring
-from syncer.app import App, read_project, utc_now
+from syncer.app import App, connector_class, read_project, utc_now
 from syncer.cli.output import app_of, counted, print_json, process_of, show, table
 from syncer.cli.test import failure_text, judge_all
-from syncer.connector import Destination, FieldChange, Finding
+from syncer.connector import Destination, FieldChange, Finding, HandoffTarget, Listener
 from syncer.errors import ConfigError, SyncerError
 from syncer.handoff.text import one_line
-from syncer.settings import ProcessSettings, Project, SettingsError
+from syncer.settings import CrmTask, HandoffSettings, ProcessSettings, Project, SettingsError
 from syncer.settings import show as effective
 from syncer.store import Store, mirror, open_store, sampling
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+_MARKS = {"ok": ("✓", "green"), "note": ("·", "cyan"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 _MOST_LEADS = 20_000
 """What rules do to leads shows in so many of them; a base of millions is not read for it."""
 _CHUNK = 2_000
@@ -132,6 +132,23 @@ def _local(process: ProcessSettings, project: Project) -> Iterator[Line]:
     if project.handoff is None or not project.handoff.notify:
         help_ = "add `notifiers` and `notify` under `handoff:`"
         yield Line("files", "warning", "nobody is told when a lead is ready", "SY083", help_)
+    yield from _taskless(project)
+
+
+def _taskless(project: Project) -> Iterator[Line]:
+    """Connections whose leads shall become tasks in a CRM for which the connector knows none."""
+    settings = project.handoff
+    names = [] if settings is None else [each for each in settings.notify if _makes_tasks(settings, each)]
+    for connection in project.connections if names else ():
+        made_by: type = connector_class(connection.type)  # type: ignore[assignment]  # a class, seen as what it builds
+        if not issubclass(made_by, HandoffTarget):
+            message = f"'{names[0]}' makes tasks in the CRM, and the connector of '{connection.name}' cannot create any"
+            help_ = "tell of its leads by a notifier of another type too"
+            yield Line("files", "error", message, "SY098", help_, connection.where)
+
+
+def _makes_tasks(settings: HandoffSettings, name: str) -> bool:
+    return isinstance(settings.notifiers[name], CrmTask)
 
 
 def _rule_tests(project: Project) -> Iterator[Line]:
@@ -197,8 +214,13 @@ def _seen(project: Project, store: Store, now: datetime) -> tuple[list[lint.Seen
 def _remote(app: App, name: str | None) -> Iterator[Line]:
     for connection in app.chosen(name):
         try:
-            for finding in app.connector(connection).check():
+            connector = app.connector(connection)
+            for finding in connector.check():
                 yield _line(connection.name, finding)
+            if isinstance(connector, Listener) and connector.listens and app.project.web is None:
+                message = f"{connection.name}: the CRM shall tell of changes itself, and the daemon listens nowhere"
+                help_ = "add the section `web:` (`web: {}` is enough behind a proxy on this machine)"
+                yield Line("files", "warning", message, "SY099", help_, connection.where)
         except SyncerError as error:
             message = _named(connection.name, error.message)
             yield Line("credentials", "error", message, error.code, exit_code=error.exit_code)

@@ -203,6 +203,24 @@ def status(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "status:status", given)
 
 
+@click.group("import", short_help="a first model file from the CRM's own lead score")
+def import_() -> None:
+    """Take over what another system has."""
+
+
+@import_.command("hubspot-model")
+@_connection
+@click.option("--out", type=_PATH, required=True, metavar="FILE", help="The model file to write.")
+@click.option("--score", metavar="NAME", help="Which of the portal's scores, by name or id, where it has several.")
+@click.pass_context
+def import_hubspot_model(ctx: click.Context, /, **given: Any) -> None:
+    """A first model file from the portal's own lead score (HubSpot's Lead Scoring API, beta).
+
+    What could not be carried over is told, and stands in the file. Overwrites nothing. Scope: mh-lead-scoring-view.
+    """
+    _do(ctx, "import_model:hubspot_model", given)
+
+
 @click.group(short_help="the effective configuration, or its JSON Schema")
 def config() -> None:
     """The effective configuration, or its JSON Schema."""
@@ -226,5 +244,5 @@ def config_show(ctx: click.Context, /, **given: Any) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, test, setup, plan, run, daemon, explain, simulate, override, status, config,
+    init, demo, check, test, setup, plan, run, daemon, explain, simulate, override, status, import_, config,
 )  # fmt: skip

@@ -7,12 +7,13 @@ import sys
 
 import click
 
+from syncer import web
 from syncer.cli.output import process_of
 from syncer.daemon import Daemon
 
 
 def daemon(ctx: click.Context) -> None:
-    leave(Daemon(process_of(ctx, log_level="INFO")).run())
+    leave(Daemon(process_of(ctx, log_level="INFO"), web.serve).run())
 
 
 def leave(drained: bool) -> None:

@@ -33,7 +33,8 @@ from syncer.daemon import Daemon
 from syncer.errors import Stopped
 from syncer.handoff.text import one_line
 from syncer.model import Handoff
-from syncer.run import Report, sync
+from syncer.parts import Report
+from syncer.run import sync
 from syncer.settings import ProcessSettings
 from syncer.store import decisions, outbox
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -56,7 +57,7 @@ HUBSPOT_TOKEN=
 # SLACK_WEBHOOK_URL=
 # SYNCER_DATABASE_URL=postgresql://user:password@host/syncer
 """
-_IGNORE = ".env\n*.db\n*.db-*\n.syncer/plans/\n"
+_IGNORE = ".env\n*.db\n*.db-*\n*.db.*\n.syncer/\n"
 
 
 def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: str | None) -> None:
@@ -81,7 +82,13 @@ def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: st
 def _ask(ctx: click.Context, name: str, question: str, first: str) -> str:
     """With the choices as they stand in the command's option."""
     option = next(each for each in ctx.command.params if each.name == name)
-    answer: str = click.prompt(question, type=option.type, default=first)
+    try:
+        answer: str = click.prompt(question, type=option.type, default=first)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()  # the message does not belong behind the question
+        raise ConfigError("nobody can answer: this is not a terminal; give --yes", code="SY090") from None
     return answer
 
 

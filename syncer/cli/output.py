@@ -28,12 +28,12 @@ from syncer import log
 from syncer.app import App, Progress, opened
 from syncer.handoff.text import one_line
 from syncer.measures import Share
-from syncer.run import Step
+from syncer.parts import Step
 from syncer.settings import ProcessSettings, process_settings
 
 logger = structlog.get_logger(__name__)
 
-_STEPS = {"pull": "reading", "score": "scoring", "write": "writing", "send": "telling sales"}
+_STEPS = {"pull": "reading", "sweep": "sweeping", "score": "scoring", "write": "writing", "send": "telling sales"}
 Align = Literal["left", "right"]
 _TELL_S = 10.0  # between two lines of log where no bar can be shown
 _GAP = 2  # columns between those of a table

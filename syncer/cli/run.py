@@ -12,16 +12,18 @@ import click
 from rich.table import Table
 
 from syncer.app import App
-from syncer.cli.output import app_of, points, print_json, progress, show, signed, stopping, table
+from syncer.cli.output import app_of, day_and_time, points, print_json, progress, show, signed, stopping, table
 from syncer.cli.saved import SavedPlan
 from syncer.errors import SyncerError, TemporaryError
+from syncer.handoff.text import one_line
 from syncer.log import redact
 from syncer.model import Decision, LeadPlan, RecordKey
+from syncer.parts import Asked, Report
 from syncer.planning import Limits, shown
-from syncer.run import Asked, Report, apply_saved
+from syncer.run import apply_saved
 from syncer.run import plan as make_plan
 from syncer.run import sync as run_once
-from syncer.store import Store, decisions, mirror, write_backs
+from syncer.store import Store, decisions, mirror, runs, write_backs
 
 _SHOWN_ROWS = 30
 _SHOWN_REASONS = 3
@@ -90,7 +92,7 @@ def _all_ran(app: App, names: Sequence[str], asked: Asked) -> list[tuple[str, Ou
 
 
 def _elsewhere(outcome: Outcome) -> Iterable[str]:
-    return outcome.elsewhere if isinstance(outcome, Report) else ()
+    return outcome.rings if isinstance(outcome, Report) else ()
 
 
 def _has_to_write(app: App, name: str) -> bool:
@@ -100,6 +102,13 @@ def _has_to_write(app: App, name: str) -> bool:
 
 def _ran(app: App, name: str, asked: Asked) -> tuple[str, Outcome]:
     """One connection's run; that it failed does not keep the others from theirs."""
+    with app.store.reading() as tx:
+        parked = runs.parked(tx, name, app.clock())
+    if parked is not None:
+        until = day_and_time(parked.until, app.project.timezone)
+        click.echo(
+            one_line(f"{name}: to be left alone until {until} ({redact(parked.reason)}); trying all the same"), err=True
+        )
     try:
         with progress(name) as moves:
             return name, run_once(app.parts(name, moves), asked)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -51,10 +52,14 @@ def _age(text: str | None) -> timedelta | None:
 
 
 def _connection(app: App, name: str) -> dict[str, Any]:
+    """Health is that of full runs: a quick one asks the CRM for little, and fares well where a full one fails."""
+    midnight = app.clock().astimezone(ZoneInfo(app.project.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
     with app.store.reading() as tx:
-        last = runs.last(tx, name, _LAST_RUNS)
+        last = runs.last(tx, name, _LAST_RUNS, "full")
+        quick = runs.last(tx, name, 1, "quick")
         held = leases.holder_of(tx, name)
         counts = decisions.stage_counts(tx, name)
+        due, parked = runs.due_at(tx, name), runs.parked(tx, name, app.clock())
         return {
             "leads": mirror.count(tx, name),
             "stages": {stage: counts[stage] for stage in app.project.stages if stage in counts},
@@ -63,7 +68,12 @@ def _connection(app: App, name: str) -> dict[str, Any]:
             "failed_runs": sum(run.outcome in _BAD for run in last),
             "last_failure": next((_run_json(run) for run in last if run.outcome in _BAD), None),
             "runs": len(last),
-            "next_run": runs.due_at(tx, name),
+            "quick_runs": {
+                "today": runs.begun(tx, name, "quick", midnight),
+                "last": _run_json(quick[0]) if quick else None,
+            },
+            "next_run": max(due, parked.until) if due and parked else due,
+            "parked": {"until": parked.until, "reason": redact(parked.reason)} if parked else None,
             "held_by": held[0] if held and held[1] > app.clock() else None,
             "write_backs": write_backs.counts(tx, name),
             "refused": _reasons(write_backs.troubles(tx, name)),
@@ -101,7 +111,9 @@ def _print(name: str, each: Mapping[str, Any], here: tuple[datetime, str]) -> No
         ["last run", _told(each["last_run"], here) if each["last_run"] else "none yet: `syncer run`, `syncer daemon`"],
         *([["", f"{each['held_by']} is at work on it"]] if each["held_by"] else []),
         *([["failures", _failures(each, here)]] if each["failed_runs"] else []),
+        *([["quick runs", _quick(each["quick_runs"], here)]] if each["quick_runs"]["last"] else []),
         ["next run", _due(each["next_run"], here) if each["next_run"] else "when the daemon runs"],
+        *([["left alone", _parked(each["parked"], here)]] if each["parked"] else []),
         ["to write", _counts(each["write_backs"])],
         *(
             [
@@ -127,6 +139,16 @@ def _failures(each: Mapping[str, Any], here: tuple[datetime, str]) -> str:
     run, last = each["last_failure"], each["last_run"]
     latest = "" if run["run"] == last["run"] else f", the latest {_told(run, here)}"
     return f"{each['failed_runs']} of the last {each['runs']} runs{latest}"
+
+
+def _quick(quick: Mapping[str, Any], here: tuple[datetime, str]) -> str:
+    """Those of what the CRM has spoken of."""
+    return f"{quick['today']:,} today, the last {_told(quick['last'], here)}"
+
+
+def _parked(parked: Mapping[str, Any], here: tuple[datetime, str]) -> str:
+    """Why nothing is asked of the CRM for now."""
+    return one_line(f"until {day_and_time(parked['until'], here[1])}: {parked['reason']}")
 
 
 def _when(moment: datetime, here: tuple[datetime, str]) -> str:

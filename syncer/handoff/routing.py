@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from syncer.handoff.text import is_address
 from syncer.model import Handoff, Notice, Signals
 from syncer.scoring import passes
-from syncer.settings import OWNER, Email, HandoffSettings, Route
+from syncer.settings import OWNER, CrmTask, Email, HandoffSettings, Route
 
 
 def recipients(handoff: Handoff, settings: HandoffSettings) -> tuple[str, ...]:
@@ -37,9 +37,10 @@ def notice_key(handoff: Handoff, channel: str, recipient: str) -> str:
 
 
 def _of_channel(handoff: Handoff, settings: HandoffSettings, name: str) -> Iterator[Notice]:
-    latest = handoff.at + settings.wait
-    if not isinstance(settings.notifiers[name], Email):
-        yield Notice(notice_key(handoff, name, ""), handoff, name, "", not_before=latest)
+    latest, notifier = handoff.at + settings.wait, settings.notifiers[name]
+    if not isinstance(notifier, Email):
+        recipient = str(handoff.record) if isinstance(notifier, CrmTask) else ""
+        yield Notice(notice_key(handoff, name, recipient), handoff, name, recipient, not_before=latest)
         return
     addresses = recipients(handoff, settings)
     for address in addresses:

@@ -16,20 +16,24 @@ from itertools import chain
 import structlog
 from sqlalchemy import Connection
 
+from syncer.connector import HandoffTarget
 from syncer.errors import LeaseLost
 from syncer.handoff.channels import open_channels
 from syncer.handoff.delivery import Channel, DeliveryError
 from syncer.handoff.messages import Audience, Language
 from syncer.model import Notice
-from syncer.settings import HandoffSettings
+from syncer.settings import CrmTask, HandoffSettings
 from syncer.store import Lease, Store, leases, outbox
 
 log = structlog.get_logger(__name__)
 
-MOST_ATTEMPTS = 12  # over five hours
+MOST_ATTEMPTS = 80  # over three days: a CRM or a mailbox may be down from Friday to Monday
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 30.0, 3600.0
 _BATCH = 500
 _PATIENCE = 3  # failures in a row after which a channel rests until the next drain, so that it delays no other
+_TASK_SETTLES = timedelta(seconds=150)
+"""How long after its claim a CRM may still make a task: looking for it takes 30 s at most, and a request that a proxy
+gave up after 100 s, or that a process did not live to hear of, may be worked all the same."""
 _SEND_S = 30.0  # what a send may take: to connect, to write, to be answered
 HELD = "held: may have been delivered"
 
@@ -46,6 +50,8 @@ class Delivery:
     lease: Lease
     language: Language
     timezone: str
+    target: HandoffTarget | None = None  # the connection's connector, where it can create tasks
+    crm_rests: bool = False  # the CRM has asked for patience: its tasks wait, other messages go out
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ def drain(delivery: Delivery) -> Counter[str]:
     notices_held. LeaseLost where another process took over.
     """
     audience = Audience(delivery.language, delivery.timezone)
-    going = _Round(delivery, open_channels(delivery.settings, audience))
+    going = _Round(delivery, open_channels(delivery.settings, audience, delivery.target))
     with delivery.store.writing(delivery.lease) as tx:
         uncertain = outbox.recover(tx, delivery.connection, delivery.clock())
     for notice in chain(uncertain, _due(delivery, {notice.key for notice in uncertain})):
@@ -95,6 +101,8 @@ def _due(delivery: Delivery, seen: set[str]) -> Iterator[Notice]:
 
 
 def _deliver(going: _Round, notice: Notice) -> None:
+    if going.delivery.crm_rests and _is_task(going, notice):
+        return
     channel = going.channels.get(notice.channel)
     repeat = notice.state == "uncertain"
     if channel is None:
@@ -106,10 +114,15 @@ def _deliver(going: _Round, notice: Notice) -> None:
         _send(going, channel, notice, repeat)
 
 
+def _is_task(going: _Round, notice: Notice) -> bool:
+    return isinstance(going.delivery.settings.notifiers.get(notice.channel), CrmTask)
+
+
 def _send(going: _Round, channel: Channel, notice: Notice, repeat: bool) -> None:
     delivery = going.delivery
+    settled_at = delivery.clock() + _TASK_SETTLES if _is_task(going, notice) else None
     with delivery.store.writing(delivery.lease) as tx:
-        if not outbox.mark_sending(tx, notice.key):
+        if not outbox.mark_sending(tx, notice.key, settled_at):
             return
     _enough_time(delivery)
     try:

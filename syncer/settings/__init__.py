@@ -8,7 +8,7 @@ from syncer.settings.process import ProcessSettings, process_settings
 from syncer.settings.project import Connection, HandoffSettings, Outcome, Project, Route, Sync, digest
 from syncer.settings.proposals import rules_at, rules_set, rules_with
 from syncer.settings.schema import cases_schema, json_schema, model_schema
-from syncer.settings.shapes import OWNER, Email, Notifier, Slack, Webhook
+from syncer.settings.shapes import OWNER, CrmTask, Email, Notifier, Slack, Web, Webhook
 from syncer.settings.showing import show
 from syncer.settings.values import duration
 
@@ -16,6 +16,7 @@ __all__ = [
     "OWNER",
     "Columns",
     "Connection",
+    "CrmTask",
     "Email",
     "HandoffSettings",
     "Notifier",
@@ -27,6 +28,7 @@ __all__ = [
     "SettingsError",
     "Slack",
     "Sync",
+    "Web",
     "Webhook",
     "cases_schema",
     "did_you_mean",

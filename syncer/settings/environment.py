@@ -83,7 +83,7 @@ class Expansion:
         if default is not None:
             return default
         how = "is empty" if name in self.variables else "is not set"
-        near = did_you_mean(name, self.variables)
+        near = did_you_mean(name, (other for other, told in self.variables.items() if told))
         help = f"export {name}=... or put it in .env" + (f"; {near}" if near else "")
         return self._refuse(steps, f"environment variable {name} {how}", help)
 

@@ -91,7 +91,7 @@ class _Loading:
         if shape.handoff is not None:
             handoff = _handoff(shape.handoff, notifiers, stages, self.source)
         outcome = _outcome(shape.outcome) if shape.outcome is not None else None
-        meaning = (shape.timezone, shape.language, connections, sync, segments, handoff, outcome, shape.same_person)
+        meaning = (shape.timezone, shape.language, connections, sync, segments, handoff, outcome)
         return Project(
             path=self.source.path,
             timezone=shape.timezone,
@@ -101,8 +101,9 @@ class _Loading:
             segments=segments,
             handoff=handoff,
             outcome=outcome,
+            web=shape.web,
             same_person=shape.same_person,
-            fingerprint=fingerprint(meaning),
+            fingerprint=fingerprint((*meaning, shape.same_person, shape.web)),
             files=tuple(self.report.files),
             origins=self.origins,
         )
@@ -308,8 +309,15 @@ def _handoff_mistakes(raw: Any, stages: tuple[str, ...]) -> Iterator[Mistake]:
 def _sync(shape: SyncFile) -> Sync:
     manual = shape.manual_change
     return Sync(
-        shape.every, shape.max_stage_changes, shape.max_handoffs, shape.min_step, manual.policy, manual.span
-    )  # fmt: skip
+        every=shape.every,
+        max_stage_changes=shape.max_stage_changes,
+        max_handoffs=shape.max_handoffs,
+        min_step=shape.min_step,
+        manual_change=manual.policy,
+        respect_for=manual.span,
+        sweep=shape.sweep,
+        sweep_activities=shape.sweep_activities,
+    )
 
 
 def _handoff(

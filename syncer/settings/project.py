@@ -14,12 +14,13 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncer.rules import ActivityTest, Condition, FieldTest, Model, Segment, leaves
 from syncer.settings.problems import Steps
-from syncer.settings.shapes import OWNER, Email, Slack, Webhook
+from syncer.settings.shapes import OWNER, CrmTask, Email, Slack, Web, Webhook
 from syncer.settings.values import Language
 
 __all__ = [
     "OWNER",
     "Connection",
+    "CrmTask",
     "Email",
     "HandoffSettings",
     "Outcome",
@@ -27,6 +28,7 @@ __all__ = [
     "Route",
     "Slack",
     "Sync",
+    "Web",
     "Webhook",
     "digest",
     "fingerprint",
@@ -49,6 +51,8 @@ class Sync:
     min_step: int = 100  # hundredths
     manual_change: Literal["respect", "overwrite", "respect_for"] = "respect"
     respect_for: timedelta | None = None  # None with "respect": until somebody takes it back
+    sweep: timedelta | None = timedelta(days=1)  # of people; None: never
+    sweep_activities: timedelta | None = timedelta(days=7)
 
     @property
     def respect_edits(self) -> bool:
@@ -68,7 +72,7 @@ class Route:
 class HandoffSettings:
     when: str  # the stage that is handed over
     wait: timedelta = timedelta(minutes=15)
-    notifiers: Mapping[str, Slack | Email | Webhook] = field(default_factory=dict)
+    notifiers: Mapping[str, Slack | Email | Webhook | CrmTask] = field(default_factory=dict)
     slack_repeats: Literal["resend", "hold"] = "resend"
     email_repeats: Literal["resend", "hold"] = "hold"
     routes: tuple[Route, ...] = ()
@@ -99,6 +103,7 @@ class Project:
     fingerprint: str
     files: tuple[Path, ...]  # everything that was read, for reload
     outcome: Outcome | None = None  # None: nobody says how leads ended
+    web: Web | None = None  # None: nothing listens
     origins: Mapping[Steps, str] = field(default_factory=dict, repr=False)  # "syncer.yml:7", "env HUBSPOT_TOKEN"
 
     @property

@@ -24,7 +24,7 @@ from syncer.rules import ActivityTest, Condition, leaves
 from syncer.settings.conditions import read_condition
 from syncer.settings.models import CONDITION_SCHEMA, Section
 from syncer.settings.problems import Mistake, Wrong, did_you_mean, quoted, wrong
-from syncer.settings.values import Interval, Language, Points, Timezone, Wait, span_ms
+from syncer.settings.values import Interval, IntervalOrOff, Language, Points, Timezone, Wait, span_ms
 
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 OWNER = "owner"
@@ -67,6 +67,8 @@ class SyncFile(Section):
     max_stage_changes: Annotated[int, Field(ge=0)] = 200
     max_handoffs: Annotated[int, Field(ge=0)] = 50
     min_step: Points = Field(default=1, validate_default=True)
+    sweep: IntervalOrOff = Field(default="1d", validate_default=True)
+    sweep_activities: IntervalOrOff = Field(default="7d", validate_default=True)
     manual_change: Annotated[ManualChange, PlainValidator(_manual_change), WithJsonSchema(_MANUAL_SCHEMA)] = Field(
         default="respect", validate_default=True
     )
@@ -126,13 +128,20 @@ class Webhook(Section):
     timeout_s: Seconds = 10.0
 
 
-Notifier = Annotated[Slack | Email | Webhook, Field(discriminator="type")]
-NOTIFIERS: Mapping[str, type[BaseModel]] = {"slack": Slack, "email": Email, "webhook": Webhook}
+class CrmTask(Section):
+    """A task on the lead's own record in the CRM, for whoever owns the record."""
+
+    type: Literal["task"] = "task"
+    due_in: Interval = Field(default="1d", validate_default=True)
+
+
+Notifier = Annotated[Slack | Email | Webhook | CrmTask, Field(discriminator="type")]
+NOTIFIERS: Mapping[str, type[BaseModel]] = {"slack": Slack, "email": Email, "webhook": Webhook, "task": CrmTask}
 
 
 class Repeats(Section):
     """What becomes of a message that may have been sent already when the process died. A webhook's receiver knows
-    repeats by their key, so it always gets them."""
+    repeats by their key, so it always gets them; a task is looked up in the CRM first."""
 
     slack: Literal["resend", "hold"] = "resend"
     email: Literal["resend", "hold"] = "hold"
@@ -217,6 +226,13 @@ class OutcomeFile(Section):
         return lost
 
 
+class Web(Section):
+    """Where the daemon listens: for what a CRM tells by itself, and for whoever watches over the process."""
+
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8321
+
+
 class ProjectFile(Section):
     """The whole file; connections, models and notifiers are looked at one by one beside it."""
 
@@ -229,6 +245,7 @@ class ProjectFile(Section):
     models: Any = None
     handoff: HandoffFile | None = None
     outcome: OutcomeFile | None = None
+    web: Web | None = None
 
 
 def _plain_condition(raw: Any) -> Condition:

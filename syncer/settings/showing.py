@@ -29,6 +29,7 @@ def show(project: Project) -> Mapping[str, Shown]:
         "models": [_segment(segment.model.version, segment.when) for segment in project.segments],
         "handoff": _handoff(project.handoff) if project.handoff is not None else None,
         "outcome": _outcome(project.outcome) if project.outcome is not None else None,
+        "web": project.web,
     }
     leaves = dict(_leaves(effective, ()))
     return {path_text(steps): (value, _origin(project.origins, steps)) for steps, value in leaves.items()}
@@ -43,6 +44,8 @@ def _sync(sync: Sync) -> dict[str, Any]:
         "max_stage_changes": sync.max_stage_changes,
         "max_handoffs": sync.max_handoffs,
         "min_step": sync.min_step / 100,
+        "sweep": sync.sweep or "off",
+        "sweep_activities": sync.sweep_activities or "off",
         "manual_change": manual,
     }
 

@@ -74,6 +74,14 @@ def _positive_timedelta(raw: Any) -> timedelta:
     return timedelta(milliseconds=span_ms(raw))
 
 
+def _timedelta_or_off(raw: Any) -> timedelta | None:
+    if raw in ("off", "0") or (raw == 0 and not isinstance(raw, bool)):
+        return None
+    if not isinstance(raw, str) or not _DURATION.fullmatch(raw.strip()):
+        raise wrong(f"{quoted(raw)} is neither a duration nor off", f"{DURATION_HELP}; off switches it off")
+    return _timedelta(raw) or None
+
+
 def hundredths(raw: Any) -> int:
     """Points, at most two decimals, as exact hundredths: 12.5 -> 1250."""
     if isinstance(raw, bool) or not isinstance(raw, int | float):
@@ -140,6 +148,11 @@ Window = Annotated[int, BeforeValidator(window_ms), WithJsonSchema(DURATION_SCHE
 HalfLife = Annotated[int, BeforeValidator(whole_hours), WithJsonSchema(DURATION_SCHEMA)]
 Wait = Annotated[timedelta, BeforeValidator(_timedelta), WithJsonSchema(DURATION_SCHEMA)]
 Interval = Annotated[timedelta, BeforeValidator(_positive_timedelta), WithJsonSchema(DURATION_SCHEMA)]
+IntervalOrOff = Annotated[
+    timedelta | None,
+    BeforeValidator(_timedelta_or_off),
+    WithJsonSchema({"anyOf": [DURATION_SCHEMA, {"enum": ["off", 0]}]}),
+]
 Points = Annotated[int, BeforeValidator(hundredths), WithJsonSchema({"type": "number", "multipleOf": 0.01})]
 PositivePoints = Annotated[
     int, BeforeValidator(positive_hundredths), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from syncer.model import Activity, Reading, RecordKey
 from syncer.store.arrivals import Arrival
@@ -24,25 +24,63 @@ Content = tuple[str, int, dict[str, Any]]
 def store_activities(
     tx: Connection, connection: str, incoming: Iterable[Activity], arrival: Arrival, touches: Touches
 ) -> None:
-    """Upsert by id and replace the links to records, and keep what was believed before; leads that gain, lose or see
-    changed an activity are touched."""
-    latest = {activity.id: activity for activity in incoming}
+    """Upsert by id those that are not older than what is stored, and replace the links to records, and keep what was
+    believed before; leads that gain, lose or see changed an activity are touched."""
+    latest = _newest_of_each(incoming)
     if not latest:
         return
     stored, links = _stored(tx, connection, latest)
+    fresh = [each for each in latest.values() if not _is_older(each.modified_at, stored.get(each.id))]
     affected: set[RecordKey] = set()
     changed: list[Activity] = []
-    for activity in latest.values():
+    unchanged: list[Activity] = []
+    for activity in fresh:
         before, after = links.get(activity.id, set()), set() if activity.deleted else set(activity.records)
         same = _content_of(stored.get(activity.id)) == (None if activity.deleted else _content(activity))
-        if not same or before != after:
-            changed.append(activity)
-            affected |= before ^ after if same else before | after
+        if same and before == after:
+            unchanged.append(activity)
+            continue
+        changed.append(activity)
+        affected |= before ^ after if same else before | after
     past = [_past_row(stored[each.id], key, arrival) for each in changed for key in links.get(each.id, ())]
     insert_new(tx, past_activities, [row for row in past if to_ms(row["seen_at"]) < to_ms(row["until"])])
     _replace(tx, connection, changed, arrival)
+    _keep_modified(tx, connection, unchanged, stored)
     for lead in leads_of(tx, affected).values():
         touches[lead] |= BITS["activity"]
+
+
+def _newest_of_each(incoming: Iterable[Activity]) -> dict[str, Activity]:
+    newest: dict[str, Activity] = {}
+    for activity in incoming:
+        earlier = newest.get(activity.id)
+        if earlier is None or not _is_older(activity.modified_at, earlier):
+            newest[activity.id] = activity
+    return newest
+
+
+def _is_later(modified_at: datetime | None, than: datetime | None) -> bool:
+    return modified_at is not None and (than is None or to_ms(modified_at) > to_ms(than))
+
+
+def _is_older(modified_at: datetime | None, than: Any | None) -> bool:
+    """Than a stored row, or another activity. What does not tell its time is not older."""
+    if modified_at is None or than is None or than.modified_at is None:
+        return False
+    return to_ms(modified_at) < to_ms(than.modified_at)
+
+
+def _keep_modified(tx: Connection, connection: str, unchanged: Sequence[Activity], stored: Mapping[str, Any]) -> None:
+    """What was modified, but in nothing that we look at, need not be read again."""
+    rows = [
+        {"its_id": each.id, "its_time": each.modified_at}
+        for each in unchanged
+        if each.id in stored and _is_later(each.modified_at, stored[each.id].modified_at)
+    ]
+    if rows:
+        this_one = (activities.c.connection == connection, activities.c.id == bindparam("its_id"))
+        its_time = bindparam("its_time", type_=activities.c.modified_at.type)
+        tx.execute(update(activities).where(*this_one).values(modified_at=its_time), rows)
 
 
 def _stored(tx: Connection, connection: str, ids: Iterable[str]) -> tuple[dict[str, Any], dict[str, set[RecordKey]]]:
@@ -102,7 +140,8 @@ def _replace(tx: Connection, connection: str, changed: Sequence[Activity], arriv
 
 def _row(connection: str, activity: Activity) -> dict[str, Any]:
     fields = dict(activity.fields) or None
-    return {"connection": connection, "id": activity.id, "kind": activity.kind, "at": activity.at, "fields": fields}
+    named = {"connection": connection, "id": activity.id, "kind": activity.kind, "at": activity.at, "fields": fields}
+    return {**named, "modified_at": activity.modified_at}
 
 
 def _links(connection: str, activity: Activity) -> list[dict[str, str]]:
@@ -132,6 +171,16 @@ def store_readings(tx: Connection, incoming: Sequence[Reading], arrival: Arrival
             appended.append(reading)
     insert_new(tx, readings, [_reading_row(reading) for reading in appended])
     for lead in leads_of(tx, {reading.record for reading in appended}).values():
+        touches[lead] |= BITS["activity"]
+
+
+def forget_readings(tx: Connection, connection: str, kinds: Iterable[str], touches: Touches) -> None:
+    """Forget the counters of these kinds; the leads that had one are touched."""
+    counted = (readings.c.connection == connection, among(tx, readings.c.kind, sorted(kinds)))
+    found = tx.execute(select(readings.c.object, readings.c.record_id).where(*counted).distinct())
+    keys = [RecordKey(connection, kind, record_id) for kind, record_id in found]
+    tx.execute(delete(readings).where(*counted))
+    for lead in leads_of(tx, keys).values():
         touches[lead] |= BITS["activity"]
 
 

@@ -6,16 +6,18 @@ Both databases store the same: BIGINT milliseconds, TEXT without what PostgreSQL
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import orjson
 from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 T = TypeVar("T")
 
@@ -48,9 +50,21 @@ def _is_clean(value: Any) -> bool:
     """Asked of nearly every value and nearly always true, so the looking is left to orjson. NaN and infinity pass:
     they become null when they are stored, and count as not set."""
     try:
-        return b"\\u0000" not in orjson.dumps(value, default=_plain)
+        return b"\\u0000" not in orjson.dumps(value, default=_bare, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError:  # a lone surrogate or a number beyond 64 bits
         return False
+
+
+def _bare(value: Any) -> Any:
+    return _bared(value.__class__)(value)
+
+
+@cache
+def _bared(kind: type[Any]) -> Callable[[Any], Any]:
+    """Of a dataclass its values alone, which takes half the time of naming them."""
+    if is_dataclass(kind):
+        return attrgetter(*(each.name for each in fields(kind)))
+    return list if issubclass(kind, tuple) else _plain
 
 
 def _clean(value: Any) -> Any:
@@ -96,10 +110,10 @@ def to_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):  # a named one: orjson knows the others
+        return list(value)
     if isinstance(value, MappingProxyType | Mapping):
         return dict(value)
-    if isinstance(value, tuple):
-        return list(value)
     if isinstance(value, frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
@@ -117,6 +131,10 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else from_ms(value)
 
+    @staticmethod
+    def encoded(values: Sequence[datetime | None]) -> Sequence[int | None]:
+        return [None if value is None else to_ms(value) for value in values]
+
 
 class CleanText(TypeDecorator[str]):
     """Text without NUL bytes and lone surrogates, which PostgreSQL refuses."""
@@ -126,6 +144,10 @@ class CleanText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else _clean_text(value)
+
+    @staticmethod
+    def encoded(values: Sequence[str | None]) -> Sequence[str | None]:
+        return list(clean(tuple(values)))
 
 
 class Json(TypeDecorator[Any]):
@@ -139,3 +161,13 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else orjson.loads(value)
+
+    @staticmethod
+    def encoded(values: Sequence[Any]) -> Sequence[str | None]:
+        return [None if value is None else to_json(value) for value in values]
+
+
+def encoder(kind: TypeEngine[Any]) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    """How a whole column of this type becomes what the drivers take, which is what binding value by value does; None:
+    as it is."""
+    return kind.encoded if isinstance(kind, Instant | CleanText | Json) else None

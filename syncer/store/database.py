@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from syncer.errors import ConfigError, TemporaryError
 from syncer.store import schema
+from syncer.store.erasure import WIPED
 from syncer.store.leases import Lease, renew
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 LOCK_TIMEOUT_S = 60
 IDLE_TIMEOUT_S = 120  # a frozen process holds its rows no longer; its transaction is rolled back
+_EMPTY_WITHIN_S = 0.5
 _PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")  # in SQLite's messages
 
 
@@ -54,9 +56,22 @@ class Store:
         With a lease, its first statement renews the lease for its whole `ttl_s`; `LeaseLost` if another took over.
         """
         with _translated(self.name), self._writer.begin() as tx:
+            tx.info.pop(WIPED, None)
             if lease is not None:
                 renew(tx, lease)
             yield tx
+            wiped = tx.info.pop(WIPED, False)
+        if wiped and self.dialect == "sqlite":
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Who was erased stands in the write-ahead log until it is emptied. Somebody who reads just now may keep us
+        from it: then the next erasure does it, or the last process that closes the file."""
+        with closing(self._writer.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {_EMPTY_WITHIN_S * 1000:.0f}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
     def close(self) -> None:
         self._reader.dispose()
@@ -110,9 +125,12 @@ def _open_sqlite(url: URL) -> Store:
 
 
 def _create_private(path: Path) -> None:
-    """The file holds personal data: only its owner reads it. One that exists keeps the rights it has."""
+    """The file holds personal data: only its owner reads it. One that exists keeps the rights it has, and is not even
+    opened: to close it would end the locks that this process holds on it already."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise ConfigError(f"the database {path} cannot be opened: {error.strerror}", code="SY061") from error
 
@@ -127,6 +145,7 @@ def _sqlite_engine(url: URL, reads: bool) -> Engine:
         connection.isolation_level = None  # we begin transactions ourselves: the driver's own way begins too late
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased must not lie about in free pages
         connection.execute(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
 
     @event.listens_for(engine, "begin")

@@ -63,8 +63,20 @@ def drop_plan(tx: Connection, run_id: int) -> None:
 def drop_old_plans(tx: Connection, connection: str, before: datetime) -> None:
     """Plans nobody can carry out any more: of runs that crashed, failed, were stopped or met the fuse, and old ones."""
     useless = or_(runs.c.outcome.in_(("crashed", "failed", "stopped", "waiting")), runs.c.started_at < before)
-    theirs = select(runs.c.id).where(runs.c.connection == connection, useless)
-    tx.execute(delete(planned).where(planned.c.run_id.in_(theirs)))
+    theirs = select(runs.c.id).where(among(tx, runs.c.id, _with_a_plan(tx)), runs.c.connection == connection, useless)
+    if old := tx.execute(theirs).scalars().all():
+        tx.execute(delete(planned).where(among(tx, planned.c.run_id, old)))
+
+
+def _with_a_plan(tx: Connection) -> list[int]:
+    """The few runs whose plan is kept, of all that ever were and of all leads that are planned."""
+    found: list[int] = []
+    while True:
+        behind = select(func.min(planned.c.run_id)).where(planned.c.run_id > (found[-1] if found else 0))
+        run_id = tx.execute(behind).scalar()
+        if run_id is None:
+            return found
+        found.append(run_id)
 
 
 def stale(tx: Connection, run_id: int) -> int:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, exists, literal, select, update
 
 from syncer.model import Cause, Record, RecordKey
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
 from syncer.store.records import RECORD_KEY, leads_of, refresh_live
-from syncer.store.sql import among, keys_among
+from syncer.store.sql import among, keys_among, keys_of_a_kind, kinds
 from syncer.store.tables import (
     handoffs,
     lead_states,
@@ -57,16 +58,18 @@ def _announced(stored: Sequence[Record]) -> list[tuple[RecordKey, RecordKey]]:
 
 def _waiting_for(tx: Connection, stored: Sequence[Record]) -> list[tuple[RecordKey, RecordKey]]:
     """Records stored earlier that were absorbed by one of these."""
-    if not stored:
-        return []
-    named = (records.c.connection, records.c.merged_object, records.c.merged_into)
-    found = tx.execute(
-        select(*RECORD_KEY, records.c.merged_object, records.c.merged_into).where(
-            records.c.merged_into.is_not(None), keys_among(tx, named, [record.key for record in stored])
-        )
-    )
+    asked = _absorbed_by_a_kind(tx.dialect.name)
+    found = [row for kind in kinds(tx, (record.key for record in stored)) for row in tx.execute(asked, kind)]
     pairs = [(RecordKey(*row[:3]), RecordKey(row.connection, *row[3:])) for row in found]
     return [(absorbed, survivor) for absorbed, survivor in pairs if absorbed != survivor]
+
+
+@cache
+def _absorbed_by_a_kind(dialect: str) -> Select[Any]:
+    absorber = (records.c.connection, records.c.merged_object, records.c.merged_into)
+    return select(*RECORD_KEY, records.c.merged_object, records.c.merged_into).where(
+        records.c.merged_into.is_not(None), keys_of_a_kind(dialect, absorber)
+    )
 
 
 def roots(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:

@@ -5,7 +5,7 @@ Storing a page twice, or an older one after a newer one, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from syncer.model import Cursor, Page, Record, Rejected
-from syncer.store import people
-from syncer.store.activities import store_activities, store_readings
+from syncer.store import erasure, hints, people, sweeps
+from syncer.store.activities import forget_readings, store_activities, store_readings
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
 from syncer.store.leads import chunks, count, faces, find, home, lead, touched_count
@@ -22,7 +22,7 @@ from syncer.store.merging import join_merged
 from syncer.store.records import LIVE, last_known, store_records
 from syncer.store.runs import lock_connection
 from syncer.store.sql import among, insert, upsert
-from syncer.store.tables import cursors, records, rejected
+from syncer.store.tables import activities, cursors, records, rejected
 from syncer.store.touching import BITS, no_touches, touch
 
 __all__ = [
@@ -31,39 +31,57 @@ __all__ = [
     "chunks",
     "count",
     "cursor",
+    "drop_readings",
     "end",
     "faces",
     "find",
-    "forget_cursors",
     "home",
+    "known",
     "lead",
-    "live_ids",
     "put_back",
     "rejections",
     "settle",
     "store_page",
+    "telling_history",
     "touched_count",
     "unread",
 ]
 
 
 def store_page(  # noqa: PLR0913  # a page, where it belongs, and how people are told apart
-    tx: Connection, connection: str, stream: str, page: Page, at: datetime, *, same_person: bool = False
+    tx: Connection,
+    connection: str,
+    stream: str,
+    page: Page,
+    at: datetime,
+    *,
+    same_person: bool = False,
+    sweep: int | None = None,
 ) -> frozenset[str]:
     """Everything the page says, its cursor, and a mark on every lead to which something that matters happened. Returns
     the other connections that are to decide some of these leads: with `same_person`, an e-mail address is a person.
 
     Until the stream has been read to its end once (see `begin`, `end`), its pages tell what was there before we
-    looked: their activities count as known since they happened.
+    looked: their activities count as known since they happened. With `sweep` it is a page of the sweep of that number,
+    and its cursor that sweep's.
     """
     lock_connection(tx, connection)
     cleaned = clean(page)
     here = (cursors.c.connection == connection, cursors.c.stream == stream)
-    history = tx.execute(select(cursors.c.history).where(*here)).scalar()
-    elsewhere = _store(tx, connection, cleaned, Arrival(at, history is True), same_person=same_person)
+    known = tx.execute(select(cursors.c.history, cursors.c.sweep, cursors.c.sweep_began_at).where(*here)).first()
+    by_id = page.cursor is None
+    arrival = Arrival(at, known is not None and known.history, seen_now=by_id or sweep is not None, by_id=by_id)
+    elsewhere = _store(tx, connection, cleaned, arrival, same_person=same_person)
     _keep_rejected(tx, connection, stream, cleaned, at)
-    row = {"connection": connection, "stream": stream, "cursor": page.cursor, "at": at}
-    upsert(tx, cursors, [row if history is not None else row | {"history": False}])
+    if known is not None and known.sweep_began_at is not None:
+        sweeps.mark(tx, cleaned, known.sweep)  # whatever way it came: it need not be asked for when the sweep ends
+    if page.cursor is None:
+        return elsewhere
+    if sweep is not None:
+        tx.execute(update(cursors).where(*here, cursors.c.sweep == sweep).values(sweep_cursor=page.cursor))
+    else:
+        row = {"connection": connection, "stream": stream, "cursor": page.cursor, "at": at}
+        upsert(tx, cursors, [row if known is not None else row | {"history": False}])
     return elsewhere
 
 
@@ -77,8 +95,13 @@ def _store(tx: Connection, connection: str, page: Page, arrival: Arrival, *, sam
     join_merged(tx, stored, arrival, touches)
     if same_person:
         people.gather(tx, before, stored, arrival, touches)
+    page = erasure.without_erased(tx, page)
     store_activities(tx, connection, page.activities, arrival, touches)
     store_readings(tx, page.readings, arrival, touches)
+    erasure.erase(tx, [record.key for record in stored if record.erased], arrival.at)
+    if not arrival.by_id:
+        # Gone, or erased? Whoever is asked for by id is told apart.
+        hints.hint(tx, [record.key for record in stored if record.deleted and not record.erased], arrival.at)
     elsewhere = people.living_elsewhere(tx, connection, touches) if same_person else {}
     if arrival.history:
         for lead in elsewhere:
@@ -95,32 +118,61 @@ def begin(tx: Connection, connection: str, stream: str, wanted: Sequence[str]) -
     if known is not None and set(wanted) <= set(known.wanted or ()):
         return (None if known.cursor is None else Cursor(known.cursor)), known.history
     row = {"connection": connection, "stream": stream, "cursor": None, "history": True, "wanted": sorted(wanted)}
-    upsert(tx, cursors, [row])
+    upsert(tx, cursors, [row | {"sweep_cursor": None, "sweep_began_at": None}])  # what it has seen lacks the new names
     return None, True
 
 
-def end(tx: Connection, connection: str, stream: str) -> None:
+def end(tx: Connection, connection: str, stream: str, at: datetime) -> None:
     """The stream has been read to its end once: what comes from now on is news."""
     where = (cursors.c.connection == connection, cursors.c.stream == stream)
     tx.execute(update(cursors).where(*where).values(history=False))
+    sweeps.end(tx, connection, stream, at)
+
+
+def drop_readings(tx: Connection, connection: str, kinds: Iterable[str]) -> None:
+    """Forget what was counted of these kinds of activities: from now on each of them is told by itself."""
+    lock_connection(tx, connection)
+    touches = no_touches()
+    forget_readings(tx, connection, kinds, touches)
+    touch(tx, touches)
+
+
+def telling_history(tx: Connection, connection: str) -> set[str]:
+    """The streams whose first whole pull is not over."""
+    where = (cursors.c.connection == connection, cursors.c.history.is_(True))
+    return set(tx.execute(select(cursors.c.stream).where(*where)).scalars())
+
+
+def known(tx: Connection, connection: str, stream: str, ids: Sequence[str]) -> dict[str, datetime]:
+    """Id, as the CRM writes it -> the `modified_at` under which it is stored: people who are live, and activities of
+    which the CRM tells it; not what could not be read when it was last asked for."""
+    names = {f"{stream}/{each}": each for each in ids}
+    people = (records.c.connection == connection, records.c.object == stream, LIVE)
+    found = tx.execute(select(records.c.id, records.c.modified_at).where(*people, among(tx, records.c.id, ids)))
+    known = {row.id: row.modified_at for row in found}
+    theirs = (activities.c.connection == connection, activities.c.modified_at.is_not(None))
+    done = select(activities.c.id, activities.c.modified_at).where(*theirs, among(tx, activities.c.id, names))
+    known |= {names[row.id]: row.modified_at for row in tx.execute(done)}
+    doubtful = (rejected.c.connection == connection, rejected.c.stream == stream)
+    asked = among(tx, rejected.c.id, [*names, *names.values()])
+    for each in tx.execute(select(rejected.c.id).where(*doubtful, asked)).scalars():
+        known.pop(names.get(each, each), None)
+    return known
 
 
 def unread(tx: Connection, connection: str, stream: str, limit: int = 1000) -> list[str]:
-    """Ids that could not be read although nothing is wrong with them: to be asked for again."""
+    """Ids, as the CRM writes them, that could not be read although nothing is wrong with them: to be asked for again,
+    those first that were asked for longest ago."""
     where = (rejected.c.connection == connection, rejected.c.stream == stream, rejected.c.retry.is_(True))
-    return list(tx.execute(select(rejected.c.id).where(*where).order_by(rejected.c.id).limit(limit)).scalars())
+    wanted = select(rejected.c.id).where(*where).order_by(rejected.c.last_seen, rejected.c.id).limit(limit)
+    return list(dict.fromkeys(each.removeprefix(f"{stream}/") for each in tx.execute(wanted).scalars()))
 
 
 def settle(tx: Connection, connection: str, stream: str, ids: Sequence[str]) -> None:
     """These were read after all, or are gone."""
-    where = (rejected.c.connection == connection, rejected.c.stream == stream, among(tx, rejected.c.id, ids))
+    names = [name for each in ids for name in (each, f"{stream}/{each}")]
+    where = (rejected.c.connection == connection, rejected.c.stream == stream, among(tx, rejected.c.id, names))
     tx.execute(delete(rejected).where(*where))
-
-
-def live_ids(tx: Connection, connection: str, object_: str) -> list[str]:
-    """The ids of everyone of that object who is believed to exist, for the reconcile sweep."""
-    where = (records.c.connection == connection, records.c.object == object_, LIVE)
-    return list(tx.execute(select(records.c.id).where(*where).order_by(records.c.id)).scalars())
 
 
 def put_back(
@@ -138,8 +190,8 @@ def put_back(
     streams = {record.key.object for record in believed}  # people are pulled by a stream of their object's name
     here = (cursors.c.connection == connection, among(tx, cursors.c.stream, streams), cursors.c.history.is_(True))
     history = tx.execute(select(cursors.c.stream).where(*here)).first() is not None
-    page = Page(cursor=Cursor(""), records=believed)
-    return _store(tx, connection, page, Arrival(at, history), same_person=same_person)
+    page = Page(cursor=None, records=believed)
+    return _store(tx, connection, page, Arrival(at, history, seen_now=True), same_person=same_person)
 
 
 def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:
@@ -148,11 +200,6 @@ def cursor(tx: Connection, connection: str, stream: str) -> Cursor | None:
         select(cursors.c.cursor).where(cursors.c.connection == connection, cursors.c.stream == stream)
     ).scalar()
     return None if found is None else Cursor(found)
-
-
-def forget_cursors(tx: Connection, connection: str) -> None:
-    """The next pull begins at the beginning. What it brings that is new is news all the same."""
-    tx.execute(update(cursors).where(cursors.c.connection == connection).values(cursor=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +230,9 @@ def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptR
 
 
 def _keep_rejected(tx: Connection, connection: str, stream: str, page: Page, at: datetime) -> None:
-    arrived = _ids(page)
-    if arrived:
-        of_stream = (rejected.c.connection == connection) & (rejected.c.stream == stream)
+    of_stream = (rejected.c.connection == connection) & (rejected.c.stream == stream)
+    arrived = _ids(stream, page)
+    if arrived and tx.execute(select(rejected.c.id).where(of_stream).limit(1)).first() is not None:
         tx.execute(delete(rejected).where(of_stream, among(tx, rejected.c.id, arrived)))
     if not page.rejected:
         return
@@ -201,9 +248,9 @@ def _keep_rejected(tx: Connection, connection: str, stream: str, page: Page, at:
     tx.execute(statement.on_conflict_do_update(index_elements=key, set_=again), rows)
 
 
-def _ids(page: Page) -> Sequence[str]:
+def _ids(stream: str, page: Page) -> Sequence[str]:
     """The ids under which what arrived may have been rejected: an activity's "calls/123" was "123" to the CRM."""
     ids = {record.key.id for record in page.records}
     for activity in page.activities:
-        ids |= {activity.id, activity.id.rpartition("/")[2]}
+        ids |= {activity.id, activity.id.removeprefix(f"{stream}/")}
     return sorted(ids)

@@ -119,10 +119,11 @@ def _waiting_for(tx: Connection, records: Iterable[RecordKey]) -> Update:
     return update(notices).where(notices.c.state == "waiting", notices.c.handoff_key.in_(theirs))
 
 
-def mark_sending(tx: Connection, key: str) -> bool:
-    """Claim it just before it goes out; False: somebody else did, or it is done."""
+def mark_sending(tx: Connection, key: str, settled_at: datetime | None = None) -> bool:
+    """Claim it just before it goes out; False: somebody else did, or it is done. Where nothing more is heard of it, it
+    is not touched again before `settled_at`: until then its receiver may still be at work on it."""
     claimed = update(notices).where(notices.c.key == key, notices.c.state.in_(("ready", "waiting", "uncertain")))
-    return tx.execute(claimed.values(state="sending", not_before=None)).rowcount == 1
+    return tx.execute(claimed.values(state="sending", not_before=settled_at)).rowcount == 1
 
 
 def mark_sent(tx: Connection, key: str, at: datetime) -> None:

@@ -89,6 +89,8 @@ def gather(tx: Connection, before: Addresses, stored: Sequence[Record], arrival:
 
 
 def _leads_showing(tx: Connection, emails: Collection[str]) -> Mapping[str, Sequence[int]]:
+    if not emails:
+        return {}
     showing = select(records.c.email_key, records.c.lead_id).where(among(tx, records.c.email_key, emails), LIVE)
     found: dict[str, list[int]] = defaultdict(list)
     for email, lead in tx.execute(showing.distinct()):
@@ -124,6 +126,8 @@ def rehome(tx: Connection, connection: str, project: Collection[str]) -> int:
 def living_elsewhere(tx: Connection, connection: str, touches: Touches) -> dict[int, str]:
     """Lead -> its home, of the touched ones whose home is another connection."""
     touched = sorted(lead for lead, bits in touches.items() if bits)
+    if not touched:
+        return {}
     homes = select(leads.c.id, leads.c.connection).where(among(tx, leads.c.id, touched))
     return dict(iter(tx.execute(homes.where(leads.c.connection != connection))))
 

@@ -1,12 +1,14 @@
-"""Runs, and the row of each connection: whose account, whether its baseline is done, when it is due."""
+"""Runs, and the row of each connection: whose account, whether its baseline is done, when it is due, until when its CRM
+has asked for patience."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from syncer.errors import NotFound
 from syncer.model import Run
@@ -15,12 +17,27 @@ from syncer.store.sql import insert as insert_or
 from syncer.store.sql import upsert
 from syncer.store.tables import connections, installations, rules_in_force, runs
 
+Kind = Literal["full", "quick"]
+"""quick: only what the CRM has hinted at was read."""
 
-def start(tx: Connection, connection: str, at: datetime) -> int:
-    """A new run, outcome "running"; its id."""
-    made = insert(runs).values(connection=connection, started_at=at, counts={}).returning(runs.c.id)
+_KEPT: Mapping[Kind, timedelta] = {"quick": timedelta(days=7), "full": timedelta(days=400)}
+_DROPPED = 100  # of each kind, by each run that starts
+
+
+def start(tx: Connection, connection: str, at: datetime, kind: Kind = "full") -> int:
+    """A new run, outcome "running"; its id. Some of those that are too old to be of use are dropped."""
+    _drop_old(tx, connection, at)
+    made = insert(runs).values(connection=connection, kind=kind, started_at=at, counts={}).returning(runs.c.id)
     run_id: int = tx.execute(made).scalar_one()
     return run_id
+
+
+def _drop_old(tx: Connection, connection: str, at: datetime) -> None:
+    """No more than a few at a time: a run begins at once, and one of each kind is added at most."""
+    for kind, kept in _KEPT.items():
+        old = (runs.c.connection == connection, runs.c.kind == kind, runs.c.started_at < at - kept)
+        oldest = select(runs.c.id).where(*old).order_by(runs.c.started_at).limit(_DROPPED)
+        tx.execute(delete(runs).where(runs.c.id.in_(oldest)))
 
 
 def finish(  # noqa: PLR0913  # a run's whole end, once
@@ -47,10 +64,32 @@ def get(tx: Connection, run_id: int) -> Run:
     return _run(found)
 
 
-def last(tx: Connection, connection: str, n: int = 1) -> list[Run]:
-    """The last `n`, the latest first."""
-    found = select(runs).where(runs.c.connection == connection).order_by(runs.c.id.desc()).limit(n)
-    return [_run(row) for row in tx.execute(found)]
+def last(tx: Connection, connection: str, n: int = 1, kind: Kind | None = None) -> list[Run]:
+    """The last `n`, of one kind or of any, the latest first."""
+    found = select(runs).where(runs.c.connection == connection).order_by(runs.c.id.desc())
+    if kind is not None:  # in the order of their index: of some kind there may be very many
+        its_kind = select(runs).where(runs.c.connection == connection, runs.c.kind == kind)
+        found = its_kind.order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    return [_run(row) for row in tx.execute(found.limit(n))]
+
+
+def spent(tx: Connection, connection: str, since: datetime) -> int:
+    """Requests sent by the finished runs that began since then, as they counted them."""
+    return counted(tx, connection, ("read_calls", "write_calls"), since)
+
+
+def counted(tx: Connection, connection: str, names: Sequence[str], since: datetime) -> int:
+    """The sum of these counts over the runs that began since then."""
+    where = (runs.c.connection == connection, runs.c.kind.in_(_KEPT), runs.c.started_at >= since)
+    found = tx.execute(select(runs.c.counts).where(*where)).scalars()
+    return sum(int(counts.get(name, 0)) for counts in found for name in names)
+
+
+def begun(tx: Connection, connection: str, kind: Kind, since: datetime) -> int:
+    """How many runs of that kind began since then."""
+    where = (runs.c.connection == connection, runs.c.kind == kind, runs.c.started_at >= since)
+    found: int = tx.execute(select(func.count()).select_from(runs).where(*where)).scalar_one()
+    return found
 
 
 def _run(row: Any) -> Run:
@@ -89,6 +128,37 @@ def due_at(tx: Connection, connection: str) -> datetime | None:
 
 def set_due(tx: Connection, connection: str, at: datetime) -> None:
     _set(tx, connection, due_at=at)
+
+
+_LONGEST_PARK = timedelta(hours=26)  # as runs park at most; what is further away was kept by a clock that was wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A connection is left alone until then: its CRM has asked for patience."""
+
+    until: datetime
+    reason: str
+
+
+def parked(tx: Connection, connection: str, now: datetime) -> Parked | None:
+    """None: its CRM may be asked."""
+    until = connections.c.parked_until
+    found = tx.execute(
+        select(until, connections.c.parked_reason).where(
+            connections.c.name == connection, until > now, until <= now + _LONGEST_PARK
+        )
+    ).first()
+    return None if found is None else Parked(found.parked_until, found.parked_reason or "")
+
+
+def park(tx: Connection, connection: str, until: datetime, reason: str) -> None:
+    _set(tx, connection, parked_until=until, parked_reason=reason)
+
+
+def unpark(tx: Connection, connection: str) -> None:
+    """Its CRM has answered."""
+    _set(tx, connection, parked_until=None, parked_reason=None)
 
 
 def ring(tx: Connection, name: str, at: datetime) -> None:

@@ -44,6 +44,8 @@ connections = Table(
     Column("baseline_at", Instant),
     Column("due_at", Instant),
     Column("models", CleanText),  # rules.rules_version of the rules that scored it last
+    Column("parked_until", Instant),  # its CRM has asked for patience, or the day's share of requests is used up
+    Column("parked_reason", CleanText),
 )
 
 installations = Table(
@@ -70,6 +72,20 @@ cursors = Table(
     Column("at", Instant),
     Column("history", Boolean, nullable=False, server_default=true()),  # its first whole pull is not over yet
     Column("wanted", Json),  # the names that were asked for when it began
+    Column("sweep", BigInteger, nullable=False, server_default=text("0")),  # number of the latest reconcile sweep
+    Column("sweep_cursor", CleanText),  # where that stands
+    Column("sweep_began_at", Instant),  # NULL: none is under way
+    Column("swept_at", Instant),  # when the last one ended; the first whole pull counts as one
+)
+
+# Records that the CRM has spoken of: to be read again now.
+hints = Table(
+    "hints",
+    metadata,
+    Column("connection", CleanText, primary_key=True),
+    Column("object", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("at", Instant, nullable=False),
 )
 
 DUE_AT = (
@@ -133,6 +149,8 @@ records = Table(
     Column("merged_object", CleanText),  # the object of the record that absorbed it
     Column("since", Instant, nullable=False),  # its fields as they were first known, known since
     Column("joined_at", Instant),  # when a merge made it a record of its lead; NULL: it always was
+    Column("erased", Boolean, nullable=False, server_default=false()),
+    Column("swept", BigInteger, nullable=False, server_default=text("0")),  # the latest sweep that has seen it
     Index("ix_records_email_key", "email_key"),
     Index("ix_records_id", "id"),
     Index(
@@ -154,6 +172,8 @@ activities = Table(
     Column("at", Instant, nullable=False),
     Column("fields", Json),  # NULL: none
     Column("seen_at", Instant, nullable=False),  # when it was stored as it is now
+    Column("modified_at", Instant),  # by the CRM's clock; NULL: it does not tell
+    Column("swept", BigInteger, nullable=False, server_default=text("0")),  # the latest sweep that has seen it
 )
 
 # What was known before: one row for each change, with what it replaced. Replays read them; and the scoring of leads of
@@ -275,7 +295,9 @@ runs = Table(
     Column("outcome", CleanText, nullable=False, server_default=text("'running'")),
     Column("counts", Json, nullable=False),
     Column("error", CleanText),
+    Column("kind", CleanText, nullable=False, server_default=text("'full'")),  # quick: only what was hinted at
     Index("ix_runs_connection", "connection", "id"),
+    Index("ix_runs_kind", "connection", "kind", "started_at"),
     sqlite_autoincrement=True,
 )
 
@@ -283,7 +305,7 @@ decisions = Table(
     "decisions",
     metadata,
     Column("run_id", BigInteger, primary_key=True),
-    Column("lead_id", BigInteger, primary_key=True),
+    Column("lead_id", BigInteger, primary_key=True, index=True),
     Column("revision", BigInteger, nullable=False),
     Column("before_stage", CleanText),  # what the plan stands on, so that SQL can tell a stale one
     Column("before_since", Instant),

@@ -12,8 +12,10 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from syncer.cli import check as cli_check
 from syncer.cli import cli
 from syncer.store import leases, open_store
+from tests.connectors.memory import Memory
 from tests.runs.house import ENVIRONMENT, MODEL, House
 from tests.store.samples import put, record
 from tests.terminal import Terminal
@@ -60,7 +62,7 @@ def findings(house: House, *words: str, exit_code: int, **environment: str) -> l
     assert result.exit_code == exit_code, result.output
     content = orjson.loads(result.stdout)
     assert content["schema"] == "syncer.check/1"
-    wrong: list[dict[str, Any]] = [each for each in content["findings"] if each["level"] != "ok"]
+    wrong: list[dict[str, Any]] = [each for each in content["findings"] if each["level"] in ("warning", "error")]
     return wrong
 
 
@@ -98,6 +100,23 @@ def test_a_house_in_order_is_told_layer_by_layer(base: House) -> None:
     assert result.stdout.endswith("no errors, no warnings.\n")
 
 
+def test_what_check_cannot_look_at_has_a_mark_of_its_own_and_counts_for_nothing(base: House) -> None:
+    result = base.cli("check", "--strict")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "whether the token may write" in line]
+    assert "· crm: " in line
+
+
+@pytest.mark.parametrize(("web", "codes"), [("", ["SY099"]), ("web: {}\n", [])])
+def test_webhooks_without_a_place_where_the_daemon_listens_are_told(base: House, web: str, codes: list[str]) -> None:
+    path = base.folder / "syncer.yml"
+    hooks = '    webhooks: {secret: "${HOOK_SECRET}", url: https://syncer.example.com/hooks/crm}\n'
+    path.write_text(path.read_text().replace("    lag: 0s\n", f"    lag: 0s\n{hooks}") + web)
+    told = findings(base, exit_code=0)
+    assert [each["code"] for each in told] == codes
+    assert all("add the section `web:`" in each["help"] for each in told)
+
+
 def test_a_wrong_token_is_one_message_and_needs_a_person(house: House) -> None:
     (wrong,) = findings(house, exit_code=PERSON, HUBSPOT_TOKEN="another-token")
     assert wrong["layer"] == "credentials"
@@ -125,6 +144,20 @@ def test_a_scope_that_only_writing_needs_is_named_when_it_is_missed(base: House)
     result = base.cli("run", environment={**ENVIRONMENT, "HUBSPOT_TOKEN": "reader"})
     assert result.exit_code == PERSON
     assert "crm.objects.contacts.write" in result.stderr
+
+
+def test_tasks_in_a_crm_whose_connector_knows_none_are_told_before_the_first_hand_off(
+    base: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = base.folder / "syncer.yml"
+    hook = "  notifiers:\n"
+    text = path.read_text().replace(hook, f"{hook}    todo: {{type: task}}\n").replace("[hook]", "[hook, todo]")
+    path.write_text(text)
+    assert findings(base, exit_code=0) == []
+    monkeypatch.setattr(cli_check, "connector_class", lambda type_: Memory)
+    (wrong,) = findings(base, "--offline", exit_code=PERSON)
+    assert (wrong["code"], wrong["where"]) == ("SY098", "syncer.yml:4")
+    assert "'todo' makes tasks" in wrong["message"]
 
 
 def test_a_field_deleted_in_the_crm_is_named_and_setup_brings_it_back(base: House) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from syncer.cli.replay import moment
 from syncer.errors import ConfigError
-from syncer.run import Asked
+from syncer.parts import Asked
 from tests.runs.house import MODEL, House
 
 WARM = "warm@acme.example"

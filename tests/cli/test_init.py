@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import orjson
@@ -76,10 +77,19 @@ def test_a_time_zone_that_is_none_is_refused_before_anything_is_written(here: Pa
     assert list(here.iterdir()) == []
 
 
-def test_stopping_a_question_leaves_nothing_behind(here: Path) -> None:
-    stopped = typed("init", text="")
-    assert stopped.exit_code == 130
+def test_without_anybody_to_answer_init_says_so_and_leaves_nothing_behind(here: Path) -> None:
+    refused = typed("init", text="")
+    assert refused.exit_code == 2
+    assert "this is not a terminal; give --yes" in refused.stderr
     assert list(here.iterdir()) == []
+
+
+def test_git_sees_nothing_of_what_syncer_keeps(here: Path) -> None:
+    typed("init", "--yes")
+    subprocess.run(["git", "init", "-q"], check=True, cwd=here)
+    kept = [".env", "syncer.db", "syncer.db-wal", "syncer.db.migrating", "syncer.db.bak", ".syncer/hubspot-crm.json"]
+    told = subprocess.run(["git", "check-ignore", *kept], cwd=here, capture_output=True, text=True, check=False)
+    assert told.stdout.split() == kept
 
 
 def test_config_show_masks_secrets_and_says_where_each_value_comes_from(house: House) -> None:

@@ -24,22 +24,30 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 
-import connectors.hubspot.read as hubspot_read
 import connectors.hubspot.write as hubspot_write
-from connectors.hubspot import HubSpot
+from connectors.hubspot import HubSpot, loading, objects, ranges, windows
+from connectors.hubspot.client import Request
 from syncer import log, run
 from syncer.app import opened
+from syncer.connector import HandoffTarget
 from syncer.handoff import sending
 from syncer.handoff.channels import open_channels
 from syncer.handoff.delivery import Channel, Repeats
 from syncer.handoff.messages import Audience
 from syncer.model import Notice
-from syncer.run import Parts
+from syncer.parts import Asked, Parts
 from syncer.settings import HandoffSettings, ProcessSettings
 from syncer.store import Lease, Store, decisions
 
 TOKEN = "emulator-token"
-STEPS = {"pull": "pull", "decide": "plan", "apply": "apply", "write_back": "write", "hand_off": "send"}
+STEPS = {
+    "pull": "pull",
+    "sweep_whole": "sweep",
+    "decide": "plan",
+    "apply": "apply",
+    "write_back": "write",
+    "hand_off": "send",
+}
 _LONGEST_S = 90
 _LIST_PAGE, _SEARCH_PAGE, _BATCH, _PLANS = 40, 40, 25, 40  # small, so that few leads make many pages and batches
 
@@ -54,6 +62,7 @@ class Order:
     place: str | None = None  # where to die: "write: after request"
     nth: int = 1  # the how-manieth time it gets there
     after_s: float | None = None  # die so many seconds after the run began
+    full: bool = False  # with a sweep of everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,19 @@ class Trap:
             self.reach("before request")
             answer = ask(*given, **named)
             self.reach("after request")
+            return answer
+
+        return asking
+
+    def around_creation(self, ask: Callable[..., Any]) -> Callable[..., Any]:
+        """Of a task; looking for it is no place to die that matters."""
+
+        def asking(request: Request) -> Any:
+            if request.kind == "write":
+                self.reach("before task created")
+            answer = ask(request)
+            if request.kind == "write":
+                self.reach("after task created")
             return answer
 
         return asking
@@ -165,11 +187,14 @@ def run_once(order: Order) -> None:
             timer = threading.Timer(order.after_s, die)
             timer.daemon = True
             timer.start()
-        run.sync(parts)
+        run.sync(parts, Asked(full=order.full))
 
 
 def _make_small() -> None:
-    _replace(hubspot_read, LIST_PAGE=_LIST_PAGE, SEARCH_PAGE=_SEARCH_PAGE)
+    for module in (ranges, objects):
+        _replace(module, PAGE=_LIST_PAGE)
+    _replace(loading, _MERGED=_LIST_PAGE)
+    _replace(windows, PAGE=_SEARCH_PAGE)
     _replace(hubspot_write, BATCH=_BATCH)
     _replace(run, _ANSWERS=_BATCH)
     _replace(decisions, plan_of=functools.partial(decisions.plan_of, size=_PLANS))
@@ -179,12 +204,14 @@ def _set_traps(parts: Parts, trap: Trap) -> None:
     connector = parts.source
     assert isinstance(connector, HubSpot)
     _replace(run, **{name: trap.around_step(step, getattr(run, name)) for name, step in STEPS.items()})
-    _replace(connector, pull=trap.around_pages(connector.pull))
-    _replace(connector._client, write=trap.around_request(connector._client.write))
+    _replace(connector, pull=trap.around_pages(connector.pull), sweep=trap.around_pages(connector.sweep))
+    writing, tasks = connector._writer._client, connector._tasks._client
+    _replace(writing, write=trap.around_request(writing.write))
+    _replace(tasks, ask=trap.around_creation(tasks.ask))
     _replace(decisions, apply=trap.around_part(decisions.apply))
 
-    def opening(settings: HandoffSettings, audience: Audience) -> Mapping[str, Channel]:
-        return {name: TrappedChannel(each, trap) for name, each in open_channels(settings, audience).items()}
+    def opening(settings: HandoffSettings, audience: Audience, target: HandoffTarget | None) -> Mapping[str, Channel]:
+        return {name: TrappedChannel(each, trap) for name, each in open_channels(settings, audience, target).items()}
 
     _replace(sending, open_channels=opening)
 

@@ -29,6 +29,7 @@ from connectors.emulators.hubspot.records import Record
 from connectors.emulators.hubspot.routes.control import answer_control
 from connectors.emulators.hubspot.shelf import Shelf
 from connectors.emulators.sample import SampleBase, act, build, load
+from connectors.hubspot.marks import keys_in
 from syncer.app import App, examples, opened
 from syncer.connector import Destination
 from syncer.settings import ProcessSettings
@@ -47,6 +48,7 @@ connections:
     type: hubspot
     token: ${{HUBSPOT_TOKEN}}
     base_url: {url}
+    api_version: "{version}"
     lag: 0s
     search_rate: 100
     write:
@@ -59,10 +61,11 @@ handoff:
   notifiers:
     hook: {{type: webhook, url: {hook}}}
     mail: {{type: email, host: 127.0.0.1, port: {port}, security: none, from: syncer@nimbo.example}}
+    todo: {{type: task, due_in: 1d}}
   repeats: {{email: {email}}}
   route:
     - {{to: [owner], fallback: sales@nimbo.example}}
-  notify: [hook, mail]
+  notify: [hook, mail, todo]
 """
 
 Rows = Mapping[str, tuple[Any, ...]]
@@ -243,7 +246,8 @@ class World:
 
     def _write_project(self, name: str, email: str) -> Path:
         path = self.folder / name
-        named = {"url": self.url, "hook": self.hook.url, "port": self.mail.port, "email": email}
+        version = "v3" if isinstance(self.databases, Files) else "2026-09"  # the two families of HubSpot's API
+        named = {"url": self.url, "hook": self.hook.url, "port": self.mail.port, "email": email, "version": version}
         path.write_text(_PROJECT.format(**named), encoding="utf-8")
         return path
 
@@ -277,7 +281,8 @@ class World:
         for number, each in enumerate(others):
             form = "Ask for a demo" if number % 2 else "Guide to expense reports"
             count = str(int(each.values.get("num_conversion_events", "0")) + 1)
-            answers = {"recent_conversion_date": at, "recent_conversion_event_name": form}
+            # Of these HubSpot calculates all but the last, which alone changes the contact's modified time.
+            answers = {"recent_conversion_date": at, "recent_conversion_event_name": form, "hs_latest_source": "DIRECT"}
             self.control("calculate", id=str(each.id), properties={"num_conversion_events": count, **answers})
         cold, other = [each for each in self._contacts() if each.values.get("ls_stage") == "cold"][:2]
         fitting = next(each for each in self._contacts() if each.values.get("ls_stage") == "iql")
@@ -337,6 +342,11 @@ class World:
 
     def mail_keys(self) -> Counter[str]:
         return Counter(each.key for each in self.mail.received)
+
+    def task_keys(self) -> Counter[str]:
+        """Of every task in the CRM that carries one."""
+        rows = self.control("dump", objectType="tasks")["results"]
+        return Counter(key for row in rows for key in keys_in(row["properties"].get("hs_task_body", "")))
 
     @contextmanager
     def app(self, database: str) -> Iterator[App]:

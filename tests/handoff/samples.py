@@ -1,12 +1,13 @@
-"""One hand-off as the tests tell it, and its notice."""
+"""One hand-off as the tests tell it, its notice, and a CRM that takes tasks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from syncer.model import Handoff, Notice, RecordKey
+from syncer.errors import SyncerError
+from syncer.model import Handoff, Notice, RecordKey, Task
 
 AT = datetime(2026, 11, 22, 8, 5, tzinfo=UTC)
 
@@ -33,3 +34,19 @@ def handoff(**changes: Any) -> Handoff:
 
 def notice(key: str = "k1", channel: str = "ventas", recipient: str = "", **changes: Any) -> Notice:
     return Notice(key, handoff(**changes), channel, recipient)
+
+
+@dataclass
+class Desk:
+    """A CRM that keeps one task a key, and fails as it is told."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    script: list[SyncerError] = field(default_factory=list)
+    asked: int = 0
+
+    def create_task(self, task: Task) -> str:
+        self.asked += 1
+        if self.script:
+            raise self.script.pop(0)
+        self.tasks.setdefault(task.key, task)
+        return task.key

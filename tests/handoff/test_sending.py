@@ -16,15 +16,16 @@ from typing import Literal
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
-from syncer.errors import LeaseLost
+from syncer.errors import LeaseLost, Stopped, TemporaryError
 from syncer.handoff import Delivery, drain, notices
 from syncer.handoff.sending import HELD, MOST_ATTEMPTS, pause_s
 from syncer.model import Cursor, Decision, LeadPlan, Notice, NoticeState, Page, Record, Score, StageState
-from syncer.settings import Email, HandoffSettings, Notifier, Route, Slack, Webhook
+from syncer.settings import CrmTask, Email, HandoffSettings, Notifier, Route, Slack, Webhook
 from syncer.store import Lease, Store, leases, mirror, outbox
-from tests.handoff.samples import AT, HANDOFF
+from syncer.store.tables import notices as notice_rows
+from tests.handoff.samples import AT, HANDOFF, Desk
 from tests.receivers import DROP, HANG, HttpReceiver, Reply, SmtpReceiver, SmtpReply
 
 SECRET = "shared-secret"
@@ -33,7 +34,7 @@ LATER = AT + timedelta(minutes=20)  # past what a notice waits for the CRM
 
 @dataclass
 class House:
-    """A store with a lease, three receivers, and a clock that the test turns."""
+    """A store with a lease, three receivers, a CRM that takes tasks, and a clock that the test turns."""
 
     store: Store
     lease: Lease
@@ -43,6 +44,7 @@ class House:
     now: datetime = LATER
     stop: threading.Event = field(default_factory=threading.Event)
     repeats: Literal["resend", "hold"] = "resend"
+    desk: Desk = field(default_factory=Desk)
 
     def settings(self, *notify: str) -> HandoffSettings:
         notifiers: dict[str, Notifier] = {
@@ -52,6 +54,7 @@ class House:
                 {"host": self.mail.host, "port": self.mail.port, "from": "syncer@acme.es", "security": "none",
                  "timeout_s": 0.5}
             ),
+            "todo": CrmTask(),
         }  # fmt: skip
         return HandoffSettings(
             "sql",
@@ -72,7 +75,7 @@ class House:
             outbox.keep(tx, [LeadPlan(decision, handoff=handoff)], made, AT)
         return list(made)
 
-    def drain(self, *notify: str) -> dict[str, int]:
+    def drain(self, *notify: str, crm_rests: bool = False) -> dict[str, int]:
         counts = drain(
             Delivery(
                 store=self.store,
@@ -83,6 +86,8 @@ class House:
                 lease=self.lease,
                 language="es",
                 timezone="Europe/Madrid",
+                target=self.desk,
+                crm_rests=crm_rests,
             )
         )
         return {name: count for name, count in counts.items() if count}
@@ -190,27 +195,38 @@ def test_a_refusal_for_good_is_kept_with_its_reason_and_not_repeated(house: Hous
     }
 
 
-def test_twelve_failures_are_enough(house: House) -> None:
+def test_what_fails_is_tried_for_three_days_and_then_given_up(house: House) -> None:
     house.tell("hook")
-    house.hook.script.extend([Reply(500, "broken")] * 20)
-    for _ in range(20):
-        house.drain()
-        house.now += timedelta(hours=2)
-    assert len(house.hook.received) == MOST_ATTEMPTS == 12
-    assert house.kept()["hook"].error == 'given up after 12 attempts: 127.0.0.1 answered 500: "broken"'
-    assert house.states() == {"dead": 1}
+    house.hook.script.extend([Reply(500, "broken")] * 2 * MOST_ATTEMPTS)
+    began, last = house.now, house.now
+    while house.states() != {"dead": 1}:
+        assert house.drain(), "it is not dead, so it is tried"
+        last = house.now
+        house.now += timedelta(hours=1)
+    assert len(house.hook.received) == MOST_ATTEMPTS
+    assert house.kept()["hook"].error == f'given up after {MOST_ATTEMPTS} attempts: 127.0.0.1 answered 500: "broken"'
+    assert timedelta(days=3) < last - began < timedelta(days=3.5)
+    house.now += timedelta(days=1)
+    assert house.drain() == {}
 
 
-def test_twelve_doubtful_failures_are_enough_too(house: House) -> None:
+def test_the_pauses_of_all_attempts_are_three_days() -> None:
+    whole = sum(pause_s(attempts, None) for attempts in range(1, MOST_ATTEMPTS))
+    assert 3 <= whole / 86_400 <= 3.2
+
+
+def test_doubtful_failures_are_enough_as_well(house: House) -> None:
     house.tell("hook")
-    house.hook.script.extend([DROP] * 20)
+    house.hook.script.extend([DROP] * 2)
+    with house.store.writing() as tx:
+        tx.execute(update(notice_rows).values(attempts=MOST_ATTEMPTS - 2))
     house.drain()
     assert house.drain() == {}, "a doubtful message rests as well"
-    for _ in range(20):
-        house.now += timedelta(hours=2)
-        house.drain()
-    assert len(house.hook.received) == MOST_ATTEMPTS
+    assert house.states() == {"uncertain": 1}
+    house.now += timedelta(hours=2)
+    house.drain()
     assert house.states() == {"dead": 1}
+    assert len(house.hook.received) == 2
 
 
 def test_pauses_grow_from_half_a_minute_to_an_hour() -> None:
@@ -301,8 +317,8 @@ def test_a_process_that_stood_still_between_claim_and_send_sends_nothing(
     house.tell("hook")
     claim = outbox.mark_sending
 
-    def claim_and_freeze(tx: Connection, key: str) -> bool:
-        claimed = claim(tx, key)
+    def claim_and_freeze(tx: Connection, key: str, settled_at: datetime | None) -> bool:
+        claimed = claim(tx, key, settled_at)
         time.sleep(0.4)
         return claimed
 
@@ -364,3 +380,44 @@ def _wait_for(condition: Callable[[], bool], most_s: float) -> None:
     while not condition():
         assert time.monotonic() < until, "nothing happened"
         time.sleep(0.05)
+
+
+def test_a_task_is_asked_for_again_until_the_crm_has_it_and_never_afterwards(house: House) -> None:
+    (made,) = house.tell("todo")
+    house.desk.script += [TemporaryError("crm: no answer", retry_after_s=120), TemporaryError("crm: no answer")]
+    assert house.drain() == {"notices_postponed": 1}
+    assert house.kept()["todo"].not_before == house.now + timedelta(seconds=120)
+    for _ in range(3):
+        house.now += timedelta(minutes=5)
+        house.drain()
+    assert (list(house.desk.tasks), house.desk.asked, house.states()) == ([made.key], 3, {"sent": 1})
+
+
+def test_while_the_crm_rests_its_tasks_wait_and_other_messages_go_out(house: House) -> None:
+    house.tell("todo", "hook")
+    assert house.drain(crm_rests=True) == {"notices_sent": 1}
+    assert (house.desk.asked, len(house.hook.received), house.kept()["todo"].state) == (0, 1, "waiting")
+    assert house.drain() == {"notices_sent": 1}
+    assert len(house.desk.tasks) == 1
+
+
+def test_a_task_that_a_dying_process_may_have_made_waits_too_while_the_crm_rests(house: House) -> None:
+    (made,) = house.tell("todo")
+    with house.store.writing(house.lease) as tx:
+        assert outbox.mark_sending(tx, made.key)
+    assert house.drain(crm_rests=True) == {}
+    assert house.states() == {"uncertain": 1}
+    assert house.drain() == {"notices_sent": 1, "notices_repeated": 1}
+
+
+def test_a_process_told_to_stop_while_it_asks_the_crm_leaves_a_task_that_is_asked_for_again(house: House) -> None:
+    house.tell("todo")
+    house.desk.script.append(Stopped("asked to stop while waiting"))
+    with pytest.raises(Stopped):
+        house.drain()
+    assert house.states() == {"sending": 1}
+    house.now += timedelta(seconds=149)
+    assert (house.drain(), house.desk.asked) == ({}, 1), "the CRM may still be making it, where no look would find it"
+    house.now += timedelta(seconds=1)
+    assert house.drain() == {"notices_sent": 1, "notices_repeated": 1}
+    assert len(house.desk.tasks) == 1

@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 from connectors.emulators.hubspot import Limits, Manners, Portal, serve
 from syncer.app import App, opened
 from syncer.cli import cli
-from syncer.run import Asked, Report, sync
+from syncer.parts import Asked, Report
+from syncer.run import sync
 from syncer.settings import process_settings
 from tests.receivers import HttpReceiver
 

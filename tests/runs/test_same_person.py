@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from connectors.emulators.hubspot import Manners, Portal, serve
-from syncer.run import Asked, Report, deliver, sync
+from syncer.parts import Asked, Report
+from syncer.run import deliver, sync
 from syncer.store import mirror, runs, write_backs
 from tests.runs.house import House, house_on
 
@@ -109,7 +110,7 @@ def test_what_happens_in_one_portal_qualifies_the_lead_that_the_other_decides_an
     for _ in range(2):
         two.b.meeting(in_b)
     (report,) = two.sync("b")
-    assert report.elsewhere == {"a"}
+    assert report.rings == {"a"}
     assert report.counts["scored"] == 0, "its home decides it"
     with two.a.app() as app, app.store.reading() as tx:
         due = runs.due_at(tx, "a")

@@ -19,7 +19,7 @@ from syncer.settings.models import (
     StageFile,
     VetoFile,
 )
-from syncer.settings.shapes import HandoffFile, OutcomeFile, ProjectFile, Repeats, RouteFile, SyncFile
+from syncer.settings.shapes import HandoffFile, OutcomeFile, ProjectFile, Repeats, RouteFile, SyncFile, Web
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {name: f"example-{name.lower()}" for name in ("HUBSPOT_TOKEN", "SMTP_PASSWORD", "HOOK_SECRET")} | {
@@ -38,7 +38,7 @@ def test_the_commented_project_loads() -> None:
     assert project.stages == ("cold", "iql", "mql", "sql")
     assert project.outcome is not None
     assert project.handoff is not None
-    assert sorted(project.handoff.notifiers) == ["hook", "mail", "team"]
+    assert sorted(project.handoff.notifiers) == ["hook", "mail", "team", "todo"]
     assert "jobtitle" in project.needed_fields
     assert "email_received" in project.needed_activities
 
@@ -72,7 +72,7 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "shapes"),
     [
-        ("syncer.yml", (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, RouteFile)),
+        ("syncer.yml", (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, RouteFile, Web)),
         (
             "models/b2b-saas.yml",
             (ModelFile, DimensionFile, RuleFile, StageFile, VetoFile, IgnoreFile, FollowsFile, BurstFile),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncer.rules import FieldTest
-from syncer.settings import Email, Slack, Sync, Webhook, digest, load_project
+from syncer.settings import CrmTask, Email, Slack, Sync, Webhook, digest, load_project
 from tests.settings.samples import CONNECTORS, ENVIRON, MODEL, PROJECT, loaded, only, places, problems, project_folder
 
 HANDOFF = """\
@@ -20,6 +20,7 @@ handoff:
     ventas: {type: slack, url: "http://127.0.0.1:9/hook"}
     correo: {type: email, host: localhost, port: 25, from: a@acme.es, security: none}
     hook: {type: webhook, url: "http://127.0.0.1:9/", secret: s3cr3t-of-the-hook}
+    todo: {type: task, due_in: 4h}
   repeats: {slack: hold, email: resend}
   route:
     - {if: {country: [MX, CO]}, to: [latam@acme.es]}
@@ -34,6 +35,18 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert project.sync == Sync(timedelta(minutes=15), 200, 50, 100, "respect", None)
     assert project.handoff is None
     assert project.stages == ("cold", "iql", "sql")
+
+
+def test_sweeps_have_their_times_or_are_off(tmp_path: Path) -> None:
+    sync = loaded(tmp_path, PROJECT + "sync: {sweep: 12h, sweep_activities: off}\n").sync
+    assert (sync.sweep, sync.sweep_activities) == (timedelta(hours=12), None)
+
+
+def test_a_sweep_every_no_time_is_none(tmp_path: Path) -> None:
+    sync = loaded(tmp_path, PROJECT + "sync: {sweep: 0, sweep_activities: 0d}\n").sync
+    assert (sync.sweep, sync.sweep_activities) == (None, None)
+    problem = only(problems(tmp_path, PROJECT + "sync: {sweep: 12 hours}\n"))
+    assert "off switches it off" in problem.help
 
 
 def test_what_makes_two_records_one_person_is_told_by_one_word(tmp_path: Path) -> None:
@@ -88,7 +101,8 @@ def test_the_hand_off_is_read_whole(tmp_path: Path) -> None:
     first, second = handoff.routes
     assert (first.when, first.to) == (FieldTest("country", "any_of", ("MX", "CO")), ("latam@acme.es",))
     assert (second.when, second.to, second.fallback) == (None, ("owner",), "ventas@acme.es")
-    assert [type(notifier) for notifier in handoff.notifiers.values()] == [Slack, Email, Webhook]
+    assert [type(notifier) for notifier in handoff.notifiers.values()] == [Slack, Email, Webhook, CrmTask]
+    assert handoff.notifiers["todo"] == CrmTask.model_validate({"due_in": "4h"})
     mail = handoff.notifiers["correo"]
     assert isinstance(mail, Email)
     assert (mail.sender, mail.port, mail.security) == ("a@acme.es", 25, "none")
@@ -110,6 +124,7 @@ def test_the_last_stage_is_handed_over_by_default(tmp_path: Path) -> None:
         ("{notifiers: {a: x}}", "handoff.notifiers.a", "a mapping with a `type` is needed here"),
         ("{notifiers: {a: {type: slack}}}", "handoff.notifiers.a.url", "the key 'url' is missing"),
         ("{notifiers: {a: {type: slack, url: x}}}", "handoff.notifiers.a.url", "must be a web address"),
+        ("{notifiers: {a: {type: task, due_in: 0d}}}", "handoff.notifiers.a.due_in", "is no time at all"),
         ("{notifiers: [a]}", "handoff.notifiers", "a mapping is needed here, not a list"),
         ("{route: [{to: sales}]}", "handoff.route[0].to", "neither an e-mail address nor 'owner'"),
         ("{route: [{to: [a@acme.es, sales]}]}", "handoff.route[0].to[1]", "neither an e-mail address nor 'owner'"),
@@ -140,6 +155,8 @@ def test_a_wrong_hand_off_says_where_and_what(tmp_path: Path, handoff: str, path
         (PROJECT.replace("main:", "ma/in:"), "connections.ma/in", "cannot be a name here"),
         (PROJECT.replace("models/b2b.yml", "[{use: models/b2b.yml, fr: {}}]"), "models[0].fr", "unknown key 'fr'"),
         (PROJECT + "sync: {max_handoffs: -1}\n", "sync.max_handoffs", "must be at least 0, not -1"),
+        (PROJECT + "sync: {sweep: never}\n", "sync.sweep", "'never' is neither a duration nor off"),
+        (PROJECT + "sync: {sweep_activities: false}\n", "sync.sweep_activities", "is neither a duration nor off"),
         (PROJECT + "sync: {min_step: -1}\n", "sync.min_step", "cannot be negative"),
         (PROJECT + "sync: {manual_change: never}\n", "sync.manual_change", "is not one of respect, overwrite"),
         (PROJECT + "version: 2\n", "version", "2 is not one of 1"),

@@ -68,6 +68,14 @@ def test_a_variable_that_is_not_set_is_named_with_what_to_do(tmp_path: Path) -> 
     assert problem.help == "export CRM_TOKEN=... or put it in .env; did you mean 'CRM_TOKN'?"
 
 
+def test_an_empty_variable_is_not_proposed_in_its_own_place(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_project(project_folder(tmp_path), CONNECTORS, {"CRM_TOKEN": "", "CRM_TOKN": ""})
+    problem = only(raised.value.problems)
+    assert problem.message == "environment variable CRM_TOKEN is empty"
+    assert problem.help == "export CRM_TOKEN=... or put it in .env"
+
+
 def test_one_unset_variable_is_one_problem_and_not_also_a_wrong_number(tmp_path: Path) -> None:
     project = PROJECT.replace("type: crm", 'type: crm, port: "${CRM_PORT}"')
     assert only(problems(tmp_path, project)).path == "connections.main.port"

@@ -22,6 +22,7 @@ def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
     assert shown["sync.every"] == ("90m", "syncer.yml:5")
     assert shown["sync.min_step"] == (0.5, "syncer.yml:6")
     assert shown["sync.max_handoffs"] == (50, "default")
+    assert (shown["sync.sweep"], shown["sync.sweep_activities"]) == (("1d", "default"), ("7d", "default"))
     assert shown["handoff.wait"] == ("15m", "default")
     assert shown["handoff.route[0].if"] == ("country not_contains x, y", "syncer.yml:9")
     assert shown["handoff.route[0].to"] == (["owner", "a@acme.es"], "syncer.yml:9")

@@ -162,5 +162,6 @@ def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
             found = [tx.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
             assert found == ["wal", 2]
             assert tx.execute(text("PRAGMA foreign_keys")).scalar() == 1
+            assert tx.execute(text("PRAGMA secure_delete")).scalar() == 1
             assert tx.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
     store.close()

@@ -10,7 +10,7 @@ import pytest
 
 from syncer.errors import NotFound
 from syncer.model import Cause, Cursor, Override, Page, Reading, Record, Rejected, Standing, Written
-from syncer.store import Store, decisions, mirror, write_backs
+from syncer.store import Store, decisions, mirror, sweeps, write_backs
 from tests.store.samples import (
     HOUR,
     NOW,
@@ -69,8 +69,8 @@ def test_the_page_and_its_cursor_are_one_transaction(store: Store) -> None:
     put(store, FULL)
     with store.writing() as tx:
         assert mirror.cursor(tx, "crm", "people") == "c"
-        mirror.forget_cursors(tx, "crm")
-        assert mirror.cursor(tx, "crm", "people") is None
+        mirror.store_page(tx, "crm", "people", Page(None, (FULL,)), NOW)
+        assert mirror.cursor(tx, "crm", "people") == "c", "a page that is no place in the stream"
 
 
 def test_an_older_version_of_a_record_is_ignored_and_an_equally_old_one_is_not(store: Store) -> None:
@@ -170,10 +170,38 @@ def test_a_lead_whose_records_are_all_deleted_is_scored_no_longer_until_one_come
     assert [lead.records[0].key.id for lead in all_leads(store)] == ["1", "2"]
 
 
-def test_a_record_first_seen_deleted_makes_no_lead_to_score(store: Store) -> None:
-    put(store, record("1", deleted=True))
-    assert all_leads(store) == []
-    assert due_ids(store) == []
+@pytest.mark.parametrize("way", ["pull", "fetch", "read_back", "sweep"])
+def test_that_one_is_gone_counts_whatever_time_it_bears_and_they_may_come_back_as_they_were(
+    store: Store, way: str
+) -> None:
+    shown = record("1", minute=5, email="ana@acme.es")
+    for minute in (1, 5, 9):
+        put(store, shown)
+        gone = record("1", minute=minute, deleted=True)
+        with store.writing() as tx:
+            if way == "read_back":
+                mirror.put_back(tx, "crm", [gone], NOW)
+            else:
+                cursor, sweep = None if way == "fetch" else Cursor("c"), 1 if way == "sweep" else None
+                mirror.store_page(tx, "crm", "people", Page(cursor, (gone,)), NOW, sweep=sweep)
+        assert all_leads(store) == []
+        put(store, record("1", minute=4, email="old@acme.es"))
+        assert all_leads(store) == [], "what is older than what was known is older"
+        put(store, shown)
+        assert [lead.records for lead in all_leads(store)] == [(shown,)]
+
+
+def test_who_was_absorbed_as_was_seen_now_is_absorbed_however_old_it_says_it_is(store: Store) -> None:
+    put(store, record("1", minute=5), record("2"))
+    absorbed = record("1", merged_into="2")
+    put(store, absorbed)
+    assert len(all_leads(store)) == 2, "a pull's page may be old"
+    with store.writing() as tx:
+        mirror.store_page(tx, "crm", "people", Page(None, (absorbed,)), NOW)
+    (lead,) = all_leads(store)
+    assert [each.key.id for each in lead.records] == ["2"]
+    put(store, record("1", minute=4))
+    assert len(all_leads(store)) == 1, "and it is not undone by what is older than what was known"
 
 
 def test_activities_come_back_oldest_first_with_their_fields(store: Store) -> None:
@@ -384,24 +412,28 @@ def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_s
     put(store, record("1"), activity("old", "1", hour=-5))
     assert begun(store) == (Cursor("c"), True)
     with store.writing() as tx:
-        mirror.end(tx, "crm", "people")
+        mirror.end(tx, "crm", "people", NOW)
     put(store, activity("new", "1", hour=-4))
     assert begun(store) == (Cursor("c"), False)
     (lead,) = all_leads(store)
     assert [each.seen_at for each in lead.signals.activities] == [NOW - 5 * HOUR, NOW]
 
 
-def test_a_stream_of_which_more_is_wanted_begins_again_and_one_that_is_forgotten_tells_news(store: Store) -> None:
+def test_a_stream_of_which_more_is_wanted_begins_again_and_its_sweep_as_well(store: Store) -> None:
     begun(store, "country")
     put(store, record("1"))
     with store.writing() as tx:
-        mirror.end(tx, "crm", "people")
+        mirror.end(tx, "crm", "people", NOW)
     assert begun(store, "country") == (Cursor("c"), False)
     assert begun(store) == (Cursor("c"), False)
     with store.writing() as tx:
-        mirror.forget_cursors(tx, "crm")
-    assert begun(store, "country") == (None, False)
+        sweeps.begin(tx, "crm", "people", NOW)
+        mirror.store_page(tx, "crm", "people", Page(Cursor("s")), NOW, sweep=1)
+        assert sweeps.begin(tx, "crm", "people", NOW) == sweeps.Sweep(1, Cursor("s"))
     assert begun(store, "city", "country") == (None, True)
+    with store.writing() as tx:
+        assert mirror.telling_history(tx, "crm") == {"people"}
+        assert sweeps.begin(tx, "crm", "people", NOW) == sweeps.Sweep(2, None)
 
 
 def test_who_could_not_be_read_is_asked_for_again_until_settled(store: Store) -> None:
@@ -413,7 +445,70 @@ def test_who_could_not_be_read_is_asked_for_again_until_settled(store: Store) ->
         assert [each.rejected.id for each in mirror.rejections(tx, "crm")] == ["8"]
 
 
-def test_live_ids_are_those_of_people_who_are_neither_deleted_nor_merged(store: Store) -> None:
-    put(store, record("1"), record("2", deleted=True), record("3", merged_into="1"))
+def test_an_activity_is_asked_for_again_by_the_id_the_crm_gave_it_and_those_longest_unasked_come_first(
+    store: Store,
+) -> None:
+    for minute, each in enumerate(("calls/2", "1", "calls/3")):
+        with store.writing() as tx:
+            page = Page(None, rejected=(Rejected(each, "no answer", retry=True),))
+            mirror.store_page(tx, "crm", "calls", page, NOW + timedelta(minutes=minute))
+    with store.writing() as tx:
+        assert mirror.unread(tx, "crm", "calls") == ["2", "1", "3"]
+        mirror.settle(tx, "crm", "calls", ["2"])
+        mirror.store_page(tx, "crm", "calls", Page(None, activities=(activity("calls/1"),)), NOW)
+        assert mirror.unread(tx, "crm", "calls") == ["3"]
+
+
+def test_a_person_of_the_same_id_as_an_activity_that_arrives_is_still_asked_for(store: Store) -> None:
+    put(store, rejected=(Rejected("1", "no answer", retry=True),))
+    put(store, record("5"), activity("calls/1", "5"))
     with store.reading() as tx:
-        assert mirror.live_ids(tx, "crm", "contacts") == ["1"]
+        assert mirror.unread(tx, "crm", "people") == ["1"]
+
+
+def known(store: Store, stream: str, *ids: str) -> dict[str, datetime]:
+    with store.reading() as tx:
+        return mirror.known(tx, "crm", stream, ids)
+
+
+def test_known_are_people_who_are_live_and_activities_whose_time_the_crm_tells(store: Store) -> None:
+    put(store, record("1", minute=3), record("2"), record("3", merged_into="1"), record("4"))
+    for erased in (False, True):
+        put(store, record("2", deleted=True), record("4", deleted=True, erased=erased))
+    assert known(store, "contacts", "1", "2", "3", "4", "5") == {"1": NOW + timedelta(minutes=3)}
+    put(store, activity("calls/1", "1", modified_at=NOW), activity("calls/2", "1"), activity("notes/3", "1"))
+    assert known(store, "calls", "1", "2", "3") == {"1": NOW}
+
+
+def test_what_could_not_be_read_last_is_not_known(store: Store) -> None:
+    put(store, record("1"), record("2"), activity("calls/1", "1", modified_at=NOW))
+    with store.writing() as tx:
+        for stream, each in (("contacts", "1"), ("calls", "calls/1")):
+            mirror.store_page(tx, "crm", stream, Page(None, rejected=(Rejected(each, "no date"),)), NOW)
+    assert known(store, "contacts", "1", "2") == {"2": NOW}
+    assert known(store, "calls", "1") == {}
+
+
+def test_an_older_version_of_an_activity_is_ignored(store: Store) -> None:
+    put(store, record("1"), record("2"), activity("a", "1", modified_at=NOW + HOUR))
+    put(store, activity("a", "2", modified_at=NOW))
+    assert the_lead(store, "1").signals.activities
+    assert not the_lead(store, "2").signals.activities
+    put(store, activity("a", "2", modified_at=NOW + HOUR))
+    assert the_lead(store, "2").signals.activities, "as old: whose it is may be new"
+
+
+def test_of_two_versions_of_an_activity_in_one_page_the_newer_counts(store: Store) -> None:
+    new, old = activity("a", "1", kind="meeting", modified_at=NOW), activity("a", "1", modified_at=NOW - HOUR)
+    put(store, record("1"), new, old)
+    assert [each.kind for each in the_lead(store, "1").signals.activities] == ["meeting"]
+
+
+def test_an_activity_modified_in_nothing_we_look_at_touches_nobody_and_is_known_as_modified(store: Store) -> None:
+    put(store, record("1"), activity("calls/1", "1", modified_at=NOW))
+    settle(store)
+    put(store, activity("calls/1", "1", modified_at=NOW + HOUR))
+    assert known(store, "calls", "1") == {"1": NOW + HOUR}
+    assert touched(store) == frozenset()
+    put(store, activity("calls/1", "1"))
+    assert known(store, "calls", "1") == {"1": NOW + HOUR}, "a page that does not tell the time takes nothing away"

@@ -44,12 +44,17 @@ SHOWN = settings(
 
 @dataclass(frozen=True)
 class History:
-    """Everything a CRM ever shows, piece by piece in the order it happened."""
+    """Everything a CRM ever shows, piece by piece in the order it happened; and in the end who is gone. That is told
+    with no time of its own: a CRM that has told it shows them no more."""
 
     pieces: tuple[Record | Activity | Reading, ...]
+    gone: tuple[Record, ...]
 
     def of(self, connection: str) -> list[Page]:
         return [_page(connection, piece) for piece in self.pieces]
+
+    def end_of(self, connection: str) -> list[Page]:
+        return [_page(connection, piece) for piece in self.gone]
 
 
 def _page(connection: str, piece: Record | Activity | Reading) -> Page:
@@ -73,27 +78,29 @@ def key(record_id: str) -> RecordKey:
 def histories(draw: st.DrawFn) -> History:
     """A few people, their versions, merges, deletions, activities and counters."""
     pieces: list[Record | Activity | Reading] = []
+    gone: list[Record] = []
     for record_id in RECORDS:
         survivor = draw(st.sampled_from([None, None, *RECORDS]))
         merged_from = draw(st.integers(0, 4))
         for version in range(draw(st.integers(0, 4))):
-            pieces.append(
-                Record(
-                    key(record_id),
-                    NOW + timedelta(minutes=version),
-                    email=draw(st.sampled_from([None, "ana@x.es", "ANA@x.es"])),
-                    fields={"v": version, "x": draw(st.sampled_from([None, "", "a", 1, 0.5, True]))},
-                    stage=draw(st.sampled_from([None, "mql", "sql"])),
-                    deleted=draw(st.booleans()) and version == 3,
-                    merged_into=key(survivor) if survivor and version >= merged_from else None,
-                )
+            shown = Record(
+                key(record_id),
+                NOW + timedelta(minutes=version),
+                email=draw(st.sampled_from([None, "ana@x.es", "ANA@x.es"])),
+                fields={"v": version, "x": draw(st.sampled_from([None, "", "a", 1, 0.5, True]))},
+                stage=draw(st.sampled_from([None, "mql", "sql"])),
+                merged_into=key(survivor) if survivor and version >= merged_from else None,
             )
+            if version == 3 and draw(st.booleans()):
+                gone.append(replace(shown, deleted=True))
+            else:
+                pieces.append(shown)
     for number in range(draw(st.integers(0, 4))):
         belongs = draw(st.sets(st.sampled_from([*RECORDS, "never seen"])))
         pieces.append(
             Activity("", f"calls/{number}", "call", NOW + timedelta(hours=number), tuple(map(key, sorted(belongs))))
         )
-    return History(tuple(pieces))
+    return History(tuple(pieces), tuple(gone))
 
 
 def store_pages(store: Store, connection: str, pages: Sequence[Page]) -> None:
@@ -124,10 +131,12 @@ def seen(store: Store, connection: str) -> Any:
 @given(history=histories(), order=st.randoms(use_true_random=False))
 def test_pages_in_any_order_and_repeated_give_the_same_mirror(store: Store, history: History, order: Any) -> None:
     straight, shuffled = next(_connections), next(_connections)
-    store_pages(store, straight, history.of(straight))
+    store_pages(store, straight, history.of(straight) + history.end_of(straight))
     pages = history.of(shuffled) + [page for page in history.of(shuffled) if order.random() < 0.5]
     order.shuffle(pages)
-    store_pages(store, shuffled, pages)
+    ends = history.end_of(shuffled) * 2
+    order.shuffle(ends)
+    store_pages(store, shuffled, pages + ends)
     assert seen(store, shuffled) == seen(store, straight)
 
 
@@ -135,14 +144,14 @@ def test_pages_in_any_order_and_repeated_give_the_same_mirror(store: Store, hist
 @given(history=histories())
 def test_the_whole_history_in_one_page_gives_the_same_mirror(store: Store, history: History) -> None:
     straight, at_once = next(_connections), next(_connections)
-    store_pages(store, straight, history.of(straight))
+    store_pages(store, straight, history.of(straight) + history.end_of(straight))
     pages = history.of(at_once)
     whole = Page(
         Cursor(""),
         records=tuple(record for page in pages for record in page.records),
         activities=tuple(activity for page in pages for activity in page.activities),
     )
-    store_pages(store, at_once, [whole])
+    store_pages(store, at_once, [whole, *history.end_of(at_once)])
     assert seen(store, at_once) == seen(store, straight)
 
 
@@ -150,14 +159,16 @@ def test_the_whole_history_in_one_page_gives_the_same_mirror(store: Store, histo
 @given(history=histories(), back_to=st.integers(0, 20))
 def test_a_pull_repeated_from_an_earlier_cursor_touches_nothing(store: Store, history: History, back_to: int) -> None:
     connection = next(_connections)
-    pages = history.of(connection)
+    gone = {each.key.id for each in history.gone}
+    pages = history.of(connection) + history.end_of(connection)
     store_pages(store, connection, pages)
     leads = [lead for chunk in mirror.chunks(store, connection, which="all", now=NOW) for lead in chunk]
     with store.writing() as tx:
         decisions.apply(
             tx, runs.start(tx, connection, NOW), [LeadPlan(decided(lead, "cold")) for lead in leads], (), NOW
         )
-    store_pages(store, connection, pages[back_to:])
+    shown = [each for each in pages[back_to:] if all(one.deleted or one.key.id not in gone for one in each.records)]
+    store_pages(store, connection, shown)
     assert list(mirror.chunks(store, connection, which="due", now=NOW)) == []
     after = [lead for chunk in mirror.chunks(store, connection, which="all", now=NOW) for lead in chunk]
     assert [(lead.id, lead.revision) for lead in after] == [(lead.id, lead.revision) for lead in leads]

@@ -12,6 +12,8 @@ from syncer.rules import Dimension, Model, Segment, Stage, segments_text
 from syncer.store import Store, open_store, runs
 from tests.store.samples import HOUR, NOW
 
+DAY = timedelta(days=1)
+
 
 def test_a_run_is_kept_from_its_start_to_its_end(store: Store) -> None:
     with store.writing() as tx:
@@ -31,6 +33,51 @@ def test_a_run_that_does_not_exist_is_said_to_be_missing(store: Store) -> None:
             runs.get(tx, 99)
         with pytest.raises(NotFound):
             runs.finish(tx, 99, "ok", {}, None, NOW)
+
+
+def test_runs_of_one_kind_are_told_apart(store: Store) -> None:
+    with store.writing() as tx:
+        first, second = (runs.start(tx, "crm", NOW + hour * HOUR) for hour in (0, 2))
+        quick = runs.start(tx, "crm", NOW + 3 * HOUR, "quick")
+        assert [run.id for run in runs.last(tx, "crm", 9)] == [quick, second, first]
+        assert [run.id for run in runs.last(tx, "crm", 9, kind="full")] == [second, first]
+        assert [run.id for run in runs.last(tx, "crm", 1, kind="quick")] == [quick]
+
+
+def test_old_runs_are_dropped_when_one_starts_a_few_at_a_time_and_the_quick_ones_soonest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_DROPPED", 2)
+    with store.writing() as tx:
+        for _ in range(3):
+            runs.start(tx, "crm", NOW, "quick")
+        full = runs.start(tx, "crm", NOW)
+        others = runs.start(tx, "other", NOW, "quick")
+    left: list[int] = []
+    for at in (7 * DAY, 7 * DAY + HOUR, 8 * DAY, 400 * DAY, 400 * DAY + HOUR):
+        with store.writing() as tx:
+            latest = runs.start(tx, "crm", NOW + at)
+            runs.finish(tx, latest, "ok", {}, None, NOW + at)
+            left.append(len(runs.last(tx, "crm", 99)) - len(left))
+    assert left == [5, 3, 2, 2, 1], "two of three quick ones, the third, and after a year the full one"
+    with store.reading() as tx:
+        assert [run.id for run in runs.last(tx, "other", 9, "quick")] == [others]
+        with pytest.raises(NotFound):
+            runs.get(tx, full)
+
+
+def test_what_runs_counted_since_then_is_summed_whatever_their_kind(store: Store) -> None:
+    with store.writing() as tx:
+        kinds: tuple[runs.Kind, ...] = ("full", "quick", "full", "quick")
+        for hour, kind in enumerate(kinds):
+            run = runs.start(tx, "crm", NOW + hour * HOUR, kind)
+            runs.finish(tx, run, "ok", {"read_calls": 10**hour, "write_calls": 2 * 10**hour}, None, NOW + hour * HOUR)
+        runs.start(tx, "crm", NOW + 4 * HOUR)  # it has not counted yet
+        other = runs.start(tx, "other", NOW + 4 * HOUR)
+        runs.finish(tx, other, "ok", {"read_calls": 5}, None, NOW + 5 * HOUR)
+        assert runs.spent(tx, "crm", NOW + HOUR) == 3330
+        assert runs.counted(tx, "crm", ("read_calls",), NOW + 2 * HOUR) == 1100
+        assert runs.spent(tx, "crm", NOW + 9 * HOUR) == 0
 
 
 def test_runs_that_a_crash_left_open_are_closed_as_crashed(store: Store) -> None:

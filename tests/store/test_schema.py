@@ -17,7 +17,19 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    create_engine,
+    delete,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 
 from syncer.errors import ConfigError
 from syncer.store import Store, histories, open_store, runs, schema
@@ -139,6 +151,59 @@ def test_of_a_mirror_from_before_histories_what_it_has_was_so_when_the_crm_last_
         ]
         assert runs.rules_at(tx, "crm", NOW) is None
     store.close()
+
+
+def a_row_in_every_table(tx: Connection) -> dict[str, dict[str, Any]]:
+    """Table -> its only row, as it stands now."""
+    here = MetaData()
+    here.reflect(tx)
+    made = {}
+    for table in here.sorted_tables:
+        if table.name == "alembic_version":
+            continue
+        tx.execute(delete(table))
+        columns = [column for column in table.columns if column.computed is None]
+        tx.execute(insert(table).values({column.name: _something(column) for column in columns}))
+        made[table.name] = dict(tx.execute(select(table)).one()._mapping)
+    return made
+
+
+def _something(column: Column[Any]) -> Any:
+    kinds: dict[type, Any] = {int: 1, bool: True, bytes: b"x"}
+    return kinds.get(column.type.python_type, "1")
+
+
+def pages_of(tx: Connection) -> list[Any]:
+    """Where SQLite keeps each table: one that is written anew stands elsewhere."""
+    return list(tx.execute(text("SELECT name, rootpage FROM sqlite_master WHERE type = 'table'")))
+
+
+def test_sweeps_come_to_a_full_database_without_a_table_being_written_anew(
+    engine: Engine, empty_database_url: str
+) -> None:
+    config = schema.alembic_config()
+    with engine.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0002")
+        before = a_row_in_every_table(tx)
+        pages = pages_of(tx) if engine.dialect.name == "sqlite" else []
+    store = open_store(empty_database_url)
+    with store.reading() as tx:
+        here = MetaData()
+        here.reflect(tx)
+        after = {name: dict(tx.execute(select(here.tables[name])).one()._mapping) for name in before}
+        assert not pages or set(pages) <= set(pages_of(tx))
+    store.close()
+    assert len(before) == 22 == len(metadata.tables) - 1, "all but the hints"
+    assert {name: {column: after[name][column] for column in row} for name, row in before.items()} == before
+    added = {name: {column: row[column] for column in row.keys() - before[name].keys()} for name, row in after.items()}
+    assert {name: columns for name, columns in added.items() if columns} == {
+        "connections": {"parked_until": None, "parked_reason": None},
+        "cursors": {"sweep": 0, "sweep_cursor": None, "sweep_began_at": None, "swept_at": None},
+        "records": {"erased": False, "swept": 0},
+        "activities": {"modified_at": None, "swept": 0},
+        "runs": {"kind": "full"},
+    }
 
 
 def test_a_newer_schema_is_refused_and_left_alone(own_store: Store, empty_database_url: str) -> None:
