@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from connectors.hubspot import governor
 from syncer.store import Store, open_store
 from syncer.store.tables import metadata
 from tests import reporting
@@ -95,6 +96,14 @@ def postgresql() -> Iterator[PostgreSQL]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_memory_of_other_portals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process remembers of a portal's limits would meet another portal where a port is used again, and a clock
+    that an earlier test had replaced."""
+    monkeypatch.setattr(governor, "_governors", {})
+    monkeypatch.setattr(governor, "_searches", {})
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -235,6 +235,7 @@ def test_an_outage_is_told_once_when_it_starts_and_once_when_it_ends(house: Hous
         assert "Traceback" not in process.stderr
 
 
+@pytest.mark.slow
 def test_an_outage_of_full_runs_and_one_of_quick_runs_are_told_once_each(house: House, kept: Store) -> None:
     with daemon(house, HINTS_S=0.2, WATCH_S=0.2) as process:
         process.until(lambda: finished(kept) >= 1, "the baseline is done")

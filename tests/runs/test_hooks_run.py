@@ -139,6 +139,7 @@ def test_case_49_no_event_is_believed_and_one_that_is_lost_changes_nothing_at_th
 
 
 @on_sqlite
+@pytest.mark.slow
 def test_a_burst_of_hooks_is_followed_by_few_runs(house: House, kept: Store) -> None:
     people = [house.person(country="FR") for _ in range(6)]
     caller = Caller(free_port())
@@ -154,6 +155,7 @@ def test_a_burst_of_hooks_is_followed_by_few_runs(house: House, kept: Store) -> 
 
 
 @on_sqlite
+@pytest.mark.slow
 def test_hints_wait_while_the_crm_is_down_or_has_asked_for_patience_and_never_meet_a_full_run(
     house: House, kept: Store
 ) -> None:

@@ -16,6 +16,8 @@ from syncer.store.columns import from_ms
 from syncer.store.payloads import HANDOFF
 from tests.store.samples import HOUR, NOW, activity, decided, handoff, key, planned, record
 
+pytestmark = pytest.mark.slow  # a large mirror is built anew for each
+
 LEADS = 20_000
 LARGE = (
     "leads", "records", "activities", "activity_links", "readings", "write_backs", "transitions", "handoffs",
