@@ -294,6 +294,7 @@ def test_a_message_that_failed_is_sent_between_runs(house: House, kept: Store) -
     assert len({each.key for each in house.hook.received}) == 1
 
 
+@pytest.mark.slow
 def test_two_daemons_on_one_database_take_turns(house: House, kept: Store) -> None:
     house.control("faults", faults=[{"path": "search|list|objects/contacts", "hang_s": 0.1}])
     with daemon(house, BUSY_S=0.2) as first, daemon(house, BUSY_S=0.2) as second:

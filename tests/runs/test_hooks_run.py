@@ -16,6 +16,8 @@ from tests.runs.house import ENVIRONMENT, House
 from tests.terminal import Process
 from tests.web.calling import SECRET, Caller, changes, free_port
 
+pytestmark = pytest.mark.slow  # each waits for a daemon
+
 PATIENCE_S = 30.0
 """What takes a few seconds may take so long where the machine is busy; the interval is 15 minutes."""
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -139,7 +141,6 @@ def test_case_49_no_event_is_believed_and_one_that_is_lost_changes_nothing_at_th
 
 
 @on_sqlite
-@pytest.mark.slow
 def test_a_burst_of_hooks_is_followed_by_few_runs(house: House, kept: Store) -> None:
     people = [house.person(country="FR") for _ in range(6)]
     caller = Caller(free_port())
@@ -155,7 +156,6 @@ def test_a_burst_of_hooks_is_followed_by_few_runs(house: House, kept: Store) -> 
 
 
 @on_sqlite
-@pytest.mark.slow
 def test_hints_wait_while_the_crm_is_down_or_has_asked_for_patience_and_never_meet_a_full_run(
     house: House, kept: Store
 ) -> None:

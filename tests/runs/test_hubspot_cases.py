@@ -22,6 +22,8 @@ from syncer.store.tables import metadata
 from tests.receivers import Reply
 from tests.runs.house import MODEL, House
 
+pytestmark = pytest.mark.slow  # each lives through several runs, some through days
+
 READY = {"country": "ES", "jobtitle": "Director"}
 
 

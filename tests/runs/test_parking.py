@@ -21,6 +21,8 @@ from syncer.store import Store, open_store, runs, write_backs
 from tests.runs.house import ENVIRONMENT, House, house_on
 from tests.terminal import Process
 
+pytestmark = pytest.mark.slow  # each lives through several runs, some through days
+
 CONNECTION = """\
   {name}:
     type: hubspot

@@ -269,6 +269,7 @@ def test_case_30_a_shutdown_does_not_wait_for_a_hanging_answer() -> None:
         assert time.monotonic() - began < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
 def test_case_30_nor_for_the_only_answer_there_is_to_wait_for(write: bool) -> None:
     with office() as portal:
