@@ -17,8 +17,8 @@ from tests.runs.house import House, house_on
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / ".." / "shared" / "data" / "x_education.csv"
 PAGE, BATCH, SEARCH_PAGE = 100, 100, 200  # HubSpot's limits: list, batch read and update, search
-ONCE_A_RUN = 5  # account (asked for by the run and by the pull), owners and archived owners, properties
-ONCE_A_FIRST_RUN = 2  # the search that catches up after the list, the order of HubSpot's stages
+ONCE_A_RUN = 1  # whose portal it is
+ONCE_A_FIRST_RUN = 6  # at most: how many there are, the properties, and pages cut where the list is walked at once
 HOT = ("mql", "sql")  # the stages that stand for one of HubSpot's own
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not TABLE.is_file(), reason="the real leads are not here")]
@@ -75,7 +75,7 @@ def _assert_calls_are_what_the_batches_demand(counts: Mapping[str, int], shown: 
     pages, batches = math.ceil(leads / PAGE), math.ceil(leads / BATCH)
     assert counts["write_calls"] == batches + math.ceil(hot / BATCH)  # scores; HubSpot's own stage by itself
     # The list, and every lead read back before its stage is written.
-    assert counts["read_calls"] == pages + batches + ONCE_A_RUN + ONCE_A_FIRST_RUN
+    assert 0 <= counts["read_calls"] - pages - batches - ONCE_A_RUN <= ONCE_A_FIRST_RUN
 
 
 def _calls(counts: Mapping[str, int]) -> str:
