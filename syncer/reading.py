@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from syncer.errors import ConfigError, TemporaryError, UnsafePlanError
-from syncer.model import Activity, Cursor, Page, Record, RecordKey
+from syncer.model import Activity, Cursor, Page, Record, RecordKey, Rejected
 from syncer.parts import Parts, Report
 from syncer.store import Lease, hints, mirror, outbox, runs, sweeps, write_backs
 
@@ -162,9 +162,11 @@ def _by_stream(parts: Parts, stream: str, fetched: Page) -> Iterator[tuple[str, 
         return first if first in parts.source.streams else stream
 
     deeds: dict[str, list[Activity]] = {}
+    refused: dict[str, list[Rejected]] = {}
     for activity in fetched.activities:
         deeds.setdefault(of(activity.id), []).append(activity)
-    refused = {each: [one for one in fetched.rejected if of(one.id) == each] for each in map(of, _ids(fetched))}
+    for rejected in fetched.rejected:
+        refused.setdefault(of(rejected.id), []).append(rejected)
     yield stream, replace(fetched, activities=tuple(deeds.pop(stream, ())), rejected=tuple(refused.pop(stream, ())))
     others = sorted(deeds.keys() | refused.keys())
     if not others:
@@ -175,10 +177,6 @@ def _by_stream(parts: Parts, stream: str, fetched: Page) -> Iterator[tuple[str, 
     for each in others:
         if each in told:
             yield each, Page(None, activities=tuple(deeds.get(each, ())), rejected=tuple(refused.get(each, ())))
-
-
-def _ids(page: Page) -> Iterable[str]:
-    return [each.id for each in page.rejected]
 
 
 def doubtful(parts: Parts, tx: Connection, shown: Iterable[Record]) -> list[RecordKey]:

@@ -7,7 +7,7 @@ run goes on, so a process may die between any two lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -107,7 +107,7 @@ def _may_follow(parts: Parts, lease: Lease) -> bool:
             return True
         latest = runs.last(tx, parts.name, kind="full")
     if not any(run.outcome == "failed" or run.counts.get("incomplete") for run in latest):
-        _ring(parts, Report(0, rings={parts.name}))
+        _ring(parts, {parts.name})
     return False
 
 
@@ -169,7 +169,7 @@ def deliver(parts: Parts) -> Report | None:
             with parts.store.writing(lease) as tx:
                 _park(parts, tx, report.patience)
     finally:
-        _ring(parts, report)
+        _ring(parts, report.rings)
         leases.release(parts.store, lease)
     return report
 
@@ -493,7 +493,7 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
             _park(parts, tx, report.patience)
         elif report.answered:
             runs.unpark(tx, parts.name)
-    _ring(parts, report)
+    _ring(parts, report.rings)
     log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
 
 
@@ -504,10 +504,10 @@ def _park(parts: Parts, tx: Connection, patience: TemporaryError) -> None:
     log.warning("connection_parked", connection=parts.name, until=until.isoformat(), reason=patience.message)
 
 
-def _ring(parts: Parts, report: Report) -> None:
-    """Whoever decides leads that this run has touched is due. Each in a transaction of its own, for the row of another
-    connection is never waited for while one is held."""
-    for name in sorted(report.rings):
+def _ring(parts: Parts, names: Iterable[str]) -> None:
+    """These connections are due: they decide leads that a run has touched. Each in a transaction of its own, for the
+    row of another connection is never waited for while one is held."""
+    for name in sorted(names):
         with parts.store.writing() as tx:
             runs.ring(tx, name, parts.clock())
 

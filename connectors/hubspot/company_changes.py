@@ -51,8 +51,7 @@ class CompanyChanges:
         return iter(())
 
     def fetch(self, ids: Sequence[str]) -> Iterator[Page]:
-        names = people.properties(self.portal.settings, self.portal.wanted)
-        return Objects(self.portal, Contacts(self.portal, names)).fetch(ids)
+        return Objects(self.portal, Contacts(self.portal)).fetch(ids)
 
     def _search(self, position: Position, window: Window) -> Generator[Page, None, Position]:
         """Each that has changed since the window began is told once, however many windows find it."""

@@ -9,13 +9,13 @@ written into a form stays there but for the e-mail address, by which the contact
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from typing import ClassVar
 
 import orjson
 
@@ -25,12 +25,11 @@ from connectors.hubspot.client import next_after
 from connectors.hubspot.events import bare, beginning_ms, behind_ms, horizon_ms, placed, unknown
 from connectors.hubspot.people import CONTACTS
 from connectors.hubspot.portal import Portal
+from connectors.hubspot.position import taken_up
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.values import A_MS, Json, epoch_ms, moment, text
 from syncer.errors import SyncerError, TemporaryError
 from syncer.model import Activity, Cursor, Page, RecordKey, Rejected, Value
-
-log = logging.getLogger(__name__)
 
 NAME = "forms"
 KIND = "form_submission"
@@ -74,6 +73,7 @@ class Position:
     forms: Mapping[str, Standing] = field(default_factory=dict)
     begun_ms: int = 0
     left: Mapping[str, str | None] = field(default_factory=dict)
+    stream: ClassVar[str] = NAME
 
     def cursor(self) -> Cursor:
         forms = {form: [each.read_ms, each.newest_ms] for form, each in self.forms.items()}
@@ -250,12 +250,7 @@ class Forms:
 
     def _resumed(self, since: Cursor | None) -> Position:
         portal = self.portal.account().portal
-        found = None if since is None else _parsed(since)
-        if found is not None and found.portal == portal:
-            return found
-        if since is not None:
-            log.warning("cursor_not_ours", extra={"connection": self.portal.connection, "stream": NAME})
-        return Position(portal)
+        return taken_up(self.portal.connection, portal, NAME, since, _parsed) or Position(portal)
 
 
 def _submission(form: str, row: Json) -> Submission:

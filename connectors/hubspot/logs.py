@@ -6,7 +6,6 @@ stored already is left out. The first windows go back as far as syncer remembers
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -19,12 +18,11 @@ import orjson
 from connectors.hubspot.circles import Trail
 from connectors.hubspot.events import beginning_ms, behind_ms, horizon_ms, placed, unknown
 from connectors.hubspot.portal import Portal
+from connectors.hubspot.position import taken_up
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.values import A_MS, Json
 from syncer.errors import TemporaryError
 from syncer.model import Activity, Cursor, Page, Rejected
-
-log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _SPAN_MS = timedelta(days=30) // A_MS
@@ -180,15 +178,9 @@ class Events:
 
     def _resumed(self, since: Cursor | None) -> Position | None:
         """None: from the beginning, as for a cursor that is not ours, or that knows less types of events."""
-        if since is None:
-            return None
-        found, types = _parsed(since), self.kept.types
-        ours = found is not None and (found.portal, found.stream) == (self.portal.account().portal, self.name)
-        if found is None or not ours:
-            extra = {"connection": self.portal.connection, "stream": self.name}
-            log.warning("cursor_not_ours", extra=extra)
-            return None
-        if found.types == types:
+        account, types = self.portal.account().portal, self.kept.types
+        found = taken_up(self.portal.connection, account, self.name, since, _parsed)
+        if found is None or found.types == types:
             return found
         return replace(found, types=types, walk=None) if set(types) <= set(found.types) else None
 

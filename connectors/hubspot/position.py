@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
@@ -60,12 +60,32 @@ class Position:
         return replace(self, window=window)
 
 
+class Placed(Protocol):
+    """What any cursor of ours says."""
+
+    @property
+    def portal(self) -> str: ...
+
+    @property
+    def stream(self) -> str: ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
 def resumed(connection: str, portal: str, stream: str, cursor: Cursor | None) -> Position | None:
-    """Where to go on; None: from the beginning. A cursor that is not ours, or not of this portal and stream, is told in
-    the log and begins anew: that may repeat, and loses nothing."""
+    """Where a stream of CRM objects goes on; None: from the beginning."""
+    return taken_up(connection, portal, stream, cursor, _parsed)
+
+
+def taken_up(
+    connection: str, portal: str, stream: str, cursor: Cursor | None, parsed: Callable[[str], P | None]
+) -> P | None:
+    """What a cursor says; None: nothing. One that is not ours, or not of this portal and stream, is told in the log and
+    begins anew: that may repeat, and loses nothing."""
     if cursor is None:
         return None
-    found = _parsed(cursor)
+    found = parsed(cursor)
     if found is not None and (found.portal, found.stream) == (portal, stream):
         return found
     log.warning("cursor_not_ours", extra={"connection": connection, "stream": stream, "portal": portal})

@@ -101,8 +101,7 @@ class Reader:
 
     def _stream(self, name: str) -> Stream:
         if name == people.CONTACTS:
-            names = people.properties(self._portal.settings, self._portal.wanted)
-            return Objects(self._portal, Contacts(self._portal, names))
+            return Objects(self._portal, Contacts(self._portal))
         if name in ACTIVITY_STREAMS:
             return Objects(self._portal, Activities(self._portal, name))
         if name in _OTHERS:

@@ -42,10 +42,13 @@ class Contacts:
     """The people."""
 
     portal: Portal
-    properties: tuple[str, ...]
     kind: str = people.CONTACTS
     modified: str = people.MODIFIED
     ties: str | None = None
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        return people.properties(self.portal.settings, self.portal.wanted)
 
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         lens = people.lens(self.portal, found.rows.values())

@@ -188,8 +188,7 @@ def put_back(
         for record in seen
     )
     streams = {record.key.object for record in believed}  # people are pulled by a stream of their object's name
-    here = (cursors.c.connection == connection, among(tx, cursors.c.stream, streams), cursors.c.history.is_(True))
-    history = tx.execute(select(cursors.c.stream).where(*here)).first() is not None
+    history = not streams.isdisjoint(telling_history(tx, connection))
     page = Page(cursor=None, records=believed)
     return _store(tx, connection, page, Arrival(at, history, seen_now=True), same_person=same_person)
 

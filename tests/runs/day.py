@@ -29,6 +29,7 @@ from syncer.run import sync
 from syncer.settings import process_settings
 from syncer.store import runs
 from tests.receivers import HttpReceiver
+from tests.runs.house import HANDOFF
 
 BEGIN = datetime(2026, 11, 3, 6, tzinfo=UTC)
 EVERY = timedelta(minutes=15)
@@ -60,7 +61,8 @@ stages:
   - {name: mql, enter: [engagement >= 20, need > 0], leave_below: [engagement >= 12]}
   - {name: sql, enter: [engagement >= 50]}
 """
-PROJECT = """\
+PROJECT = (
+    """\
 version: 1
 connections:
   crm:
@@ -72,13 +74,9 @@ connections:
       lifecyclestage: {{mql: marketingqualifiedlead, sql: salesqualifiedlead}}
 sync: {{every: 15m, sweep: 12h, sweep_activities: 12h, max_stage_changes: 1000000, max_handoffs: 1000000}}
 models: model.yml
-handoff:
-  when: sql
-  wait: 1h
-  notifiers:
-    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
-  notify: [hook]
 """
+    + HANDOFF
+)
 
 
 @dataclass

@@ -45,7 +45,16 @@ stages:
   - {name: mql, enter: [engagement >= 20, need > 0], leave_below: [engagement >= 12]}
   - {name: sql, enter: [engagement >= 50]}
 """
-PROJECT = """\
+HANDOFF = """\
+handoff:
+  when: sql
+  wait: 1h
+  notifiers:
+    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
+  notify: [hook]
+"""
+PROJECT = (
+    """\
 version: 1
 connections:
   crm:
@@ -58,13 +67,9 @@ connections:
       lifecyclestage: {{mql: marketingqualifiedlead, sql: salesqualifiedlead}}
 sync: {{max_stage_changes: {limit}}}
 models: {models}
-handoff:
-  when: sql
-  wait: 1h
-  notifiers:
-    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
-  notify: [hook]
 """
+    + HANDOFF
+)
 
 
 @dataclass

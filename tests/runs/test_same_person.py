@@ -13,7 +13,7 @@ from connectors.emulators.hubspot import Manners, Portal, serve
 from syncer.parts import Asked, Report
 from syncer.run import deliver, sync
 from syncer.store import mirror, runs, write_backs
-from tests.runs.house import House, house_on
+from tests.runs.house import HANDOFF, House, house_on
 
 ANA = "ana@acme.example"
 CONNECTION = """\
@@ -24,19 +24,16 @@ CONNECTION = """\
     lag: 0s
     overlap: 10m
 """
-PROJECT = """\
+PROJECT = (
+    """\
 version: 1
 {same_person}
 connections:
 {connections}
 models: model.yml
-handoff:
-  when: sql
-  wait: 1h
-  notifiers:
-    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
-  notify: [hook]
 """
+    + HANDOFF
+)
 
 
 @dataclass

@@ -352,28 +352,26 @@ def test_a_sweep_that_fails_is_told_and_undoes_nothing(world: World) -> None:
         assert sweeps.due(tx, "crm", {"people": DAY}, world.now) == ["people"], "it is tried again"
 
 
-def test_a_stop_in_the_middle_of_a_sweep_is_heeded_and_the_next_run_goes_on(world: World) -> None:
+def stopped_in_a_sweep(world: World, prefix: str) -> None:
+    """A sweep of two pages, of which the first is seen."""
     for each in range(PAGE):
-        world.crm.put(f"a{each:04}", email=f"a{each}@acme.test")
+        world.crm.put(f"{prefix}{each:04}", email=f"{prefix}{each}@acme.test")
     world.sync()
     world.now += DAY
     parts = world.parts()
     with pytest.raises(Stopped):
         sync(replace(parts, progress=lambda step, *_: world.stop.set() if step == "sweep" else None))
     world.stop.clear()
+
+
+def test_a_stop_in_the_middle_of_a_sweep_is_heeded_and_the_next_run_goes_on(world: World) -> None:
+    stopped_in_a_sweep(world, "a")
     world.forget_calls()
     assert world.sync().counts["swept"] == 3, "the people of the second page"
 
 
 def test_who_is_new_behind_a_sweep_is_not_asked_for_when_it_ends(world: World) -> None:
-    for each in range(PAGE):
-        world.crm.put(f"b{each:04}", email=f"b{each}@acme.test")
-    world.sync()
-    world.now += DAY
-    parts = world.parts()
-    with pytest.raises(Stopped):
-        sync(replace(parts, progress=lambda step, *_: world.stop.set() if step == "sweep" else None))
-    world.stop.clear()
+    stopped_in_a_sweep(world, "b")
     world.crm.put("0", email="new@acme.test")
     world.forget_calls()
     world.sync()
