@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ import psycopg
 import pytest
 
 from connectors.hubspot import governor
+from syncer import log
 from syncer.store import Store, open_store
 from syncer.store.tables import metadata
 from tests import reporting
@@ -104,6 +106,13 @@ def no_memory_of_other_portals(monkeypatch: pytest.MonkeyPatch) -> None:
     that an earlier test had replaced."""
     monkeypatch.setattr(governor, "_governors", {})
     monkeypatch.setattr(governor, "_searches", {})
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret stays protected for a process's life: "token" in one test would blot out a key's name in the next."""
+    monkeypatch.setattr(log, "_secrets", set())
+    monkeypatch.setattr(log, "_passing", deque(maxlen=log._passing.maxlen))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -310,7 +310,7 @@ def next_after(answer: Json) -> str | None:
 
 
 def _is_rows(part: Any) -> bool:
-    return isinstance(part, list) and all(isinstance(row, dict) for row in part)
+    return isinstance(part, list) and set(map(type, part)) <= {dict}
 
 
 def _zone(name: str | None) -> tzinfo:

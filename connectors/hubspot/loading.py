@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 
 from connectors.hubspot.circles import Trail
-from connectors.hubspot.lookups import Found
+from connectors.hubspot.lookups import Found, joined
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import Position, Range
 from connectors.hubspot.ranges import Rest, cut, in_order, steals
@@ -121,13 +121,16 @@ class _Walk:
         if page.ids:
             self.density = len(page.ids) / max(1, _number(page.ids[-1]) - _number(page.ids[0]) + 1)
 
-    def mine(self, found: Found) -> Found:
+    def mine(self, page: Listed) -> Found:
         """Without what belongs to its neighbours."""
         first, end = self.begins, self.end
-        rows = {
-            each: row for each, row in found.rows.items() if first <= int(each) and (end is None or int(each) < end)
-        }
-        return replace(found, rows=rows)
+        if not page.ids or (first <= int(page.ids[0]) and (end is None or int(page.ids[-1]) < end)):
+            return page.found
+        rows = page.found.rows.items()
+        return replace(
+            page.found,
+            rows={each: row for each, row in rows if first <= int(each) and (end is None or int(each) < end)},
+        )
 
     def rest(self, highest: int) -> Rest | None:
         """What lies before it; None while nobody knows."""
@@ -159,19 +162,22 @@ class _Crew:
 
     def hand_on(self) -> Iterator[Handed]:
         """Small pages merged; the first, and those that have waited, at once."""
-        found, due_at = Found({}), 0.0
+        parts: list[Found] = []
+        many, due_at = 0, 0.0
         try:
             while self._send_out():
                 try:
-                    found += self._take()
+                    parts.append(self._take())
                 except SyncerError:
-                    if found.rows:  # so that a load that always fails half-way ends some day all the same
-                        yield found, self._now()
+                    if many:  # so that a load that always fails half-way ends some day all the same
+                        yield joined(parts), self._now()
                     raise
-                if found.rows and (len(found.rows) >= _MERGED or retry.monotonic() >= due_at) and self._is_walking():
-                    yield found, self._now()
-                    found, due_at = Found({}), retry.monotonic() + _PATIENCE_S
-            yield found, self._now()
+                many += len(parts[-1].rows)
+                if many and (many >= _MERGED or retry.monotonic() >= due_at) and self._is_walking():
+                    yield joined(parts), self._now()
+                    parts.clear()
+                    many, due_at = 0, retry.monotonic() + _PATIENCE_S
+            yield joined(parts), self._now()
         finally:
             self._closed = True
 
@@ -253,7 +259,7 @@ class _Crew:
         with self._lock:
             walk.waiting -= 1
             walk.taken = page.after
-            return walk.mine(page.found)
+            return walk.mine(page)
 
     def _is_walking(self) -> bool:
         with self._lock:

@@ -30,10 +30,21 @@ class Found:
     archived: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))  # in the recycle bin
     erased: tuple[str, ...] = ()  # not even there
 
-    def __add__(self, other: Found) -> Found:
-        rows, archived = {**self.rows, **other.rows}, {**self.archived, **other.archived}
-        gone, silent = self.gone + other.gone, self.silent + other.silent
-        return Found(rows, gone, silent, archived, self.erased + other.erased)
+
+def joined(parts: Iterable[Found]) -> Found:
+    """What was found in several goes; of one record what was found last."""
+    rows: dict[str, Json] = {}
+    archived: dict[str, Json] = {}
+    gone: list[str] = []
+    silent: list[tuple[str, str]] = []
+    erased: list[str] = []
+    for part in parts:
+        rows |= part.rows
+        archived |= part.archived
+        gone += part.gone
+        silent += part.silent
+        erased += part.erased
+    return Found(rows, tuple(gone), tuple(silent), archived, tuple(erased))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ def fetch(client: Client, question: Question, ids: Iterable[str]) -> Found:
     asked = [partial(read_batch, client, question, chunk) for chunk in chunks(dict.fromkeys(ids), size)]
     if len(asked) == 1:  # no need of another thread
         return asked[0]()
-    return sum(client.together(asked), Found({}))
+    return joined(client.together(asked))
 
 
 def read_batch(client: Client, question: Question, ids: Sequence[str]) -> Found:
@@ -96,7 +107,7 @@ def read_batch(client: Client, question: Question, ids: Sequence[str]) -> Found:
     rows = _by_asked_id(ids, answer["results"])
     found = Found(rows, tuple(each for each in ids if each in missing and each not in rows))
     unclear = [each for each in ids if each not in missing and each not in rows]
-    return sum((_read_alone(client, question, each) for each in unclear), found)
+    return joined((found, *(_read_alone(client, question, each) for each in unclear)))
 
 
 def _read_alone(client: Client, question: Question, identity: str) -> Found:
@@ -126,7 +137,9 @@ def _by_asked_id(asked: Sequence[str], results: Sequence[Json]) -> dict[str, Jso
 
 def merged_ids(row: Json) -> tuple[str, ...]:
     """The ids this record absorbed ("1;2")."""
-    written = text(row.get("properties") or {}, MERGED) or ""
+    written = text(row.get("properties") or {}, MERGED)
+    if written is None:  # nearly always
+        return ()
     return tuple(part.strip() for part in written.split(";") if part.strip().isdigit())
 
 

@@ -12,7 +12,7 @@ from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
 from syncer.connector import Wanted
-from syncer.model import Reading, Record, RecordKey, Rejected
+from syncer.model import PackedFields, Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
 _A_SECOND = timedelta(seconds=1)
@@ -77,11 +77,13 @@ class Lens:
         contact, lifecycle, owner = str(row["id"]), text(values, LIFECYCLE), text(values, OWNER)
         first, last = text(values, "firstname"), text(values, "lastname")
         fields = texts(values, self.fields)
+        if self.of_company:
+            fields |= self.company_fields(values)
         return Record(
             key=self.key(contact),
             modified_at=modified_at(row),
             email=text(values, "email"),
-            fields=fields | self.company_fields(values) if self.of_company else fields,
+            fields=PackedFields(fields),
             stage=text(values, settings.write.stage),
             lifecycle=lifecycle,
             lifecycle_stage=self.stages.get(lifecycle) if lifecycle else None,
@@ -93,7 +95,7 @@ class Lens:
 
     def company_fields(self, values: Json) -> dict[str, str]:
         """What the rules ask of the contact's primary company; nothing where there is none."""
-        company = text(values, PRIMARY_COMPANY) if self.of_company else None
+        company = text(values, PRIMARY_COMPANY)
         return texts(self.portal.companies.read([company])[company], self.of_company) if company else {}
 
     def gone(self, contact: str, *, erased: bool = False) -> Record:

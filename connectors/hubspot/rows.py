@@ -58,12 +58,14 @@ class Contacts:
         rejected = [Rejected(each, reason, retry=True) for each, reason in found.silent]
         for row, asked in _with_names(found):
             try:
-                records |= {each: lens.absorbed(each, row) for each in asked}
-                records[str(row["id"])] = lens.record(row)
+                for each in asked:
+                    records[each] = lens.absorbed(each, row)
+                record = lens.record(row)
             except ValueError as error:
                 rejected.append(Rejected(str(row["id"]), str(error)))
                 continue
-            for reading in lens.readings(row):
+            records[record.key.id] = record
+            for reading in lens.readings(row) if lens.counters else ():
                 readings.append(reading) if isinstance(reading, Reading) else rejected.append(reading)
         for identity, row in found.archived.items():
             try:
@@ -78,9 +80,10 @@ def _with_names(found: Found) -> list[tuple[Json, list[str]]]:
     rows: dict[str, tuple[Json, list[str]]] = {}
     for asked, row in found.rows.items():
         mine = str(row["id"])
-        _, names = rows.setdefault(mine, (row, [each for each in merged_ids(row) if each != mine]))
-        if asked != mine and asked not in names:
-            names.append(asked)
+        if mine not in rows:
+            rows[mine] = (row, [each for each in merged_ids(row) if each != mine])
+        if asked != mine and asked not in rows[mine][1]:
+            rows[mine][1].append(asked)
     return list(rows.values())
 
 

@@ -29,14 +29,17 @@ def oddity(path: str, answer: Json) -> str | None:
 
 def is_id(value: object) -> bool:
     """Of a record: digits, as text or as a number."""
-    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return isinstance(written, str) and written.isdecimal() and written.isascii() and len(written) <= _LONGEST_ID
+    if isinstance(value, str):
+        return value.isdecimal() and value.isascii() and len(value) <= _LONGEST_ID
+    return isinstance(value, int) and not isinstance(value, bool) and is_id(str(value))
 
 
 def _is_record(row: Json) -> bool:
     """This is asked of every record of a load, so the usual comes first."""
     if not (is_id(row.get("id")) and isinstance(row.get("properties"), dict)):
         return False
+    if "propertiesWithHistory" not in row and "associations" not in row:
+        return True
     more = [(row.get("propertiesWithHistory"), _is_history), (row.get("associations"), _is_inline)]
     return all(part is None or (isinstance(part, dict) and all(map(fits, part.values()))) for part, fits in more)
 

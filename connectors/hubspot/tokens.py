@@ -234,7 +234,8 @@ def _understood(answer: Json, refresh_token: str, now: datetime) -> _Kept:
     access, lasts_s = answer.get("access_token"), answer.get("expires_in")
     following = answer.get("refresh_token") or refresh_token
     for each in (access, following):
-        protect(str(each), passing=True)
+        if isinstance(each, str):
+            protect(each, passing=True)
     if not _is_token(access) or not _is_token(following) or not _is_life(lasts_s):
         raise TemporaryError("HubSpot's new access token has another shape than a token", code="SY042")
     life = timedelta(seconds=lasts_s)

@@ -48,9 +48,11 @@ def moment(value: str) -> datetime:
     """An instant: epoch milliseconds ("1762212973632", "1762212973632.0") or ISO 8601 (naive means UTC); ValueError."""
     written = value.strip()
     try:
-        if _MILLISECONDS.fullmatch(written):
+        if not written.endswith("Z") and _MILLISECONDS.fullmatch(written):
             return datetime.fromtimestamp(float(written) / 1000, UTC)
         found = datetime.fromisoformat(written)
+        if found.tzinfo is UTC:  # nearly always
+            return found
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(f"{value[:40]!r} is not a time") from error

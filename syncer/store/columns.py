@@ -19,6 +19,8 @@ from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from syncer.model import PackedFields
+
 T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +66,8 @@ def _bared(kind: type[Any]) -> Callable[[Any], Any]:
     """Of a dataclass its values alone, which takes half the time of naming them."""
     if is_dataclass(kind):
         return attrgetter(*(each.name for each in fields(kind)))
+    if kind is PackedFields:
+        return attrgetter("text")
     return list if issubclass(kind, tuple) else _plain
 
 
@@ -103,6 +107,8 @@ def _clean_compound(value: Any) -> Any:
 
 def to_json(value: Any) -> str:
     """Values of the trade as JSON: dataclasses as objects by field, tuples and frozen sets as lists."""
+    if value.__class__ is PackedFields:
+        return value.text
     try:
         return orjson.dumps(value, default=_plain).decode()
     except TypeError:  # a lone surrogate or a number beyond 64 bits

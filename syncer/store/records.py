@@ -219,7 +219,7 @@ def _new_leads(tx: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, int
         by_connection.setdefault(key.connection, []).append(key)
     made: dict[RecordKey, int] = {}
     for connection, theirs in by_connection.items():
-        ids = tx.execute(_NEW_LEADS, {"connection": connection, "many": len(theirs)}).scalars()
+        ids = tx.execute(_NEW_LEADS, {"connection": connection, "many": len(theirs)}).scalars().all()
         made |= zip(theirs, sorted(ids), strict=True)
     return made
 

@@ -99,7 +99,7 @@ def _run(row: Any) -> Run:
 def lock_connection(tx: Connection, connection: str) -> None:
     """Make the connection's row if there is none and hold it to the end of the transaction: one writer at a time."""
     new = insert_or(tx, connections).values(name=connection)
-    tx.execute(new.on_conflict_do_update(index_elements=["name"], set_={"name": new.excluded.name}))
+    tx.execute(new.on_conflict_do_update(index_elements=["name"], set_={"name": connection}))
 
 
 def account(tx: Connection, connection: str) -> str | None:

@@ -114,7 +114,7 @@ def seen(store: Store, connection: str) -> Any:
     leads = [lead for chunk in mirror.chunks(store, connection, which="all", now=NOW) for lead in chunk]
     shown = [
         (
-            [(each.key[1:], *(getattr(each, name) for name in Record.__slots__[1:])) for each in lead.records],
+            [replace(each, key=each.key._replace(connection="any")) for each in lead.records],
             dict(lead.signals.fields),
             lead.signals.activities,
             [(each.record[1:], each.kind, each.value, each.last_at, each.seen_at) for each in lead.signals.readings],

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from syncer.model import Cursor, Page, Record, RecordKey
+from syncer.model import Cursor, PackedFields, Page, Record, RecordKey, Value
 from syncer.store import Store, mirror
 from syncer.store.records import RECORD_COLUMNS, record_of
 from syncer.store.tables import leads, records
-from tests.store.samples import NOW, all_leads, key, put, record
+from tests.store.samples import NOW, all_leads, key, put, record, settle
 
 FULL = record(
     "1",
@@ -105,6 +105,7 @@ def test_a_large_page_of_new_and_known_records_makes_leads_for_the_new_ones_alon
     [
         ({"fields": {"title": "C\x00EO"}}, {"fields": {"title": "CEO"}}),
         ({"fields": {"ti\x00tle": "CEO"}}, {"fields": {"title": "CEO"}}),
+        ({"fields": PackedFields({"ti\x00tle": "C\x00EO"})}, {"fields": {"title": "CEO"}}),
         ({"fields": {"title": "CEO \ud83d"}}, {"fields": {"title": "CEO ?"}}),
         ({"url": "https://crm/\x001"}, {"url": "https://crm/1"}),
         ({"key": key("1\x00")}, {"key": key("1")}),
@@ -117,3 +118,16 @@ def test_a_text_that_a_database_refuses_is_cleaned_wherever_in_a_record_it_stand
 ) -> None:
     put(store, replace(FULL, **broken))
     assert stored(store) == [replace(FULL, **cleaned)]
+
+
+def test_packed_fields_are_fields_like_any_others(store: Store) -> None:
+    fields: dict[str, Value] = {"title": "CEO", "staff": 12, "city": "Málaga", "empty": None}
+    put(store, replace(FULL, fields=PackedFields(fields)))
+    assert stored(store) == [replace(FULL, fields=fields)]
+    assert dict(PackedFields(fields)) == fields
+    assert len(PackedFields(fields)) == 4
+    settle(store)
+    put(store, replace(FULL, fields=PackedFields(fields)))
+    assert all_leads(store)[0].state.touched == frozenset()
+    put(store, replace(FULL, fields=PackedFields(fields | {"staff": 13})))
+    assert all_leads(store)[0].state.touched == {"profile"}
