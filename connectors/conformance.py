@@ -122,13 +122,13 @@ def writer(account: Account) -> Destination:
 def pages(account: Account, since: Cursor | None = None, stream: str | None = None) -> list[Page]:
     """A whole pull, by a new connector: nothing may be kept in its head."""
     source = reader(account)
-    return list(source.pull(stream or source.streams[0], since))
+    return list(source.pull(stream or source.people[0], since))
 
 
 def sweep(account: Account, since: Cursor | None = None) -> list[Page]:
     """A whole sweep of the people, by a new connector."""
     source = reader(account)
-    return list(source.sweep(source.streams[0], since))
+    return list(source.sweep(source.people[0], since))
 
 
 # ---- reading ----
@@ -232,7 +232,7 @@ def what_is_known_may_be_left_out_and_what_changed_since_may_not(account: Accoun
     account.settle()
     wish = replace(wanted(account), known=lambda stream, ids: {each: stored[each] for each in ids if each in stored})
     source = account.connect(NAME, wish)
-    found = _records(source.pull(source.streams[0], _last(before)))
+    found = _records(source.pull(source.people[0], _last(before)))
     _must(people[1] in found, "a person who changed after they were stored did not come")
     _same(found[people[1]].fields.get(account.field), "Aveiro", "the edited field")
 
@@ -269,9 +269,11 @@ def a_sweep_shows_every_activity(account: Account) -> None:
         account.act(person)
     account.settle()
     source = reader(account)
-    _same(source.swept[:1], source.streams[:1], "the people, which are swept first")
+    _same(source.streams[: len(source.people)], source.people, "the people, who are pulled first")
+    _same(source.swept[: len(source.people)], source.people, "the people, who are swept first")
     _same([each for each in source.swept if each not in source.streams], [], "streams that are swept and never pulled")
-    shown = [each for stream in source.swept[1:] for page in source.sweep(stream, None) for each in page.activities]
+    others = source.swept[len(source.people) :]
+    shown = [each for stream in others for page in source.sweep(stream, None) for each in page.activities]
     _same(sorted(each.id for each in shown), sorted(_activities(account)), "activities swept, each once")
     _same({key.id for each in shown for key in each.records}, set(people), "whose activities they are")
 
@@ -334,7 +336,7 @@ def what_people_did_lately_may_come_with_them(account: Account) -> None:
     account.act(other)
     account.settle()
     source = reader(account)
-    shown = [each for page in source.fetch(source.streams[0], [one], lately=True) for each in page.activities]
+    shown = [each for page in source.fetch(source.people[0], [one], lately=True) for each in page.activities]
     _must({key.id for each in shown for key in each.records} <= {one}, "activities of somebody else came")
 
 
@@ -357,7 +359,7 @@ def a_bad_token_is_told_without_showing_it(account: Account) -> None:
     told = list(source.check())
     _must(any(finding.level == "error" for finding in told), "check must tell that the token is refused")
     told_text = " ".join(f"{finding.message} {finding.help}" for finding in told)
-    error = _raised(ConfigError, lambda: list(source.pull(source.streams[0], None)))
+    error = _raised(ConfigError, lambda: list(source.pull(source.people[0], None)))
     _must(account.bad_token not in told_text + repr(error) + str(error), "the token was shown")
 
 
@@ -368,7 +370,7 @@ def a_stop_ends_a_pull_soon(account: Account) -> None:
     source = account.connect(NAME, wish)
     wish.stop.set()
     began = time.monotonic()
-    _raised(Stopped, lambda: list(source.pull(source.streams[0], None)))
+    _raised(Stopped, lambda: list(source.pull(source.people[0], None)))
     _must(time.monotonic() - began < _PROMPT_S, "a stop must end a pull at once")
 
 
@@ -516,7 +518,7 @@ def _shown(swept: Iterable[Page]) -> list[str]:
 
 def _fetched(account: Account, ids: Sequence[str]) -> dict[str, Record]:
     source = reader(account)
-    found = list(source.fetch(source.streams[0], ids))
+    found = list(source.fetch(source.people[0], ids))
     _must(all(page.cursor is None for page in found), "what is asked for by id is no place in a stream: cursor None")
     return _records(found)
 
@@ -535,7 +537,7 @@ def _aware(record: Record) -> bool:
 
 def _activities(account: Account) -> dict[str, Activity]:
     source = reader(account)
-    others = source.streams[1:] or source.streams
+    others = source.streams[len(source.people) :] or source.streams
     return {each.id: each for stream in others for page in source.pull(stream, None) for each in page.activities}
 
 

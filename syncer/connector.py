@@ -19,9 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import orjson
 from pydantic import BaseModel
 
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
+from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Value, Written
 
 
 def _nothing_known(stream: str, ids: Sequence[str]) -> Mapping[str, datetime]:
@@ -46,6 +47,34 @@ class Wanted:
     folder: Path = Path()  # of the project file: where relative paths in settings begin
     spent: Callable[[datetime], int] = _nothing_spent
     """Requests that this connection's finished runs have sent since then: for a CRM that rations them by the day."""
+
+
+class PackedFields(Mapping[str, Value]):
+    """A record's fields as the JSON text they are stored as: a first load brings many that nobody looks at. Any mapping
+    does in its place, at a greater cost."""
+
+    __slots__ = ("_read", "text")
+
+    def __init__(self, fields: Mapping[str, Value]) -> None:
+        self.text = orjson.dumps(fields).decode()
+        self._read: dict[str, Value] | None = None
+
+    def __getitem__(self, name: str) -> Value:
+        return self._looked_at()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._looked_at())
+
+    def __len__(self) -> int:
+        return len(self._looked_at())
+
+    def __repr__(self) -> str:
+        return f"PackedFields({self.text})"
+
+    def _looked_at(self) -> dict[str, Value]:
+        if self._read is None:
+            self._read = orjson.loads(self.text)
+        return self._read
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +109,7 @@ class Source(Protocol):
     what it used to count tells which kinds of activities as `single`, stream -> kinds: the counts are dropped then."""
 
     streams: tuple[str, ...]  # what can be pulled, in pull order; the people come first
+    people: tuple[str, ...]  # those of them that bring people, each by the name of its objects in `RecordKey.object`
     swept: tuple[str, ...]  # those of them that `sweep` can show whole; events that never change need not be
 
     def check(self) -> Iterator[Finding]:

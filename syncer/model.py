@@ -5,13 +5,11 @@ Times are aware and in UTC; points are counted in hundredths, as integers (1234 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, NamedTuple, NewType, TypeVar, dataclass_transform
-
-import orjson
 
 T = TypeVar("T")
 
@@ -28,33 +26,6 @@ HeldBy = Literal["rules", "person", "protected", "veto"]
 """Who decides a lead's stage now: the rules, a person's override, another team's stage, or a veto rule."""
 
 NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
-
-
-class PackedFields(Mapping[str, Value]):
-    """Fields as the JSON text they are stored as. At most of those that a first load brings nobody looks before."""
-
-    __slots__ = ("_read", "text")
-
-    def __init__(self, fields: Mapping[str, Value]) -> None:
-        self.text = orjson.dumps(fields).decode()
-        self._read: dict[str, Value] | None = None
-
-    def __getitem__(self, name: str) -> Value:
-        return self._looked_at()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._looked_at())
-
-    def __len__(self) -> int:
-        return len(self._looked_at())
-
-    def __repr__(self) -> str:
-        return f"PackedFields({self.text})"
-
-    def _looked_at(self) -> dict[str, Value]:
-        if self._read is None:
-            self._read = orjson.loads(self.text)
-        return self._read
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -33,7 +33,7 @@ def pull(parts: Parts, lease: Lease, report: Report) -> None:
             _pull_stream(parts, lease, stream, report)
         except (ConfigError, TemporaryError) as failure:
             report.failures[stream] = failure
-            if stream == parts.source.streams[0]:
+            if stream in parts.source.people:
                 report.counts["incomplete"] += 1
             log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
             if report.patience is not None:
@@ -71,7 +71,7 @@ def _drop_counts(parts: Parts, lease: Lease, stream: str) -> None:
 def begin(parts: Parts, tx: Connection, stream: str) -> tuple[Cursor | None, bool]:
     """Where the pull of the stream goes on, and whether it tells history still; people, about whom more is wanted now,
     begin again."""
-    people = stream == parts.source.streams[0]
+    people = stream in parts.source.people
     reads: tuple[str, ...] = getattr(parts.source, "reads", ())
     wanted = (*parts.project.needed_fields, *parts.project.needed_activities, *reads) if people else ()
     return mirror.begin(tx, parts.name, stream, wanted)
@@ -214,8 +214,8 @@ def sweep(parts: Parts, lease: Lease, report: Report) -> None:
 
 def _every(parts: Parts) -> Mapping[str, timedelta]:
     """Stream -> how often it is swept; one that never is is absent."""
-    settings, people = parts.project.sync, parts.source.streams[0]
-    spans = {each: settings.sweep if each == people else settings.sweep_activities for each in parts.source.swept}
+    settings, people = parts.project.sync, parts.source.people
+    spans = {each: settings.sweep if each in people else settings.sweep_activities for each in parts.source.swept}
     return {stream: span for stream, span in spans.items() if span is not None}
 
 
@@ -260,7 +260,7 @@ def _sweep_stream(parts: Parts, lease: Lease, stream: str, report: Report, slice
         parts.heed()
         if _is_over(parts, slice_):
             return False
-    if slice_ is not None and stream == parts.source.streams[0]:
+    if slice_ is not None and stream in parts.source.people:
         _insist_on_people(parts, lease, stream, going.number)
     if not _ask_for_missing(parts, lease, stream, report, (going, slice_)):
         return False
@@ -293,9 +293,8 @@ def _ask_for_missing(
     after: str | None = None
     while True:
         with parts.store.reading() as tx:
-            missing = sweeps.unswept(
-                tx, parts.name, stream, going.number, after, _CHUNK, people=stream == parts.source.streams[0]
-            )
+            people = stream in parts.source.people
+            missing = sweeps.unswept(tx, parts.name, stream, going.number, after, _CHUNK, people=people)
         if not missing:
             return True
         _fetch(parts, lease, stream, missing, report)

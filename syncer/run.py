@@ -101,9 +101,9 @@ def _may_follow(parts: Parts, lease: Lease) -> bool:
     with parts.store.writing(lease) as tx:
         if any(run.outcome == "waiting" for run in runs.last(tx, parts.name)):
             return False
-        _, history = begin(parts, tx, parts.source.streams[0])
+        histories = [begin(parts, tx, stream)[1] for stream in parts.source.people]
         same_rules = runs.models(tx, parts.name) == _rules(parts.project)
-        if same_rules and not history and runs.baseline_done(tx, parts.name):
+        if same_rules and not any(histories) and runs.baseline_done(tx, parts.name):
             return True
         latest = runs.last(tx, parts.name, kind="full")
     if not any(run.outcome == "failed" or run.counts.get("incomplete") for run in latest):

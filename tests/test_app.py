@@ -101,6 +101,7 @@ class Sheet:
 
     Settings: ClassVar[type[BaseModel]] = SheetSettings
     streams = ("people",)
+    people = ("people",)
     swept = ("people",)
 
     def __init__(self, name: str, settings: SheetSettings, wanted: Wanted) -> None:

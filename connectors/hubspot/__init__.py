@@ -19,7 +19,7 @@ from connectors.hubspot import settings as hubspot_settings
 from connectors.hubspot.check import Check
 from connectors.hubspot.client import Client
 from connectors.hubspot.hooks import heard
-from connectors.hubspot.people import reads
+from connectors.hubspot.people import CONTACTS, reads
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.read import Reader
 from connectors.hubspot.scoring_model import read_models
@@ -54,6 +54,7 @@ class HubSpot:
         self._tasks = Tasks(portal)
         self._check = Check(name, settings, wanted, self._client)
         self.streams: tuple[str, ...] = self._reader.streams
+        self.people: tuple[str, ...] = (CONTACTS,)
         self.swept: tuple[str, ...] = self._reader.swept
         self.reads: tuple[str, ...] = reads(settings, wanted)
         self.single: Mapping[str, frozenset[str]] = settings.single()

@@ -22,7 +22,6 @@ from hubspot import HubSpot as Vendor
 from hubspot.crm.objects.exceptions import ApiException
 
 from connectors.hubspot.budget import Budget, until_midnight_s
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.governor import belongs_to, governor_of
 from connectors.hubspot.paths import Paths
 from connectors.hubspot.refusals import Problem, Unauthorized, read_problem, translate, translate_renewal
@@ -30,11 +29,12 @@ from connectors.hubspot.settings import Settings
 from connectors.hubspot.shapes import oddity
 from connectors.hubspot.tokens import Exchange, credentials
 from connectors.hubspot.values import Json
-from connectors.hubspot.workers import Workers
 from syncer import retry
+from syncer.circles import Trail
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.log import redact
+from syncer.workers import Workers
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from typing import ClassVar
 import orjson
 
 from connectors.hubspot.addresses import contacts_of, plain
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.client import next_after
 from connectors.hubspot.events import bare, beginning_ms, behind_ms, horizon_ms, placed, unknown
 from connectors.hubspot.people import CONTACTS
@@ -28,6 +27,7 @@ from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import taken_up
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.values import A_MS, Json, epoch_ms, moment, text
+from syncer.circles import Trail
 from syncer.errors import SyncerError, TemporaryError
 from syncer.model import Activity, Cursor, Page, RecordKey, Rejected, Value
 

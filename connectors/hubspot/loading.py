@@ -15,7 +15,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.lookups import Found, joined
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import Position, Range
@@ -23,6 +22,7 @@ from connectors.hubspot.ranges import Rest, cut, in_order, steals
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.shapes import is_id
 from syncer import retry
+from syncer.circles import Trail
 from syncer.errors import Stopped, SyncerError, TemporaryError
 
 log = logging.getLogger(__name__)

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.events import beginning_ms, behind_ms, horizon_ms, placed, unknown
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.position import taken_up
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.values import A_MS, Json
+from syncer.circles import Trail
 from syncer.errors import TemporaryError
 from syncer.model import Activity, Cursor, Page, Rejected
 

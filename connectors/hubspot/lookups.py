@@ -8,9 +8,9 @@ from functools import partial
 from itertools import islice
 from types import MappingProxyType
 
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.client import Client, Request, next_after
 from connectors.hubspot.values import Json, text
+from syncer.circles import Trail
 from syncer.errors import TemporaryError
 from syncer.log import redact
 

@@ -11,8 +11,8 @@ from connectors.hubspot.lookups import MERGED
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
-from syncer.connector import Wanted
-from syncer.model import PackedFields, Reading, Record, RecordKey, Rejected
+from syncer.connector import PackedFields, Wanted
+from syncer.model import Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
 _A_SECOND = timedelta(seconds=1)

@@ -19,7 +19,7 @@ from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from syncer.model import PackedFields
+from syncer.connector import PackedFields
 
 T = TypeVar("T")
 

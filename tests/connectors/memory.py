@@ -156,6 +156,7 @@ class Memory:
 
     Settings: ClassVar[type[BaseModel]] = MemorySettings
     streams: tuple[str, ...] = ("people", "deeds")
+    people: tuple[str, ...] = ("people",)
     swept: tuple[str, ...] = ("people", "deeds")
 
     def __init__(self, name: str, settings: MemorySettings, wanted: Wanted) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from syncer.model import Cursor, PackedFields, Page, Record, RecordKey, Value
+from syncer.connector import PackedFields
+from syncer.model import Cursor, Page, Record, RecordKey, Value
 from syncer.store import Store, mirror
 from syncer.store.records import RECORD_COLUMNS, record_of
 from syncer.store.tables import leads, records

@@ -20,10 +20,10 @@ from connectors.hubspot.budget import Budget
 from connectors.hubspot.client import Client, Request
 from connectors.hubspot.governor import Governor, Searches, belongs_to, governor_of
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.workers import Workers
 from syncer import retry
 from syncer.connector import Finding, Wanted
 from syncer.errors import Stopped, TemporaryError
+from syncer.workers import Workers
 from tests.connectors.hubspot.portals import TOKEN, Json, Office, let_waits_pass, office
 
 NEVER = threading.Event()
@@ -440,7 +440,7 @@ def test_no_thread_outlives_the_garbage_of_its_client() -> None:
     with office() as portal:
         hubspot = client(portal)
         list(hubspot.together([listing(hubspot)] * 8))
-        assert any(each.name == "hubspot" and each.daemon for each in set(threading.enumerate()) - before)
+        assert any(each.name == "crm" and each.daemon for each in set(threading.enumerate()) - before)
         gone = weakref.ref(hubspot)
         del hubspot
         gc.collect()

@@ -13,10 +13,10 @@ from contextlib import suppress
 import pytest
 
 from connectors.hubspot import HubSpot, loading
-from connectors.hubspot.circles import Trail
 from connectors.hubspot.position import Position, Range, Window, resumed
 from connectors.hubspot.ranges import PAGE, Rest, cut, in_order
 from connectors.hubspot.refusals import Refused
+from syncer.circles import Trail
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, Stopped, TemporaryError
 from syncer.model import Cursor, Page

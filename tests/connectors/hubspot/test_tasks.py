@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.hubspot import workers
 from connectors.hubspot.marks import keys_in
 from connectors.hubspot.tasks import body_of
+from syncer import workers
 from syncer.connector import HandoffTarget, Wanted
 from syncer.errors import ConfigError, NotFound, Stopped, TemporaryError
 from syncer.handoff import Delivery, drain, notices

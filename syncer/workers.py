@@ -51,7 +51,7 @@ class Workers:
             self._calls.put(lambda: context.run(_work, answer, call))
             if self._threads < min(self._unfinished, self._at_once):
                 self._threads += 1
-                threading.Thread(target=_serve, args=(self._calls,), name="hubspot", daemon=True).start()
+                threading.Thread(target=_serve, args=(self._calls,), name="crm", daemon=True).start()
         return answer
 
     def together(self, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -82,7 +82,7 @@ class Workers:
             looks_left -= self._stop.is_set()
             if looks_left <= 0:
                 answer.cancel()
-                raise Stopped("asked to stop while HubSpot did not answer")
+                raise Stopped("asked to stop while the CRM did not answer")
         return answer.result()
 
     def _finished(self, _answer: Future[Any]) -> None:
