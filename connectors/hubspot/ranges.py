@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import lt
 
 from connectors.hubspot.shapes import is_id
 
@@ -54,7 +54,7 @@ def in_order(asked: str | None, ids: Sequence[str], after: str | None) -> bool:
     and `after` behind them. Where not, `after` is something else than an id, and the list cannot be cut."""
     if not all(map(is_id, (*ids, asked or "0", after or "0"))):
         return False
-    numbers = [int(each) for each in ids]
-    ascending = all(one < other for one, other in pairwise(numbers))
+    numbers = list(map(int, ids))
+    ascending = all(map(lt, numbers, numbers[1:]))
     first, last = int(asked or 0), max(numbers, default=int(asked or 0))
     return ascending and first <= min(numbers, default=first) and (after is None or last <= int(after))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import orjson
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Boolean, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -173,7 +173,14 @@ class Json(TypeDecorator[Any]):
         return [None if value is None else to_json(value) for value in values]
 
 
-def encoder(kind: TypeEngine[Any]) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
-    """How a whole column of this type becomes what the drivers take, which is what binding value by value does; None:
+def encoder(kind: TypeEngine[Any], dialect: str) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    """How a whole column of this type becomes what the driver takes, which is what binding value by value does; None:
     as it is."""
+    if isinstance(kind, Boolean) and dialect == "sqlite":
+        return _whole
     return kind.encoded if isinstance(kind, Instant | CleanText | Json) else None
+
+
+def _whole(values: Sequence[bool | None]) -> Sequence[int | None]:
+    """SQLite's driver takes a number at once, and looks for a way to take a bool."""
+    return [None if value is None else int(value) for value in values]

@@ -230,9 +230,8 @@ def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptR
 
 def _keep_rejected(tx: Connection, connection: str, stream: str, page: Page, at: datetime) -> None:
     of_stream = (rejected.c.connection == connection) & (rejected.c.stream == stream)
-    arrived = _ids(stream, page)
-    if arrived and tx.execute(select(rejected.c.id).where(of_stream).limit(1)).first() is not None:
-        tx.execute(delete(rejected).where(of_stream, among(tx, rejected.c.id, arrived)))
+    if tx.execute(select(rejected.c.id).where(of_stream).limit(1)).first() is not None:
+        tx.execute(delete(rejected).where(of_stream, among(tx, rejected.c.id, _ids(stream, page))))
     if not page.rejected:
         return
     rows = [

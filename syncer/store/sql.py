@@ -6,7 +6,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from operator import is_not
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    null,
     or_,
     select,
 )
@@ -120,13 +122,13 @@ def upsert(tx: Connection, table: Table, rows: Sequence[Row], *, keep: Sequence[
 
 def upsert_columns(tx: Connection, table: Table, columns: Columns, *, keep: Sequence[str] = ()) -> None:
     """The same, of rows that are given column by column."""
-    _send(tx, _insertion(tx.dialect.name, table, tuple(columns), tuple(keep)), columns)
+    _send(tx, table, columns, tuple(keep))
 
 
 def insert_new(tx: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert the rows whose key is not there yet, leave the others alone. All rows carry the same columns."""
     if rows:
-        _send(tx, _insertion(tx.dialect.name, table, tuple(rows[0]), None), _by_column(rows))
+        _send(tx, table, _by_column(rows), None)
 
 
 def _by_column(rows: Sequence[Row]) -> Columns:
@@ -144,10 +146,16 @@ class _Insertion:
     columns: Sequence[tuple[str, Encode | None]]
 
 
-def _send(tx: Connection, insertion: _Insertion, columns: Columns) -> None:
+def _send(tx: Connection, table: Table, columns: Columns, keep: Sequence[str] | None) -> None:
+    """A column that is empty throughout is not bound: SQLite's driver takes longest over each None."""
+    empty = tuple(name for name, values in columns.items() if not any(map(_is_there, values)))
+    insertion = _insertion(tx.dialect.name, table, tuple(columns), empty, keep)
     encoded = [columns[name] if encode is None else encode(columns[name]) for name, encode in insertion.columns]
     if rows := list(zip(*encoded, strict=True)):
         tx.exec_driver_sql(insertion.text, rows)
+
+
+_is_there = partial(is_not, None)
 
 
 _POSTGRESQL = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]  # values in order, not by name
@@ -155,18 +163,21 @@ _SQLITE = SQLiteDialect_pysqlite()
 
 
 @cache
-def _insertion(dialect: str, table: Table, names: Sequence[str], keep: Sequence[str] | None) -> _Insertion:
-    """`keep` None: a row whose key is there already stays as it is."""
+def _insertion(
+    dialect: str, table: Table, names: Sequence[str], empty: Sequence[str], keep: Sequence[str] | None
+) -> _Insertion:
+    """`empty`: of these names those of columns that stay so. `keep` None: a row whose key is there already stays as it
+    is."""
     spelled = _POSTGRESQL if dialect == "postgresql" else _SQLITE
-    statement = _plain_insert(dialect, table)
+    statement = _plain_insert(dialect, table).values({name: null() for name in empty})
     if keep is None:
         statement = statement.on_conflict_do_nothing()
     else:
         key = [column.name for column in table.primary_key]
         new = {name: statement.excluded[name] for name in names if name not in key and name not in keep}
         statement = statement.on_conflict_do_update(index_elements=key, set_=new)
-    compiled: Any = statement.compile(dialect=spelled, column_keys=list(names))
-    return _Insertion(str(compiled), [(name, encoder(table.c[name].type)) for name in compiled.positiontup])
+    compiled: Any = statement.compile(dialect=spelled, column_keys=[name for name in names if name not in empty])
+    return _Insertion(str(compiled), [(name, encoder(table.c[name].type, dialect)) for name in compiled.positiontup])
 
 
 def now_ms(tx: Connection) -> ColumnElement[int]:

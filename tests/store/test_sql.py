@@ -56,3 +56,14 @@ def test_what_goes_past_sqlalchemy_is_stored_as_sqlalchemy_would(
     expected = written(store, table, rows, the_slow_way)
     assert len(expected) >= 2
     assert written(store, table, rows, way) == expected
+
+
+def test_a_column_that_is_empty_throughout_empties_what_was_there(store: Store) -> None:
+    def before_and_after(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        upsert(tx, table, [{**row, "stage": "mql", "owner": "ana@us.com"} for row in rows])
+        owners = {"1": "ana@us.com"}
+        upsert(tx, table, [{**row, "stage": None, "owner": owners.get(row["id"])} for row in rows])
+
+    found = written(store, records, people, before_and_after)
+    stage, owner = (list(records.c.keys()).index(name) for name in ("stage", "owner"))
+    assert [(row[stage], row[owner]) for row in found] == [(None, "ana@us.com"), (None, None), (None, None)]
