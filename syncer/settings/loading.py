@@ -226,6 +226,9 @@ class _Loading:
         try:
             if path.is_file():
                 return path
+            if path.is_dir():  # "" and "." are the project's own
+                self._no(steps, f"{quoted(name)} is not a file", "write the name of a YAML file", "SY001")
+                return None
         except (OSError, ValueError):
             self._no(steps, f"{quoted(name)} cannot be the name of a file", code="SY001")
             return None

@@ -19,6 +19,8 @@ from tests.crash.world import Undisturbed, World, was_killed
 from tests.receivers import Received
 from tests.reporting import KILLED
 
+pytestmark = pytest.mark.slow  # whole runs that really die, and an undisturbed day beside them
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -80,7 +82,6 @@ SEND = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", [*PULL, *SWEEP, *APPLY, *WRITE, *SEND], ids=str)
 def test_case_31_killed_and_started_again_it_ends_as_if_nothing_had_happened(
     case: Case, undisturbed: Undisturbed, record_property: Callable[[str, object], None]
@@ -103,7 +104,6 @@ def test_case_31_killed_and_started_again_it_ends_as_if_nothing_had_happened(
     world.databases.drop(database)
 
 
-@pytest.mark.slow
 def test_case_31_killed_at_any_moment_with_a_failing_crm_it_ends_as_if_nothing_had_happened(
     on_sqlite: Undisturbed, record_property: Callable[[str, object], None]
 ) -> None:

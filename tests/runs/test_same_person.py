@@ -15,6 +15,8 @@ from syncer.run import deliver, sync
 from syncer.store import mirror, runs, write_backs
 from tests.runs.house import HANDOFF, House, house_on
 
+pytestmark = pytest.mark.slow  # each lives through several runs of two portals
+
 ANA = "ana@acme.example"
 CONNECTION = """\
   {name}:

@@ -92,6 +92,13 @@ def test_a_broken_project_file_is_shown_where_it_breaks(tmp_path: Path) -> None:
     assert (problem.line, problem.code) == (3, "SY002")
 
 
+@pytest.mark.parametrize("name", ["", ".", "models"])
+def test_a_folder_in_the_place_of_a_file_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+    (tmp_path.parent / "beside.yml").touch()  # what is beside the project is no suggestion
+    problem = problems(tmp_path, PROJECT.replace("connections:\n", f"connections: '{name}'\nother:\n"))[0]
+    assert (problem.path, problem.message) == ("connections", f"{name!r} is not a file")
+
+
 def test_a_reference_without_quotes_between_braces_gets_help(tmp_path: Path) -> None:
     problem = only(problems(tmp_path, "connections:\n  main: {type: crm, token: ${CRM_TOKEN}}\n"))
     assert "quotes" in problem.help
