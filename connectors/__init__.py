@@ -2,5 +2,6 @@
 
 REGISTRY = {
     "hubspot": "connectors.hubspot.HubSpot",
+    "salesforce": "connectors.salesforce.Salesforce",
 }
 """The `type:` of a connection -> the dotted name of its connector class."""

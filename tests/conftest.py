@@ -20,6 +20,8 @@ import psycopg
 import pytest
 
 from connectors.hubspot import governor
+from connectors.salesforce import budget as salesforce_budget
+from connectors.salesforce import tokens as salesforce_tokens
 from syncer import log
 from syncer.store import Store, open_store
 from syncer.store.tables import metadata
@@ -101,11 +103,13 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(autouse=True)
-def no_memory_of_other_portals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process remembers of a portal's limits would meet another portal where a port is used again, and a clock
-    that an earlier test had replaced."""
+def no_memory_of_other_crms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process remembers of a portal's or an org's limits and sessions would meet another one where a port is
+    used again, and a clock that an earlier test had replaced."""
     monkeypatch.setattr(governor, "_governors", {})
     monkeypatch.setattr(governor, "_searches", {})
+    monkeypatch.setattr(salesforce_budget, "_governors", {})
+    monkeypatch.setattr(salesforce_tokens, "_renewed", {})
 
 
 @pytest.fixture(autouse=True)

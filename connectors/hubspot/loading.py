@@ -27,7 +27,7 @@ from syncer.errors import Stopped, SyncerError, TemporaryError
 
 log = logging.getLogger(__name__)
 
-_MERGED = 1_000  # records handed on together: fewer transactions
+_MERGED = 2_000  # records handed on together: fewer transactions
 _PATIENCE_S = 1.0  # how long records wait for others to be handed on with
 _AHEAD = 2  # pages of one walk that may wait
 _LOOK_S = 0.2  # how often the stop event is looked at while nothing comes

@@ -46,14 +46,14 @@ Limits, "used"?, "off"?} |
 and more that no fault made.
 """
 
-from connectors.emulators.salesforce.app import create_app
 from connectors.emulators.salesforce.clock import Clock
-from connectors.emulators.salesforce.faults import Chaos, Fault, Faults, chaos
-from connectors.emulators.salesforce.limits import Limits
-from connectors.emulators.salesforce.oauth import ConnectedApp
+from connectors.emulators.salesforce.http.app import create_app
+from connectors.emulators.salesforce.http.faults import Chaos, Fault, Faults, chaos
+from connectors.emulators.salesforce.http.instance import Access, Instance, Manners
+from connectors.emulators.salesforce.http.limits import Limits
+from connectors.emulators.salesforce.http.oauth import ConnectedApp
+from connectors.emulators.salesforce.http.server import serve
 from connectors.emulators.salesforce.org import Org
-from connectors.emulators.salesforce.rest_instance import Access, Instance, Manners
-from connectors.emulators.salesforce.server import serve
 
 __all__ = [
     "Access",

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from connectors.emulators.salesforce.clock import Clock
-from connectors.emulators.salesforce.faults import Faults
-from connectors.emulators.salesforce.limits import Limits
-from connectors.emulators.salesforce.oauth import ConnectedApp
+from connectors.emulators.salesforce.http.faults import Faults
+from connectors.emulators.salesforce.http.instance import PASSWORD, TOKEN, Access, Instance
+from connectors.emulators.salesforce.http.limits import Limits
+from connectors.emulators.salesforce.http.oauth import ConnectedApp
+from connectors.emulators.salesforce.http.server import serve
 from connectors.emulators.salesforce.org import Org
-from connectors.emulators.salesforce.rest_instance import PASSWORD, TOKEN, Access, Instance
-from connectors.emulators.salesforce.server import serve
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:

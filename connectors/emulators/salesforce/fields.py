@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from connectors.emulators.salesforce.picklists import PICKLISTS
+from connectors.emulators.salesforce.standard.picklists import PICKLISTS
 
 _SOAP = {
     "id": "tns:ID",

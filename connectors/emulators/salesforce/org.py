@@ -24,17 +24,17 @@ from connectors.emulators.salesforce.ids import full_id
 from connectors.emulators.salesforce.loading import load
 from connectors.emulators.salesforce.merging import merge
 from connectors.emulators.salesforce.parents import find_by_key
-from connectors.emulators.salesforce.query import Result, run
 from connectors.emulators.salesforce.reading import read_row
 from connectors.emulators.salesforce.removal import delete, empty_bin, expire_bin, hard_delete, undelete
 from connectors.emulators.salesforce.replication import deleted, updated
 from connectors.emulators.salesforce.saving import create, update
 from connectors.emulators.salesforce.schema import ObjectType, Schema
+from connectors.emulators.salesforce.soql.query import Result, run
+from connectors.emulators.salesforce.soql.worlds import world_of
+from connectors.emulators.salesforce.standard.stock import put_statuses, stock_state
 from connectors.emulators.salesforce.state import State
-from connectors.emulators.salesforce.stock import put_statuses, stock_state
 from connectors.emulators.salesforce.switches import Switches, changed
 from connectors.emulators.salesforce.upserting import repeated, upsert, upsert_values
-from connectors.emulators.salesforce.worlds import world_of
 
 __all__ = ["ADMIN", "Caller", "Org", "Outcome", "Refusal", "Result", "Write"]
 

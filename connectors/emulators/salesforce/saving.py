@@ -23,9 +23,9 @@ from connectors.emulators.salesforce.ids import full_id
 from connectors.emulators.salesforce.parents import resolved_parents
 from connectors.emulators.salesforce.person_accounts import check_person_side, mirror_contact, person_defaults
 from connectors.emulators.salesforce.schema import ObjectType
+from connectors.emulators.salesforce.soql.worlds import rule_test
 from connectors.emulators.salesforce.state import State
 from connectors.emulators.salesforce.table import Row
-from connectors.emulators.salesforce.worlds import rule_test
 
 
 def create(state: State, kind: ObjectType, values: Mapping[str, object], caller: Caller) -> str:

@@ -1,7 +1,7 @@
 """ActivityHistories and OpenActivities: views of tasks and events, seen only below one parent."""
 
 from connectors.emulators.salesforce.schema import ChildRelationship, ObjectType
-from connectors.emulators.salesforce.soql_names import World
+from connectors.emulators.salesforce.soql.names import World
 from connectors.emulators.salesforce.table import Row
 
 _COPIED = (

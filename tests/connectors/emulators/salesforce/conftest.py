@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.emulators.salesforce import Instance
-from connectors.emulators.salesforce.server import serve_app
+from connectors.emulators.salesforce.http.server import serve_app
 from tests.connectors.emulators.salesforce.orgs import STAGE, Client, served
 
 

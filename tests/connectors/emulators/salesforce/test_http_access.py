@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from connectors.emulators.salesforce import Access, Clock, ConnectedApp, Instance, Limits, Manners, Org, serve
-from connectors.emulators.salesforce.oauth import JWT_GRANT
+from connectors.emulators.salesforce.http.oauth import JWT_GRANT
 from tests.connectors.emulators.salesforce.orgs import Client, Reply, served
 
 TOKEN_PATH = "/services/oauth2/token"

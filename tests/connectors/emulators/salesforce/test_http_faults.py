@@ -8,7 +8,7 @@ import pytest
 import urllib3
 
 from connectors.emulators.salesforce import Access, Clock, ConnectedApp, Fault, Faults, Instance, Limits, Org, chaos
-from connectors.emulators.salesforce.faults import CODES, MIX, WEIGHTS, Chaos, parse_fault
+from connectors.emulators.salesforce.http.faults import CODES, MIX, WEIGHTS, Chaos, parse_fault
 from tests.connectors.emulators.salesforce.orgs import TIMEOUT, Client, served
 
 LEAD = {"LastName": "Doe", "Company": "Acme"}

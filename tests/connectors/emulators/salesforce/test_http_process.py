@@ -11,7 +11,7 @@ from pathlib import Path
 import urllib3
 
 from connectors.emulators.salesforce import Fault, Faults, Instance, serve
-from connectors.emulators.salesforce.server import THREAD
+from connectors.emulators.salesforce.http.server import THREAD
 from tests.connectors.emulators.salesforce.orgs import Client
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.emulators.salesforce.clock import Clock
-from connectors.emulators.salesforce.dates import date_function
-from connectors.emulators.salesforce.literals import FIXED_RANGES, NUMBERED_RANGES, Calendar
 from connectors.emulators.salesforce.org import Org
+from connectors.emulators.salesforce.soql.dates import date_function
+from connectors.emulators.salesforce.soql.literals import FIXED_RANGES, NUMBERED_RANGES, Calendar
 
 SUNDAY = date(2026, 11, 22)
 PACIFIC = ZoneInfo("America/Los_Angeles")

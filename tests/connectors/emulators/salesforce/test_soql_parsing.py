@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.emulators.salesforce.errors import Refusal
-from connectors.emulators.salesforce.soql_ast import (
+from connectors.emulators.salesforce.soql.ast import (
     Call,
     Comparison,
     Inclusion,
@@ -16,7 +16,7 @@ from connectors.emulators.salesforce.soql_ast import (
     Selected,
     TypeOf,
 )
-from connectors.emulators.salesforce.soql_parser import parse
+from connectors.emulators.salesforce.soql.parser import parse
 
 
 def where(condition: str) -> object:

@@ -1,0 +1,1 @@
+"""The objects, fields and values that every org is born with."""

@@ -1,0 +1,209 @@
+"""Leads and contacts, as Salesforce writes them, in our words.
+
+A person account is read as the contact that stands behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connectors.salesforce.deletions import survivors
+from connectors.salesforce.objects import Found
+from connectors.salesforce.org import Org
+from connectors.salesforce.selection import Row
+from connectors.salesforce.settings import Settings
+from connectors.salesforce.values import chunks, id18, moment, quoted_list
+from syncer.connector import PackedFields, Wanted
+from syncer.model import Cursor, Page, Record, RecordKey, Rejected
+
+LEAD, CONTACT = "Lead", "Contact"
+STATUS = "Status"
+_A_SECOND = timedelta(seconds=1)
+_OWN = ("Email", "FirstName", "LastName", "OwnerId", "MasterRecordId")
+_OF_LEADS = (STATUS, "IsConverted", "ConvertedContactId")
+_AT_ONCE = 200  # ids in one query
+_PERSONS = ("Standard", "PowerPartner", "CsnOnly")
+"""UserTypes of people who sell; others are processes of Salesforce's own, guests, customers and integrations."""
+
+
+def mapped(settings: Settings, wanted: Wanted, kind: str) -> dict[str, str]:
+    """Field name in the rules -> path from the object; without those that it has not, by what the settings say."""
+    paths = {field: settings.path(kind, field) for field in wanted.fields}
+    return {field: path for field, path in paths.items() if path}
+
+
+def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
+    """What is asked of people, and by which names: where one of these is new, who was read before lacks it."""
+    paths = ((kind, mapped(settings, wanted, kind)) for kind in settings.objects)
+    return tuple(f"{kind}.{ours}={theirs}" for kind, names in paths for ours, theirs in names.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """What it takes to read a person of one object."""
+
+    org: Org
+    object: str
+    seen_at: datetime
+    fields: Mapping[str, str]  # field name in the rules -> path
+    stages: Mapping[str, str]  # a lead's Status -> the stage of ours it stands for
+    owners: Mapping[str, str]  # id -> e-mail, where one is known
+    masters: Mapping[str, str]  # who was absorbed -> what remains of them
+
+    def key(self, identity: str) -> RecordKey:
+        return RecordKey(self.org.connection, self.object, identity)
+
+    def record(self, row: Row) -> Record:
+        """One person. ValueError where the row does not say when it was changed."""
+        identity, modified_at = str(row["Id"]), moment(row["SystemModstamp"])
+        if row["IsDeleted"]:
+            master = self.masters.get(identity)
+            merged_into = self.key(master) if master else None
+            return Record(self.key(identity), modified_at, deleted=merged_into is None, merged_into=merged_into)
+        if row.get("IsConverted"):
+            return self._converted(identity, modified_at, row.get("ConvertedContactId"))
+        fields = {ours: value for ours, path in self.fields.items() if (value := row.get(path)) is not None}
+        settings, status = self.org.settings, row.get(STATUS)
+        first, last, owner = row.get("FirstName"), row.get("LastName"), row.get("OwnerId")
+        return Record(
+            key=self.key(identity),
+            modified_at=modified_at,
+            email=row.get("Email"),
+            fields=PackedFields(fields),
+            stage=_text(row.get(settings.write.stage)),
+            lifecycle=status,
+            lifecycle_stage=self.stages.get(status) if status else None,
+            protected=status in settings.protected,
+            owner=self.owners.get(owner, owner) if owner else None,
+            name=f"{first} {last}" if first and last else first or last,
+            url=f"{settings.instance_url}/{identity}",
+        )
+
+    def _converted(self, identity: str, modified_at: datetime, contact: str | None) -> Record:
+        """A lead that has become a contact; where that is not shown to us there is nobody left to score."""
+        if contact is None:
+            return Record(self.key(identity), modified_at, deleted=True)
+        merged_into = RecordKey(self.org.connection, CONTACT, id18(contact))
+        return Record(self.key(identity), modified_at, merged_into=merged_into)
+
+    def gone(self, identity: str, *, erased: bool) -> Record:
+        """Somebody who is not there. The org's clock is known to the second: they may have been changed in this one."""
+        return Record(self.key(identity), self.seen_at + _A_SECOND, deleted=True, erased=erased)
+
+
+def lens(org: Org, kind: str, rows: Sequence[Row] = ()) -> Lens:
+    """For people read now: `rows`, whose owners are looked up together, and what absorbed some of them."""
+    settings = org.settings
+    owners = org.owners({str(row["OwnerId"]) for row in rows if row.get("OwnerId") and not row["IsDeleted"]})
+    absorbed = {
+        str(row["Id"]): id18(row["MasterRecordId"]) for row in rows if row["IsDeleted"] and row.get("MasterRecordId")
+    }
+    status = settings.write.status if kind == LEAD else {}
+    return Lens(
+        org,
+        kind,
+        org.client.now(),
+        mapped(settings, org.wanted, kind),
+        {theirs: ours for ours, theirs in reversed(status.items())},  # the first one counts
+        {each: found.email for each, found in owners.items() if found and found.email},
+        survivors(org.client, kind, absorbed) if absorbed else {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The leads, or the contacts."""
+
+    org: Org
+    object: str
+    people: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        settings = self.org.settings
+        own = (*_OWN, *(_OF_LEADS if self.object == LEAD else ()), settings.write.stage)
+        return tuple(dict.fromkeys((*own, *mapped(settings, self.org.wanted, self.object).values())))
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """A stage that is not shown would look like one that somebody has cleared; so for what a lead has become."""
+        own = ("Email", "LastName", "MasterRecordId", *(_OF_LEADS if self.object == LEAD else ()))
+        return frozenset((*own, self.org.settings.write.stage))
+
+    def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
+        seen = lens(self.org, self.object, found.rows)
+        records = {each: seen.gone(each, erased=False) for each in found.gone}
+        records |= {each: seen.gone(each, erased=True) for each in found.erased}
+        rejected: list[Rejected] = []
+        for row in found.rows:
+            try:
+                record = seen.record(row)
+            except ValueError as error:
+                rejected.append(Rejected(str(row["Id"]), str(error)))
+                continue
+            records[record.key.id] = record
+        return Page(cursor, tuple(records.values()), rejected=tuple(rejected), expected=expected)
+
+
+def authors(org: Org, keys: Sequence[RecordKey]) -> dict[RecordKey, str]:
+    """Who set our stage or a lead's Status last, each where it was a person: by the history of the stage where the org
+    keeps one, else by who changed the record last."""
+    by_object: dict[str, dict[str, RecordKey]] = {}
+    for key in keys:
+        by_object.setdefault(key.object, {})[key.id] = key
+    found: dict[RecordKey, str] = {}
+    for kind, named in by_object.items():
+        for some in chunks(named, _AT_ONCE):
+            users = _last_editors(org, kind, some) | _last_movers(org, kind, some)
+            persons = _persons(org, set(users.values()))
+            found |= {named[each]: persons[user] for each, user in users.items() if user in persons}
+    return found
+
+
+def _last_editors(org: Org, kind: str, ids: Sequence[str]) -> dict[str, str]:
+    """Id -> the user who changed the record last."""
+    soql = f"SELECT Id, LastModifiedById FROM {kind} WHERE Id IN {quoted_list(ids)}"
+    rows = org.client.reserved.query_all_rows(f"reading who changed {kind}", soql)
+    return {id18(row["Id"]): id18(row["LastModifiedById"]) for row in rows if row.get("LastModifiedById")}
+
+
+def _last_movers(org: Org, kind: str, ids: Sequence[str]) -> dict[str, str]:
+    """Id -> the user who moved the stage or the Status last; only of those of whose stage a history is kept: where that
+    of the Status alone is, it does not tell who moved the stage since."""
+    history, parent, stage = f"{kind}History", f"{kind}Id", org.settings.write.stage
+    if not org.describes.has(history):
+        return {}
+    fields = quoted_list((stage, STATUS) if kind == LEAD else (stage,))
+    soql = (
+        f"SELECT {parent}, Field, CreatedById FROM {history} WHERE {parent} IN {quoted_list(ids)} "
+        f"AND Field IN {fields} ORDER BY CreatedDate, Id"
+    )
+    rows = org.client.reserved.query_all_rows(f"reading who moved {kind}", soql, all_rows=False)
+    told = {id18(row[parent]) for row in rows if row["Field"] == stage}
+    users = {id18(row[parent]): id18(row["CreatedById"]) for row in rows}
+    return {each: user for each, user in users.items() if each in told}
+
+
+def _persons(org: Org, users: Collection[str]) -> dict[str, str]:
+    """User -> e-mail or name, of those users who are people and not ourselves."""
+    if not users:
+        return {}
+    asked = sorted(set(users) - {_ourselves(org)})
+    soql = f"SELECT Id, Name, Email FROM User WHERE Id IN {quoted_list(asked)} AND UserType IN {quoted_list(_PERSONS)}"
+    rows = org.client.reserved.query_all_rows("reading users", soql, all_rows=False) if asked else []
+    return {id18(row["Id"]): str(row.get("Email") or row.get("Name") or row["Id"]) for row in rows}
+
+
+def _ourselves(org: Org) -> str | None:
+    """The user that we are to Salesforce; None where it does not tell."""
+    told = org.client.reserved.get("asking who we are", "/").get("identity")
+    try:
+        return id18(str(told).rpartition("/")[2])
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

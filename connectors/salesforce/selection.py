@@ -1,0 +1,162 @@
+"""Which fields a query asks for, and what their values are: the same whether REST or the Bulk API brings them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.salesforce.describe import Describes, FieldInfo
+from connectors.salesforce.refusals import Refused
+from connectors.salesforce.values import Json, instant, moment
+from syncer.model import Value
+
+Row = Mapping[str, Any]
+"""One record: each path that was asked for ("Email", "Account.Industry", "Who.Type") -> its value, the same whichever
+API it came by: text, int or float, bool, None where it is not set; times as text ("2026-11-22T01:02:03.000Z"), see
+values.moment. Always there: "Id" (18 characters), "SystemModstamp", "IsDeleted". A path that the org does not have is
+absent: use `row.get`."""
+
+SYSTEM = ("Id", "SystemModstamp", "IsDeleted")
+_COMPOUND = frozenset({"address", "location", "complexvalue", "base64", "anyType"})
+_RELATIONSHIP = re.compile(r"Didn't understand relationship '([^']+)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`path` as it was asked for, `name` as Salesforce writes it, split at its dots in `way`."""
+
+    path: str
+    name: str
+    way: tuple[str, ...]
+    read: Callable[[Any], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The columns of a query; `missing`: paths that the org does not have, or does not show us."""
+
+    columns: tuple[Column, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Salesforce's, as they stand after SELECT."""
+        return tuple(dict.fromkeys(each.name for each in self.columns))
+
+    def rows(self, told: Iterable[Json]) -> list[Row]:
+        """Of REST's records, which nest what belongs to parents."""
+        return [{each.path: each.read(_along(row, each.way)) for each in self.columns} for row in told]
+
+    def fits(self, header: Sequence[str]) -> bool:
+        """Whether lines of these columns hold what is asked for."""
+        return {each.name.lower() for each in self.columns} <= {name.lower() for name in header}
+
+    def cells(self, header: Sequence[str], lines: Iterable[Sequence[str]]) -> list[Row]:
+        """Of the Bulk API's lines; empty is not set. The header must fit."""
+        place = {name.lower(): at for at, name in enumerate(header)}
+        columns = [(each.path, place[each.name.lower()], each.read) for each in self.columns]
+        return [{path: read(line[at]) if line[at] else None for path, at, read in columns} for line in lines]
+
+    def without(self, refused: Refused) -> frozenset[str]:
+        """The paths that a refused query must not ask for any more; none where it is about something else."""
+        hidden = {name.lower() for each in refused.problems if (name := each.column)}
+        ways = {found[1].lower() for each in refused.problems if (found := _RELATIONSHIP.search(each.message))}
+        return frozenset(
+            each.path
+            for each in self.columns
+            if each.way[-1].lower() in hidden or ways.intersection(part.lower() for part in each.way[:-1])
+        )
+
+
+def select(describes: Describes, kind: str, paths: Iterable[str], hidden: Collection[str] = ()) -> Selection:
+    """The system fields and these paths of an object, as far as it has them and they are not `hidden`."""
+    columns: list[Column] = []
+    missing: list[str] = []
+    for path in dict.fromkeys((*SYSTEM, *paths)):
+        column = None if path in hidden else _column(describes, kind, path)
+        columns.append(column) if column else missing.append(path)
+    return Selection(tuple(columns), tuple(missing))
+
+
+def _column(describes: Describes, kind: str, path: str) -> Column | None:
+    *parents, last = path.split(".")
+    way: list[str] = []
+    objects: tuple[str, ...] = (kind,)
+    for parent in parents:
+        field = _reference(describes, objects[0], parent)
+        if field is None:
+            return None
+        way.append(str(field.relationship))
+        objects = field.reference_to
+        if len(objects) != 1:  # of whatever it refers to Salesforce shows what they have in common: names and types
+            return Column(path, ".".join((*way, last)), (*way, last), _as_text) if parent is parents[-1] else None
+    found = _field(describes, objects[0], last)
+    if found is None or found.type in _COMPOUND:
+        return None
+    return Column(path, ".".join((*way, found.name)), (*way, found.name), _READ.get(found.type, _as_text))
+
+
+def _field(describes: Describes, kind: str, name: str) -> FieldInfo | None:
+    return describes.of(kind).field(name) if describes.has(kind) else None
+
+
+def _reference(describes: Describes, kind: str, relationship: str) -> FieldInfo | None:
+    """The field behind the relationship of that name."""
+    fields = describes.of(kind).fields.values() if describes.has(kind) else ()
+    return next((each for each in fields if (each.relationship or "").lower() == relationship.lower()), None)
+
+
+def _along(row: Any, way: Sequence[str]) -> Any:
+    for each in way:
+        row = row.get(each) if isinstance(row, dict) else None
+    return row
+
+
+def _as_text(value: Any) -> Value:
+    if isinstance(value, str):  # nearly always
+        return value or None
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _as_time(value: Any) -> Value:
+    if isinstance(value, str) and value.endswith(".000+0000"):  # nearly always
+        return f"{value[:-5]}Z"
+    try:
+        return instant(moment(value)) if value else None
+    except ValueError:
+        return _as_text(value)
+
+
+def _as_number(value: Any) -> Value:
+    """Whole ones as int: 5 and 5.0 are one number, whichever way Salesforce writes it."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return int(value) if isinstance(value, int) or _is_digits(value) else _whole(float(value))
+    except (TypeError, ValueError):
+        return _as_text(value)
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and value.removeprefix("-").isdecimal()
+
+
+def _whole(number: float) -> Value:
+    return int(number) if number.is_integer() else number
+
+
+def _as_truth(value: Any) -> Value:
+    return value if isinstance(value, bool | None) else str(value).lower() == "true"
+
+
+_READ: Mapping[str, Callable[[Any], Value]] = {
+    "boolean": _as_truth,
+    "int": _as_number,
+    "long": _as_number,
+    "double": _as_number,
+    "currency": _as_number,
+    "percent": _as_number,
+    "datetime": _as_time,
+}

@@ -1,0 +1,258 @@
+"""Tasks for sales: one for each key, whatever happens to the answers.
+
+Where Task has a unique external id field for it, the key stands there, and Salesforce makes no second task of one key.
+Where not, a request whose answer was lost may have made one: then the person's tasks are read before one is made, and
+the key is looked for in their texts. It stands in the text in both cases, for whoever reads activities.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Literal
+
+from connectors.salesforce.batches import SCHEMA, one, passes, problem_of, told
+from connectors.salesforce.client import Request
+from connectors.salesforce.describe import FieldInfo, ObjectInfo
+from connectors.salesforce.fitting import cut, fitted_text
+from connectors.salesforce.marks import keys_in, mark
+from connectors.salesforce.org import Org, Owner
+from connectors.salesforce.refusals import Problem, Refused
+from connectors.salesforce.values import Json, id18, quoted
+from connectors.salesforce.write import why, write_headers
+from syncer import retry
+from syncer.errors import ConfigError, NotFound, TemporaryError
+from syncer.model import Task
+
+log = logging.getLogger(__name__)
+
+TASK, LEAD, CONTACT = "Task", "Lead", "Contact"
+_QUEUE = "00G"
+_MOST_HOPS = 10  # from one who was merged or converted to the next; a real chain has two or three
+_LONGEST_TEXT = 30_000  # of 32,000; the mark comes after it
+_WORKS_ON_S = 150.0  # Salesforce gives a request up after 120 s; until then it may still make the task
+_IN_TIME_S = 30.0  # what was looked for longer ago may be there by now: another process may have taken over
+_NOT_TAKEN = frozenset({"SY141", "SY145", "SY146", "SY164"})
+"""Codes of answers that say that nothing was made, and no longer will be."""
+_MOVED = frozenset({"CANNOT_UPDATE_CONVERTED_LEAD", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
+_OF_OWNERS = frozenset({"INACTIVE_OWNER_OR_USER", "INVALID_OPERATION"})
+_BY_RIGHTS = frozenset({"INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", *SCHEMA})
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a task is about, as they are now."""
+
+    id: str
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How tasks are made in this org. `key`: the external id field that holds the key."""
+
+    info: ObjectInfo
+    key: FieldInfo | None
+
+    def key_of(self, task: Task) -> str:
+        """The key as the field holds it: where it is too long, something as unmistakable stands for it."""
+        length = self.key.length if self.key else 0
+        return task.key if not length or len(task.key) <= length else sha256(task.key.encode()).hexdigest()[:length]
+
+
+class NotThisOwner(Exception):
+    """Salesforce does not take the owner of a new task."""
+
+
+class Tasks:
+    """Creates tasks in one org."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._name = org.connection
+        self._client = org.client.reserved  # what it reads, writing needs
+
+    def create_task(self, task: Task) -> str:
+        """The task's id; of the one that is there already, in the recycle bin even, where its key is found. NotFound
+        where the person is gone, ConfigError where Salesforce refuses this very task, TemporaryError for everything
+        that time or somebody's mending of rights settles: a hand-off outlives a permission that is missing."""
+        began = retry.monotonic()
+        try:
+            self._org.organization()  # which forgets what was asked before, where this is the beginning
+            form = self._form()
+            person = self._person(task)
+            found = self._found(task, form, person)
+            if found is not None:
+                return found
+            return self._create(task, form, person, began)
+        except Refused:
+            raise
+        except ConfigError as error:
+            raise TemporaryError(error.message, code=error.code) from error
+
+    def _form(self) -> Form:
+        info = self._org.describes.of(TASK)
+        named = self._org.settings.task.external_id
+        key = info.field(named) if named else None
+        usable = key is not None and key.external_id and key.createable and key.filterable
+        return Form(info, key if usable else None)
+
+    def _person(self, task: Task) -> Person:
+        """Who they are now: they may have been merged into another, or converted."""
+        kind, identity = task.record.object, task.record.id
+        for _ in range(_MOST_HOPS):
+            row = self._row(kind, identity)
+            if row is None:
+                break
+            if row["IsDeleted"]:
+                following = (kind, row.get("MasterRecordId"))
+            elif row.get("IsConverted"):
+                following = (CONTACT, row.get("ConvertedContactId"))
+            else:
+                return Person(str(row["Id"]), row.get("OwnerId"))
+            if not following[1]:
+                break
+            kind, identity = following[0], id18(following[1])
+        raise NotFound(f"{self._name}: the {task.record.object} {task.record.id} is gone from Salesforce", code="SY161")
+
+    def _row(self, kind: str, identity: str) -> Json | None:
+        names = "Id, OwnerId, IsDeleted, MasterRecordId" + (", IsConverted, ConvertedContactId" if kind == LEAD else "")
+        soql = f"SELECT {names} FROM {kind} WHERE Id = {quoted(identity)}"
+        rows = self._client.query_all_rows(f"reading {kind} {identity}", soql)
+        return rows[0] if rows else None
+
+    def _found(self, task: Task, form: Form, person: Person) -> str | None:
+        """The task that carries the key."""
+        if form.key is not None:
+            soql = f"SELECT Id FROM Task WHERE {form.key.name} = {quoted(form.key_of(task))} ORDER BY Id"
+            rows = self._client.query_all_rows("looking for a task", soql)
+            return str(rows[0]["Id"]) if rows else None
+        soql = f"SELECT Id, Description FROM Task WHERE WhoId = {quoted(person.id)} ORDER BY CreatedDate DESC, Id"
+        for page in self._client.query("looking for a task", soql):
+            for row in page.rows:
+                if task.key in keys_in(row.get("Description") or ""):
+                    return str(row["Id"])
+        return None
+
+    def _create(self, task: Task, form: Form, person: Person, began: float) -> str:
+        """An owner that Salesforce does not take is stood in for by the next best, in the end by syncer's own user."""
+        for owner in (*self._candidates(task, person), None):
+            try:
+                return self._send(form, self.values(task, form, person, owner), began)
+            except NotThisOwner as refusal:
+                self._alarm(task, owner, str(refusal))
+        message = f"{self._name}: Salesforce takes no owner for a task, not even syncer's own user"
+        raise TemporaryError(message, code="SY162")
+
+    def _candidates(self, task: Task, person: Person) -> Iterator[str]:
+        """Ids of users who may have the task, the best first. A queue cannot be given one, nor who has left."""
+        owner = person.owner and id18(person.owner)
+        known = self._org.owner(owner) if owner else None
+        if owner and not owner.startswith(_QUEUE) and (known is None or known.active):
+            yield owner
+        elif owner:
+            self._alarm(task, owner, _unfit(known))
+        seen = {owner}
+        for email in (task.fallback_owner, self._org.settings.task.fallback_owner):
+            user = self._org.user_by_email(email) if email else None
+            if user is not None and user.active and user.id not in seen:
+                seen.add(user.id)
+                yield user.id
+            elif email and (user is None or not user.active):
+                self._alarm(task, email, "there is no active user of that address")
+
+    def _alarm(self, task: Task, owner: str | None, reason: str) -> None:
+        about = {"connection": self._name, "record": str(task.record), "owner": owner or "", "reason": reason}
+        log.warning("task_owner_replaced", extra=about)
+
+    def values(self, task: Task, form: Form, person: Person, owner: str | None) -> Mapping[str, Any]:
+        """What the task says. Its status is the org's default."""
+        zone = self._org.organization().zone
+        subject, priority = form.info.field("Subject"), form.info.field("Priority")
+        return MappingProxyType(
+            {
+                "WhoId": person.id,
+                "Subject": fitted_text(subject, task.subject) if subject else task.subject,
+                "Description": text_of(task),
+                "ActivityDate": task.due_at.astimezone(zone).date().isoformat(),
+                **({"Priority": "High"} if priority and "High" in priority.values else {}),
+                **({"OwnerId": owner} if owner else {}),
+                **({form.key.name: form.key_of(task)} if form.key else {}),
+            }
+        )
+
+    def _send(self, form: Form, values: Mapping[str, Any], began: float) -> str:
+        """Where Salesforce keeps the key unique, as often as it takes: a second request finds the task of the first.
+        Else once, and a lost answer must be settled by a look."""
+        again = form.key is not None and form.key.unique
+        if not again and retry.monotonic() - began > _IN_TIME_S:
+            message = f"{self._name}: looking for the task took Salesforce too long; it is not created yet"
+            raise TemporaryError(message, code="SY163")
+        try:
+            return self._upsert(form.key, values, again=again) if form.key else self._insert(values)
+        except TemporaryError as failure:
+            if again or failure.code in _NOT_TAKEN:
+                raise
+            wish_s = max(_WORKS_ON_S, failure.retry_after_s or 0.0)
+            raise TemporaryError(failure.message, code=failure.code, retry_after_s=wish_s) from failure
+
+    def _upsert(self, key: FieldInfo, values: Mapping[str, Any], *, again: bool) -> str:
+        """As a collection of one: there the key stands in the body, where no sign of it has a meaning."""
+        body: Json = {"allOrNone": False, "records": [{"attributes": {"type": TASK}, **values}]}
+        path = f"/composite/sobjects/{TASK}/{key.name}"
+        answer = self._client.ask(self._request("PATCH", path, body, again=again)).body[0]
+        if answer.get("success") is True and answer.get("id"):
+            return str(answer["id"])
+        raise self._judged(problem_of(answer))
+
+    def _insert(self, values: Mapping[str, Any]) -> str:
+        try:
+            made: Json = self._client.ask(self._request("POST", f"/sobjects/{TASK}", dict(values), again=False)).body
+        except Refused as refusal:
+            raise self._judged(one(refusal.problems)) from refusal
+        return str(made["id"])
+
+    def _request(self, method: Literal["PATCH", "POST"], path: str, body: Json, *, again: bool) -> Request:
+        return Request(
+            what="creating a task",
+            method=method,
+            path=path,
+            body=body,
+            headers=write_headers(self._org.settings),
+            kind="write",
+            again=again,
+            shape=list if method == "PATCH" else dict,
+            oddity=_oddity,
+            purpose="qualified",
+        )
+
+    def _judged(self, problem: Problem) -> Exception:
+        """What a refusal means: another owner, patience, somebody's mending, or that this very task cannot be made."""
+        if problem.code in _OF_OWNERS or any(name.lower() == "ownerid" for name in problem.fields):
+            return NotThisOwner(told(problem))
+        message = f"{self._name}: Salesforce did not make the task: {why(problem)}"
+        if passes(problem) or problem.code in _MOVED or problem.code == "DUPLICATE_VALUE":
+            return TemporaryError(message, code="SY164")  # somebody else made it, or the person moved: look again
+        if problem.code in _BY_RIGHTS:
+            self._org.describes.anew()
+            return TemporaryError(message, code="SY164")
+        return Refused(message, status=400, problems=(problem,), code="SY165")
+
+
+def text_of(task: Task) -> str:
+    """What stands in the task, the mark last."""
+    body = cut(task.body.replace("\0", ""), _LONGEST_TEXT)
+    return f"{body}\n\n{mark(task.key)}"
+
+
+def _unfit(owner: Owner | None) -> str:
+    return f"{owner.name} has left" if owner and not owner.queue else "a queue can have no task"
+
+
+def _oddity(answer: Any) -> str | None:
+    if isinstance(answer, list):
+        return None if len(answer) == 1 and isinstance(answer[0], dict) else "it does not tell of one task"
+    return None if answer.get("id") else "it has no `id`"
