@@ -11,7 +11,7 @@ import click
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_CRMS = click.Choice(["hubspot"])
+_CRMS = click.Choice(["hubspot", "salesforce"])
 _PRESETS = click.Choice(["b2b-saas", "education", "demo"])
 _LANGUAGES = click.Choice(["en", "es"])
 _LEVELS = click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False)

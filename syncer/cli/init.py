@@ -27,16 +27,7 @@ language: {language}
 
 connections:
   crm:
-    type: {crm}
-    token: ${{HUBSPOT_TOKEN}}          # a service key, or the token of a private app; its place is .env
-    write:                           # created by: syncer setup --apply
-      score: ls_score
-      stage: ls_stage
-      reasons: ls_score_reasons
-      lifecyclestage:                # HubSpot's own stage, only ever moved forward
-        mql: marketingqualifiedlead
-        sql: salesqualifiedlead
-
+{connection}
 sync:
   every: 15m
   max_stage_changes: 200             # the fuse: a run that would move more leads waits for a person
@@ -51,10 +42,40 @@ models: models/{preset}.yml
 #     team: {{type: slack, url: "${{SLACK_WEBHOOK_URL}}"}}
 #   notify: [team]
 """
+_CONNECTIONS = {
+    "hubspot": """\
+    type: hubspot
+    token: ${HUBSPOT_TOKEN}          # a service key, or the token of a private app; its place is .env
+    write:                           # created by: syncer setup --apply
+      score: ls_score
+      stage: ls_stage
+      reasons: ls_score_reasons
+      lifecyclestage:                # HubSpot's own stage, only ever moved forward
+        mql: marketingqualifiedlead
+        sql: salesqualifiedlead
+""",
+    "salesforce": """\
+    type: salesforce
+    instance_url: ${SALESFORCE_URL}  # the My Domain address: https://acme.my.salesforce.com; its place is .env
+    client_credentials:              # of an External Client App; other ways in stand in the documentation's example
+      client_id: ${SALESFORCE_CLIENT_ID}
+      client_secret: ${SALESFORCE_CLIENT_SECRET}
+    write:                           # on Lead and Contact; created by: syncer setup --apply, or by your admin
+      score: Lead_Score__c
+      stage: Lifecycle_Stage__c
+      reasons: Lead_Score_Reasons__c
+    task:
+      external_id: null              # Syncer_Key__c, once a Task has that text field (external id, unique)
+""",
+}
+_SECRETS = {
+    "hubspot": "HUBSPOT_TOKEN=\n",
+    "salesforce": "SALESFORCE_URL=\nSALESFORCE_CLIENT_ID=\nSALESFORCE_CLIENT_SECRET=\n",
+}
+_PUT = {"hubspot": "the token", "salesforce": "the org's address and the app's id and secret"}
 _ENV = """\
 # Copy to .env and fill in; .env never goes into git.
-HUBSPOT_TOKEN=
-# SLACK_WEBHOOK_URL=
+{secrets}# SLACK_WEBHOOK_URL=
 # SYNCER_DATABASE_URL=postgresql://user:password@host/syncer
 """
 _IGNORE = ".env\n*.db\n*.db-*\n*.db.*\n.syncer/\n"
@@ -68,15 +89,16 @@ def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: st
         for name, question, first in _QUESTIONS
     }
     preset = chosen["preset"]
-    project = _PROJECT.format(timezone=timezone, **chosen)
-    texts = {"syncer.yml": project, ".env.example": _ENV, ".gitignore": _IGNORE}
+    crm = chosen["crm"]
+    project = _PROJECT.format(timezone=timezone, connection=_CONNECTIONS[crm], **chosen)
+    texts = {"syncer.yml": project, ".env.example": _ENV.format(secrets=_SECRETS[crm]), ".gitignore": _IGNORE}
     copies = {f"models/{preset}.yml": examples() / "models" / f"{preset}.yml"}
     copies["tests/leads.yml"] = examples() / "tests" / f"{preset}.yml"
     copies |= {f"lists/{path.name}": path for path in sorted((examples() / "lists").iterdir())}
     _refuse_overwriting(folder, [*texts, *copies])
     _write(folder, texts, copies)
     go = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"Next:  {go}cp .env.example .env   (put the token in it), then   syncer check")
+    click.echo(f"Next:  {go}cp .env.example .env   (put {_PUT[crm]} in it), then   syncer check")
 
 
 def _ask(ctx: click.Context, name: str, question: str, first: str) -> str:

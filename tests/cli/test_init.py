@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from tests.runs.house import ENVIRONMENT, House
 from tests.settings.test_schema import Checker
 
 TOKEN = {"HUBSPOT_TOKEN": "a-token-of-some-length"}
+SALESFORCE = {
+    "SALESFORCE_URL": "https://acme.my.salesforce.com",
+    "SALESFORCE_CLIENT_ID": "an-id-of-some-length",
+    "SALESFORCE_CLIENT_SECRET": "a-secret-of-some-length",
+}
 PRESETS = ("b2b-saas", "education", "demo")
 
 
@@ -27,12 +33,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def typed(*words: str, text: str = "") -> Result:
     kept = {name: None for name in os.environ if name.startswith("SYNCER_")}
-    return CliRunner().invoke(cli, words, input=text, env={**kept, **TOKEN}, catch_exceptions=False)
+    return CliRunner().invoke(cli, words, input=text, env={**kept, **TOKEN, **SALESFORCE}, catch_exceptions=False)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_what_init_writes_passes_check_and_its_own_schema(here: Path, preset: str) -> None:
-    made = typed("init", "--yes", "--preset", preset)
+@pytest.mark.parametrize(("crm", "preset"), [*(("hubspot", each) for each in PRESETS), ("salesforce", "b2b-saas")])
+def test_what_init_writes_passes_check_and_its_own_schema(here: Path, crm: str, preset: str) -> None:
+    made = typed("init", "--yes", "--crm", crm, "--preset", preset)
     assert made.exit_code == 0, made.output
     checked = typed("check", "--offline")
     assert checked.exit_code == 0, checked.output
@@ -47,7 +53,7 @@ def test_what_init_writes_passes_check_and_its_own_schema(here: Path, preset: st
 def test_init_asks_for_what_is_not_given(here: Path) -> None:
     made = typed("init", "here", "--preset", "demo", text="hubspot\nes\n")
     assert made.exit_code == 0, made.output
-    assert "Which CRM? (hubspot) [hubspot]" in made.stdout
+    assert "Which CRM? (hubspot, salesforce) [hubspot]" in made.stdout
     assert "Language of messages? (en, es) [en]" in made.stdout
     assert "Start from?" not in made.stdout
     assert "language: es" in (here / "here" / "syncer.yml").read_text()
@@ -59,6 +65,15 @@ def test_init_puts_no_secret_into_what_goes_into_git(here: Path) -> None:
     assert "token: ${HUBSPOT_TOKEN}" in (here / "syncer.yml").read_text()
     assert (here / ".gitignore").read_text().splitlines()[0] == ".env"
     assert "HUBSPOT_TOKEN=\n" in (here / ".env.example").read_text()
+
+
+def test_init_for_salesforce_names_every_secret_it_asks_for(here: Path) -> None:
+    made = typed("init", "--yes", "--crm", "salesforce")
+    assert "put the org's address and the app's id and secret in it" in made.stdout
+    asked = re.findall(r"\$\{([A-Z_]+)\}", re.sub(r"(?m)^ *#.*$", "", (here / "syncer.yml").read_text()))
+    assert asked == list(SALESFORCE)
+    assert all(f"{name}=\n" in (here / ".env.example").read_text() for name in asked)
+    assert "HUBSPOT" not in (here / ".env.example").read_text()
 
 
 def test_init_overwrites_nothing(here: Path) -> None:
