@@ -51,8 +51,10 @@ def _shown(tx: Connection, lead_ids: Iterable[int]) -> Sequence[Any]:
 def _confirmed(row: Any, change: Change | None) -> Standing:
     never_seen = change.before if change else Standing()
     known = standing_of(row.confirmed) if row.seen else never_seen
-    if row.seen and row.pending_stage is not None and row.stage == row.pending_stage:
-        return replace(known, lifecycle=row.lifecycle)  # our own write, seen before the CRM confirmed the whole of it
+    if row.seen and row.pending_stage is not None and row.stage == row.pending_stage:  # ours, and not confirmed
+        if change is None or change.after.stage == row.pending_stage:
+            return replace(known, lifecycle=row.lifecycle)
+        return Standing(stage=row.stage, lifecycle=row.lifecycle)  # nobody else moved it; what else landed is not known
     return replace(known, stage=row.stage, lifecycle=row.lifecycle)
 
 

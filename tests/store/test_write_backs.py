@@ -166,3 +166,29 @@ def test_a_stage_the_crm_refuses_for_now_stays_pending_and_given_up_changes_can_
         assert write_backs.counts(tx, "crm")["given_up"] == 1
         write_backs.try_again(tx, "crm")
     assert waiting(store) == [again]
+
+
+def test_a_stage_of_ours_that_landed_unheard_is_nobodys_edit_and_what_else_landed_is_not_taken_for_known(
+    store: Store,
+) -> None:
+    put(store, record("a", stage="mql"))
+    apply(store, planned(the_lead(store, "a"), "mql"))
+    (first,) = waiting(store)
+    with store.writing() as tx:
+        write_backs.confirm(tx, [(first, answer(first))], NOW)
+    apply(store, planned(the_lead(store, "a"), "sql", at=NOW + HOUR))  # this write lands, and its answer is lost
+    put(store, record("a", minute=120, stage="sql"))
+    assert the_lead(store, "a").state.touched == frozenset()
+    apply(store, planned(the_lead(store, "a"), "mql", at=NOW + 2 * HOUR))
+    (back,) = waiting(store)
+    assert (back.before.stage, back.before.score, back.before.reasons) == ("sql", None, None), "100 need not be 40 now"
+    assert back.after.score == first.after.score
+
+
+def test_a_landed_stage_that_is_planned_once_more_keeps_what_was_confirmed_before(store: Store) -> None:
+    put(store, record("a", stage="cold"))
+    apply(store, planned(the_lead(store, "a"), "sql"))
+    put(store, record("a", minute=1, stage="sql"))
+    before = the_lead(store, "a").writes[key("a")].confirmed
+    apply(store, planned(the_lead(store, "a"), "sql", at=NOW + HOUR))
+    assert the_lead(store, "a").writes[key("a")].confirmed == before
