@@ -45,10 +45,9 @@ _EMAIL_STATUS: Mapping[str, str] = MappingProxyType(
     {"0": "new", "1": "read", "2": "replied", "3": "sent", "4": "forwarded", "5": "draft"}
 )
 """EmailMessage.Status has numbers for its values (its object reference)."""
+_NOT_COMING = frozenset({"Declined", "Uninvited"})
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 _NEVER = datetime.fromtimestamp(0, UTC)  # nobody asks when it was that did not happen
-
-Reader = Callable[[str], Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,21 @@ class Lens:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One row of EmailMessage, and whom its relations name (ids)."""
+    """One row of EmailMessage, and those of its relations."""
 
     row: Row
-    people: Sequence[str] = ()
+    relations: Sequence[Row] = ()
+
+    @property
+    def senders(self) -> list[object]:
+        """Of one that came in: the ids of who wrote it, None for one who is nobody here. Empty where it is not told."""
+        relations = self.relations if self.row.get("Incoming") else ()
+        return [each.get("RelationId") for each in relations if each.get("RelationType") == "FromAddress"]
+
+    @property
+    def people(self) -> list[object]:
+        """Whose e-mail it is (ids): whoever had a copy of one that came in has done nothing."""
+        return self.senders or [each.get("RelationId") for each in self.relations]
 
 
 def word(written: object) -> str | None:
@@ -101,8 +111,8 @@ def task_kind(row: Row) -> str | None:
     return kind if kind == "email" or row.get("IsClosed") else None  # an e-mail was sent; who is to be called was not
 
 
-def task(lens: Lens, row: Row, also: Sequence[str] = (), letters: Sequence[Letter] = ()) -> Activity:
-    """A task, `also` about these people, with the rows that tell of the same e-mail."""
+def task(lens: Lens, row: Row, relations: Sequence[Row] = (), letters: Sequence[Letter] = ()) -> Activity:
+    """A task, with the rows that tie further people to it, and those that tell of the same e-mail."""
     kind, identity = task_kind(row), row["Id"]
     sent = sorted((each for each in letters if not _is_draft(each.row)), key=lambda each: str(each.row["Id"]))
     if row.get("IsDeleted") or kind is None or (letters and not sent):
@@ -121,10 +131,17 @@ def task(lens: Lens, row: Row, also: Sequence[str] = (), letters: Sequence[Lette
         id=f"{TASK}/{identity}",
         kind=kind,
         at=_sent_at(sent[0].row) if sent else _done_at(lens, row),
-        records=lens.people([row.get("WhoId"), *also, *(who for each in sent for who in each.people)]),
+        records=_people_of(lens, row, relations, sent),
         fields=_set(fields) | (_letter_fields(sent[0].row) if sent else {}),
         modified_at=max(moment(each["SystemModstamp"]) for each in (row, *(one.row for one in letters))),
     )
+
+
+def _people_of(lens: Lens, row: Row, relations: Sequence[Row], sent: Sequence[Letter]) -> tuple[RecordKey, ...]:
+    """The task of an e-mail that came in may hang on somebody who had a copy: who wrote it counts alone, if known."""
+    senders = lens.people(who for each in sent for who in each.senders)
+    also = [each.get("RelationId") for each in relations]
+    return senders or lens.people([row.get("WhoId"), *also, *(who for each in sent for who in each.people)])
 
 
 def _done_at(lens: Lens, row: Row) -> datetime:
@@ -175,8 +192,8 @@ def _letter_fields(row: Row) -> dict[str, Value]:
     )
 
 
-def event(lens: Lens, row: Row, invited: Sequence[str] = ()) -> Activity:
-    """A meeting with everybody who has not declined."""
+def event(lens: Lens, row: Row, relations: Sequence[Row] = ()) -> Activity:
+    """A meeting with everybody who has not declined, by the rows of its invitees."""
     identity = row["Id"]
     if row.get("IsDeleted") or row.get("IsChild") or row.get("IsRecurrence"):
         return lens.gone(EVENT, identity)
@@ -191,10 +208,17 @@ def event(lens: Lens, row: Row, invited: Sequence[str] = ()) -> Activity:
         id=f"{EVENT}/{identity}",
         kind="meeting",
         at=_starts_at(lens, row),
-        records=lens.people([row.get("WhoId"), *invited]),
+        records=_coming(lens, row, relations),
         fields=_set(fields),
         modified_at=moment(row["SystemModstamp"]),
     )
+
+
+def _coming(lens: Lens, row: Row, relations: Sequence[Row]) -> tuple[RecordKey, ...]:
+    """WhoId stays whom the meeting was made for, whatever they answer."""
+    absent = lens.people(each.get("RelationId") for each in relations if each.get("Status") in _NOT_COMING)
+    people = lens.people([row.get("WhoId"), *(each.get("RelationId") for each in relations)])
+    return tuple(each for each in people if each not in absent)
 
 
 def _starts_at(lens: Lens, row: Row) -> datetime:

@@ -24,7 +24,6 @@ _AGAIN_S = 900.0  # how soon a reader looks whether some of the allowance has co
 _STALE_S = 300.0  # what was told longer ago is asked anew, by the next request
 _CALM_S = 60.0  # how long fewer requests are under way after too many were
 _LOOK_S = 0.25  # how often a thread that waits for another one looks whether to stop
-_SHORTEST_S = 0.001
 
 
 @contextmanager
@@ -103,7 +102,7 @@ class Governor:
         with self._changed:
             now = retry.monotonic()
             if now >= self._held_until:
-                before = self._most if now < self._most_until else self._under_way
+                before = self.most or self._under_way
                 self._most, self._most_until = max(1, min(before, self._under_way) // 2), now + wish_s + _CALM_S
             self._held_until = max(self._held_until, now + wish_s)
 
@@ -131,7 +130,8 @@ class Governor:
             retry.wait(max(wait_s, 0.0), stop)
 
     def _is_full(self) -> bool:
-        return self._under_way >= self._most and retry.monotonic() < self._most_until
+        most = self.most
+        return most is not None and self._under_way >= most
 
     def _note_clock(self, headers: Mapping[str, str], sent_at: float) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The Bulk API 2.0, for reading everything of an object: a job that Salesforce works off, and its pages of CSV.
+"""The Bulk API 2.0, for the first load of an object: a job that Salesforce works off, and its pages of CSV.
 
 The results come in no order that we could rely on, and stay for a week.
 """
@@ -8,23 +8,19 @@ from __future__ import annotations
 import csv
 import io
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connectors.salesforce.client import Answer, Client, Request
+from connectors.salesforce.client import Answer, Client, Incomplete, Request
 from connectors.salesforce.position import Load
 from connectors.salesforce.refusals import Refused
 from connectors.salesforce.selection import SYSTEM, Row, Selection
-from syncer import retry
 from syncer.errors import ConfigError, TemporaryError
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long text area may hold 131,072 letters, which is csv's limit
 
 PAGE = 10_000  # records asked for in one page of results
-_CSV = {"contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
 _LAST = "null"  # what Salesforce says in place of the last page's locator, as a text
-_ATTEMPTS = 3
 _GONE = frozenset({"NOT_FOUND", "INVALID_ID_FIELD", "INVALIDJOBID", "INVALID_QUERY_LOCATOR", "ENTITY_IS_DELETED"})
 _OVER = frozenset({"Failed", "Aborted"})
 
@@ -66,7 +62,7 @@ def begin(client: Client, what: str, soql: str) -> str:
         raise NotByBulk(error.message) from error
     identity = answer.body.get("id") if isinstance(answer.body, dict) else None
     if not identity:
-        raise TemporaryError(f"{what}: Salesforce tells no id of the job", code="SY143")
+        raise TemporaryError(f"{client.name}: {what}: Salesforce tells no id of the job", code="SY143")
     return str(identity)
 
 
@@ -82,12 +78,12 @@ def is_ready(client: Client, what: str, job: str) -> bool:
     return told.get("state") == "JobComplete"
 
 
-def results(client: Client, selection: Selection, place: Load, stop: threading.Event) -> Results:
+def results(client: Client, what: str, selection: Selection, place: Load) -> Results:
     """The page of results at this place. `JobGone`; TemporaryError where it is broken off again and again."""
     job, locator = str(place.job), place.locator
     query = {"maxRecords": str(PAGE), **({"locator": locator} if locator else {})}
     request = Request(
-        "reading the results of a job", "GET", f"/jobs/query/{job}/results", query=query, wants="text",
+        f"{what} by the Bulk API", "GET", f"/jobs/query/{job}/results", query=query, wants="text",
         headers={"Accept-Encoding": "gzip"},  # anything beside gzip and it is not compressed
     )  # fmt: skip
 
@@ -96,30 +92,30 @@ def results(client: Client, selection: Selection, place: Load, stop: threading.E
             answer = client.ask(request)
         except Refused as refused:
             raise _gone(refused) from refused
-        return _understood(answer, selection)
+        return _understood(answer, selection, f"{client.name}: {what}")
 
-    return retry.once_more(once, stop=stop, attempts=_ATTEMPTS)
+    return client.anew(once)
 
 
 def _gone(refused: Refused) -> Exception:
     return JobGone(refused.message) if refused.status == 404 or refused.codes & _GONE else refused
 
 
-def _understood(answer: Answer, selection: Selection) -> Results:
+def _understood(answer: Answer, selection: Selection, what: str) -> Results:
     """Each page begins with the names of its columns, or does not: then they are as they were asked for."""
     text, asked = str(answer.body or ""), selection.names
     try:
         lines = [line for line in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True) if line]
     except csv.Error as error:
-        raise TemporaryError(f"the results of a bulk job are broken off: {error}", code="SY143") from error
+        raise Incomplete(f"{what}: the results of a bulk job are broken off: {error}", code="SY143") from error
     if lines and set(SYSTEM) <= set(lines[0]):
         asked, lines = tuple(lines[0]), lines[1:]
     told = answer.headers.get("Sforce-NumberOfRecords")
     if told is not None and told.isdecimal() and int(told) != len(lines):
-        raise TemporaryError(f"a page of a bulk job holds {len(lines)} of {told} records", code="SY143")
+        raise Incomplete(f"{what}: a page of a bulk job holds {len(lines)} of {told} records", code="SY143")
     if (lines and len(lines[0]) != len(asked)) or not selection.fits(asked):
         raise JobGone("the job was begun for other fields")
     if any(len(line) != len(asked) for line in lines):
-        raise TemporaryError("the results of a bulk job are broken off: a line lacks cells", code="SY143")
+        raise Incomplete(f"{what}: the results of a bulk job are broken off: a line lacks cells", code="SY143")
     following = answer.headers.get("Sforce-Locator") or _LAST
     return Results(selection.cells(asked, lines), None if following == _LAST else following)

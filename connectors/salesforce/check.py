@@ -8,7 +8,7 @@ from typing import Literal
 from connectors.salesforce.org import Org
 from connectors.salesforce.selection import select
 from connectors.salesforce.settings import ACTIVITIES
-from connectors.salesforce.setup import problem_of, targets
+from connectors.salesforce.setup import ASSIGN, problem_of, targets
 from syncer.connector import Finding
 from syncer.errors import ConfigError
 
@@ -38,10 +38,9 @@ class Check:
         yield Finding("credentials", "ok", message)
         yield from self._clock()
         for stream in streams:
-            yield from self._object(stream)
-        yield from self._targets()
-        yield from self._statuses()
-        yield from self._fallback()
+            yield from _told(self._object(stream))
+        for findings in (self._targets(), self._statuses(), self._fallback()):
+            yield from _told(findings)
         yield from self._limits()
 
     def _clock(self) -> Iterator[Finding]:
@@ -52,19 +51,13 @@ class Check:
 
     def _object(self, stream: str) -> Iterator[Finding]:
         """May it be read, and does it have what the model asks for?"""
-        try:
-            there = self._org.describes.has(stream)
-            if there:
-                self._client.count(f"reading {stream}", f"SELECT COUNT() FROM {stream} WHERE Id = null")
-        except ConfigError as error:
-            yield _finding("scopes", error)
-            return
-        if not there:
+        if not self._org.describes.has(stream):
             activity = stream in ACTIVITIES
             help_ = "let the user read it" + (", or leave it out of the connection's `activities`" if activity else "")
             message = f"{self._name}: this org has no {stream}, or its user may not read it"
             yield Finding("scopes", "warning" if activity else "error", message, "SY142", help_)
             return
+        self._client.count(f"reading {stream}", f"SELECT COUNT() FROM {stream} WHERE Id = null")
         yield Finding("scopes", "ok", f"{self._name}: reading {stream} is allowed")
         if stream in self._settings.objects:
             yield from self._unknown(stream)
@@ -83,7 +76,7 @@ class Check:
         problems = [(each, text) for each in needed if (text := problem_of(each, self._org.describes))]
         for target, text in problems:
             missing = target.object in ("Lead", "Contact", "Task") and not self._seen(target.object, target.name)
-            help_ = f"`syncer setup {self._name}` shows what an admin has to create" if missing else ""
+            help_ = f"`syncer setup {self._name}` shows what an admin has to create; {ASSIGN}" if missing else ""
             yield Finding("fields", "warning" if missing else "error", f"{self._name}: {text}", "SY149", help_)
         if not problems:
             names = ", ".join(each.full_name for each in needed)
@@ -133,6 +126,14 @@ class Check:
         scarce = used >= limit * share * _SCARCE
         help_ = f"syncer waits at {share:.0%} (`use_at_most`)" if scarce else ""
         yield Finding("limits", "warning" if scarce else "ok", message, "SY145" if scarce else "SY000", help_)
+
+
+def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """These, and what the user may not look at: the rest is looked at all the same."""
+    try:
+        yield from findings
+    except ConfigError as error:
+        yield _finding("scopes", error)
 
 
 def _finding(layer: Layer, error: ConfigError) -> Finding:

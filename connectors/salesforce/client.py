@@ -38,13 +38,14 @@ from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.log import redact
 from syncer.workers import Workers
 
-__all__ = ["Answer", "Client", "Problem", "QueryLocatorLost", "Refused", "Request", "Rows", "TooHeavy"]
+__all__ = ["Answer", "Client", "Incomplete", "Problem", "QueryLocatorLost", "Refused", "Request", "Rows", "TooHeavy"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_SESSIONS = 4  # refused ones in the place of which another is tried: threads may find several old ones
 _LARGEST_PAGE = 2000  # Salesforce's, whatever is asked for
 
 
@@ -75,6 +76,10 @@ class Answer:
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=CaseInsensitiveDict)  # names in any case
+
+
+class Incomplete(TemporaryError):
+    """Each answer is whole, and together they are not what they say: asked anew from the beginning they may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class Client:
         """The result's pages. `all_rows`: with what lies in the recycle bin, and archived activities. `page`: rows
         asked for; Salesforce gives 200 to 2,000, or what it likes.
 
-        TemporaryError (SY143) where fewer rows come than the result has; `QueryLocatorLost` where the rest cannot be
+        `Incomplete` (SY143) where fewer rows come than the result has; `QueryLocatorLost` where the rest cannot be
         had; `TooHeavy`; `Refused` INVALID_FIELD and its like."""
         path = "/queryAll" if all_rows else "/query"
         headers = {"Sforce-Query-Options": f"batchSize={page}"}
@@ -128,13 +133,13 @@ class Client:
             seen += len(found["records"])
             if found["done"] and seen < found["totalSize"]:
                 message = f"{self.name}: {what}: Salesforce's pages end after {seen} of {found['totalSize']} rows"
-                raise TemporaryError(message, code="SY143")
+                raise Incomplete(message, code="SY143")
             yield Rows(found["records"], found["totalSize"], found["done"])
             if found["done"]:
                 return
             following = found["nextRecordsUrl"]
             if trail.comes_back_to(following):
-                raise TemporaryError(f"{self.name}: {what}: Salesforce's pages go round in a circle", code="SY143")
+                raise Incomplete(f"{self.name}: {what}: Salesforce's pages go round in a circle", code="SY143")
             request = Request(what, "GET", following, headers=headers, shape=dict, oddity=_page_oddity)
 
     def query_all_rows(self, what: str, soql: str, *, all_rows: bool = True) -> list[Json]:
@@ -143,7 +148,24 @@ class Client:
         def rows() -> list[Json]:
             return [row for page in self.query(what, soql, all_rows=all_rows) for row in page.rows]
 
-        return retry.once_more(rows, stop=self._stop, attempts=3)
+        return self.anew(rows)
+
+    def anew(self, ask: Callable[[], T]) -> T:
+        """What several requests bring together; asked three times where it is `Incomplete` or its pages are lost. What
+        a single request fails for, `ask` has repeated enough."""
+
+        def once() -> T | TemporaryError:
+            try:
+                return ask()
+            except (Incomplete, QueryLocatorLost):
+                raise
+            except TemporaryError as error:
+                return error
+
+        found = retry.once_more(once, stop=self._stop, attempts=3)
+        if isinstance(found, TemporaryError):
+            raise found
+        return found
 
     def count(self, what: str, soql: str, *, all_rows: bool = True) -> int:
         """What a `SELECT COUNT() FROM ...` says."""
@@ -199,13 +221,6 @@ class Client:
         message = f"{self.name}: this org does not speak API version {self.version}; {told}: change `api_version`"
         raise ConfigError(message, code="SY148")
 
-    def org_id(self) -> str:
-        """Which org this is, 18 letters."""
-        rows = self.query_all_rows("reading the organization", "SELECT Id FROM Organization LIMIT 1", all_rows=False)
-        if not rows:
-            raise TemporaryError(f"{self.name}: Salesforce does not tell which org it is", code="SY143")
-        return str(rows[0]["Id"])
-
     def _page(self, request: Request) -> Any:
         try:
             return self.ask(request).body
@@ -228,17 +243,18 @@ class Client:
         return found
 
     def _once(self, request: Request) -> Answer:
-        """One try, and more with other sessions while Salesforce does not take them and there are any."""
+        """One try, and a few with other sessions while Salesforce does not take them and there are any."""
         purpose = request.purpose or ("write" if request.kind == "write" else self._purpose)
         self._governor.insist(self._what(request), self._share, purpose)
         exchange = Exchange(self._login, self._told_now, self._stop)
-        while True:
+        for _ in range(_SESSIONS):
             entry = self._entry(request, exchange)
             try:
                 return self._sent(request, entry)
             except Unauthorized as error:
                 if not error.renewable or not self._credentials.refused(entry.token):
                     raise
+        return self._sent(request, self._entry(request, exchange))
 
     def _entry(self, request: Request, exchange: Exchange) -> Pass:
         try:

@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 from connectors.salesforce import activities
 from connectors.salesforce.activities import EMAIL, EVENT, MEMBER, RESPONSE, TASK, Lens, Letter
-from connectors.salesforce.marks import keys_in
+from connectors.salesforce.marks import key_field, keys_in
 from connectors.salesforce.objects import Found, Objects, Rows, Stream
 from connectors.salesforce.org import Org
-from connectors.salesforce.related import EMAIL_PATHS, lens, letters, others, related
+from connectors.salesforce.related import EMAIL_PATHS, lens, letters, related, relations
 from connectors.salesforce.selection import Row
 from syncer.errors import ConfigError
 from syncer.model import Activity, Cursor, Page
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _TEXT = "Description"
 _TASK_PATHS = (
+    _TEXT,
     *("WhoId", "Subject", "Status", "Type", "TaskSubtype", "IsClosed", "IsRecurrence", "CreatedDate", "WhoCount"),
     *("CompletedDateTime", "ActivityDate", "CallType", "CallDisposition", "CallDurationInSeconds"),
 )
@@ -119,7 +120,8 @@ class Emails:
         rows = related(self.org, TASK, _task_paths(self.org), "Id", tied)
         tasks = {str(row["Id"]): row for row in rows if activities.task_kind(row) == "email"}
         reader = _task_reader(self.org, list(tasks.values()))
-        named = others(self.org, EMAIL, [str(row["Id"]) for row in found.rows if row.get("ActivityId") not in tasks])
+        alone = [str(row["Id"]) for row in found.rows if row.get("ActivityId") not in tasks]
+        named = relations(self.org, EMAIL, alone)
 
         def tell(row: Row) -> Sequence[Activity]:
             task = tasks.get(str(row.get("ActivityId")))
@@ -135,8 +137,8 @@ class _TaskReader:
     """What it takes to read tasks, and what other objects tell of them: further people, and e-mails."""
 
     lens: Lens
-    key: str  # the field that holds the key of a hand-off of ours; "" where it is in the text
-    also: Mapping[str, Sequence[str]]
+    key: str  # the field that holds the key of a hand-off of ours; "" where there is none
+    also: Mapping[str, Sequence[Row]]  # relations
     letters: Mapping[str, Sequence[Letter]]
 
     def tell(self, row: Row) -> list[Activity]:
@@ -149,27 +151,25 @@ class _TaskReader:
         return [told, *(self.lens.gone(EMAIL, str(each.row["Id"])) for each in its_letters)]
 
     def _is_ours(self, row: Row) -> bool:
-        """What we told sales is nothing that the person has done."""
-        return bool(row.get(self.key) if self.key else keys_in(str(row.get(_TEXT) or "")))
+        """What we told sales is nothing that the person has done. Tasks from before the field carry the mark alone."""
+        return bool((self.key and row.get(self.key)) or keys_in(str(row.get(_TEXT) or "")))
 
 
 def _task_reader(org: Org, rows: Sequence[Row]) -> _TaskReader:
     alive = [row for row in rows if not row.get("IsDeleted")]
     shared = [str(row["Id"]) for row in alive if row.get("WhoCount") not in (0, 1)]
     emails = [str(row["Id"]) for row in alive if activities.task_kind(row) == "email"]
-    return _TaskReader(lens(org), _key_field(org), others(org, TASK, shared), letters(org, emails))
+    return _TaskReader(lens(org), _key_name(org), relations(org, TASK, shared), letters(org, emails))
 
 
 def _task_paths(org: Org) -> tuple[str, ...]:
-    return (*_TASK_PATHS, _key_field(org) or _TEXT)
+    key = _key_name(org)
+    return (*_TASK_PATHS, key) if key else _TASK_PATHS
 
 
-def _key_field(org: Org) -> str:
-    """The field that holds the keys of hand-offs, where tasks can be made by it (see `tasks`). Texts are long, so they
-    are read only where nothing else says whose task it is."""
-    name = org.settings.task.external_id
-    key = org.describes.of(TASK).field(name) if name else None
-    return key.name if key and key.external_id and key.createable and key.filterable else ""
+def _key_name(org: Org) -> str:
+    key = key_field(org.settings, org.describes.of(TASK))
+    return key.name if key else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Events:
 
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         mine = lens(self.org)
-        invited = others(self.org, EVENT, [str(row["Id"]) for row in found.rows if not row.get("IsDeleted")])
+        invited = relations(self.org, EVENT, [str(row["Id"]) for row in found.rows if not row.get("IsDeleted")])
 
         def tell(row: Row) -> Sequence[Activity]:
             return [activities.event(mine, row, invited.get(str(row["Id"]), ()))]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from connectors.salesforce.client import Client, Refused
 from connectors.salesforce.org import Org
@@ -13,6 +14,8 @@ from connectors.salesforce.values import Json, chunks, id18, instant, moment, qu
 from syncer.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SPAN = timedelta(minutes=5)  # only up to when /updated knows matters, so it shall list few
 _REMEMBERED = timedelta(days=29)  # /deleted may be asked 30 days back
@@ -33,36 +36,20 @@ def covered(org: Org, kind: str) -> datetime:
     """Up to when everything of an object that was changed can be seen: whatever is committed later bears a later
     SystemModstamp, or the very same. While a long transaction runs, that is when it began."""
     now = org.client.now()
-    try:
-        answer = _log(org.client, kind, "updated", now - _SPAN, now)
-        return min(moment(answer["latestDateCovered"]), now)
-    except Refused as refused:
-        reason = refused.message
-    except ConfigError as error:
-        if error.code != _NOT_ALLOWED:
-            raise
-        reason = error.message
-    except (KeyError, ValueError):
-        reason = "it does not tell up to when"
-    log.info("coverage_unknown", extra={"connection": org.connection, "stream": kind, "reason": reason})
-    return now - org.settings.lag
+    until = _told(org, kind, "updated", (now - _SPAN, now), lambda answer: moment(answer["latestDateCovered"]))
+    return now - org.settings.lag if until is None else min(until, now)
 
 
 def deleted(org: Org, kind: str, since: datetime) -> Deleted:
     """What was deleted from `since` on, in the recycle bin or past it. What Salesforce cannot tell any more is told in
-    the log; the next sweep finds it."""
+    the log; the next sweep finds it. Where it tells nothing at all, it is still to be asked from `since` on."""
     now = org.client.now().replace(second=0, microsecond=0)  # seconds are ignored there
     since = min(since, now - timedelta(minutes=1))
     begin = max(since, now - _REMEMBERED)
-    try:
-        answer = _log(org.client, kind, "deleted", begin, now)
-        rows = answer["deletedRecords"]
-        known_from, until = moment(answer["earliestDateAvailable"]), moment(answer["latestDateCovered"])
-        ids = tuple(dict.fromkeys(id18(row["id"]) for row in rows))
-    except (Refused, KeyError, TypeError, ValueError) as error:
-        extra = {"connection": org.connection, "stream": kind, "reason": str(error)}
-        log.warning("deletions_unknown", extra=extra)
-        return Deleted((), now)
+    told = _told(org, kind, "deleted", (begin, now), _deletions)
+    if told is None:
+        return Deleted((), since)
+    found, known_from = told
     if max(begin, known_from.replace(second=0, microsecond=0)) > since:
         extra = {
             "connection": org.connection,
@@ -71,7 +58,7 @@ def deleted(org: Org, kind: str, since: datetime) -> Deleted:
             "known_from": instant(known_from),
         }
         log.warning("deletions_forgotten", extra=extra)
-    return Deleted(ids, min(until, now))
+    return Deleted(found.ids, min(found.until, now))
 
 
 def survivors(client: Client, kind: str, absorbed: Mapping[str, str]) -> dict[str, str]:
@@ -106,7 +93,27 @@ def _end(masters: Mapping[str, str], identity: str) -> str:
     return identity
 
 
-def _log(client: Client, kind: str, which: str, since: datetime, until: datetime) -> Json:
-    query = {"start": instant(since), "end": instant(until)}
-    answer: Json = client.get(f"asking what of {kind} was {which}", f"/sobjects/{kind}/{which}/", query)
-    return answer
+def _told(org: Org, kind: str, which: str, span: tuple[datetime, datetime], read: Callable[[Json], T]) -> T | None:
+    """What Salesforce's log tells of what was "updated" or "deleted" in a span of time. None where it may not be asked
+    or cannot be read, which is told in ours: nothing stops for it."""
+    query = {"start": instant(span[0]), "end": instant(span[1])}
+    try:
+        return read(org.client.get(f"asking what of {kind} was {which}", f"/sobjects/{kind}/{which}/", query))
+    except ConfigError as error:
+        if not isinstance(error, Refused) and error.code != _NOT_ALLOWED:
+            raise
+        reason = error.message
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"its answer has another shape: {error}"
+    extra = {"connection": org.connection, "stream": kind, "reason": reason}
+    if which == "deleted":
+        log.warning("deletions_unknown", extra=extra)
+    else:
+        log.info("coverage_unknown", extra=extra)
+    return None
+
+
+def _deletions(answer: Json) -> tuple[Deleted, datetime]:
+    """What was deleted, and since when that is known."""
+    ids = tuple(dict.fromkeys(id18(row["id"]) for row in answer["deletedRecords"]))
+    return Deleted(ids, moment(answer["latestDateCovered"])), moment(answer["earliestDateAvailable"])

@@ -1,6 +1,8 @@
 """Streams of sObjects (Lead, Contact, Task, ...): first everything, then what was changed since, then what was deleted.
 
-What changes without a trace, and what nobody has told of, is found by the sweep: everything once more.
+What changes without a trace, and what nobody has told of, is found by the sweep: everything once more, by queries. The
+results of a bulk job are as old as the job: who was deleted since would be taken for alive again. Behind a first load
+come the changes since it began, behind a sweep nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from connectors.salesforce.client import Rows as Told
 from connectors.salesforce.org import Org
 from connectors.salesforce.position import Load, Position, resumed
 from connectors.salesforce.selection import SYSTEM, Row, Selection, select
+from connectors.salesforce.setup import ASSIGN
 from connectors.salesforce.values import chunks, id18, instant, quoted_list
 from connectors.salesforce.walks import Changes, Everything, Walk
 from syncer.errors import ConfigError, TemporaryError
@@ -39,6 +42,7 @@ _LATELY = timedelta(days=30)
 _LOOKS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # how long a bulk job is left alone, the last one again and again
 _JOBS = 3  # in a row, lost
 _JOB_S = 3_600.0  # how long a pull waits for it
+_GIVE_BACK = "let the user see them again; who was read without them has them back with the next sweep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,11 @@ class Objects:
     def name(self) -> str:
         return self._rows.object
 
+    @property
+    def _what(self) -> str:
+        """What its requests are for, in words."""
+        return f"reading {self.name}"
+
     def pull(self, since: Cursor | None) -> Iterator[Page]:
         """Pages until all is there that Salesforce shows. A load that was broken off goes on first."""
         position = self._resumed(since) or self._beginning(deletions.covered(self._org, self.name))
@@ -122,7 +131,7 @@ class Objects:
         if position.load is None:
             yield Page(position.cursor())
             return
-        for found, reached, expected in self._load(position):
+        for found, reached, expected in self._walk(Everything(), position, None):
             yield self._rows.page(found, reached.cursor(), expected)
 
     def fetch(self, ids: Sequence[str]) -> Iterator[Page]:
@@ -148,7 +157,7 @@ class Objects:
         at = bound or self._org.client.now()
         return Position(self._org.organization().id, self.name, at, at, load=Load())
 
-    # everything
+    # everything, for the first time
 
     def _load(self, position: Position) -> Iterator[Step]:
         """What is left of a load, by REST or by the Bulk API."""
@@ -205,7 +214,7 @@ class Objects:
             selection = self._selection()
             soql = f"SELECT {', '.join(selection.names)} FROM {self.name}"
             try:
-                return bulk.begin(self._org.client, f"reading {self.name}", soql)
+                return bulk.begin(self._org.client, self._what, soql)
             except Refused as refused:
                 self._hide(selection, refused)
 
@@ -213,7 +222,7 @@ class Objects:
         """How long to wait before the next look at the job, until it is done."""
         waited = 0.0
         looks = iter(_LOOKS_S)
-        while not bulk.is_ready(self._org.client, f"reading {self.name}", job):
+        while not bulk.is_ready(self._org.client, self._what, job):
             if waited > _JOB_S:
                 message = f"{self._org.connection}: the Bulk API has not read {self.name} yet; the next run looks again"
                 raise TemporaryError(message, code="SY151")
@@ -228,7 +237,7 @@ class Objects:
         def pages() -> Iterator[bulk.Results]:
             place: Load | None = load
             while place is not None:
-                results = bulk.results(client, selection, place, self._org.wanted.stop)
+                results = bulk.results(client, self._what, selection, place)
                 yield results
                 place = replace(place, locator=results.following) if results.following else None
 
@@ -310,13 +319,13 @@ class Objects:
             selection = self._selection()
             soql = f"SELECT {', '.join(selection.names)} FROM {self.name} {clauses}"
             try:
-                return selection.rows(self._org.client.query_all_rows(f"reading {self.name}", soql))
+                return selection.rows(self._org.client.query_all_rows(self._what, soql))
             except Refused as refused:
                 self._hide(selection, refused)
 
     def _asked(self, clauses: str) -> Iterator[Told]:
         soql = f"SELECT {', '.join(self._selection().names)} FROM {self.name} {clauses}"
-        return self._org.client.query(f"reading {self.name}", soql)
+        return self._org.client.query(self._what, soql)
 
     def _ahead(self, pages: Iterator[T]) -> Iterator[T]:
         """The same; each next one is asked for while the last one is stored."""
@@ -354,7 +363,7 @@ class Objects:
         if hidden <= self._hidden:
             return
         extra = {"connection": self._org.connection, "stream": self.name, "fields": sorted(hidden)}
-        log.warning("fields_withdrawn", extra=extra)
+        log.warning("fields_withdrawn", extra={**extra, "mend": _GIVE_BACK})
         self._hidden |= hidden
         self._chosen = None
 
@@ -365,7 +374,7 @@ class Objects:
         else:
             named = ", ".join(fields)
             message = f"{name} has no field {named}, or its user may not see it; run `syncer setup {connection}`, or "
-            message += "give the user the permission to read it"
+            message += ASSIGN
         return ConfigError(f"{connection}: {message}", code="SY150")
 
 

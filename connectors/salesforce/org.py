@@ -18,6 +18,8 @@ from syncer.errors import ConfigError, TemporaryError
 
 log = logging.getLogger(__name__)
 
+PERSONS = ("Standard", "PowerPartner", "CsnOnly")
+"""UserTypes of people who sell; others are processes of Salesforce's own, guests, customers and integrations."""
 _AT_ONCE = 200  # ids in one query: 4 KB of the 16 that an address may have
 
 
@@ -83,16 +85,16 @@ class Org:
         new = [each for each in asked if each not in self._owners]
         users = [each for each in new if each.startswith("005")]
         queues = [each for each in new if each.startswith("00G")]
-        self._owners |= dict.fromkeys(new)
-        for each in (*self._users(users), *self._queues(queues)):
-            self._owners[each.id] = each
+        found = (*self._users(users), *self._queues(queues))
+        self._owners |= {**dict.fromkeys(new), **{each.id: each for each in found}}
         return {each: self._owners[each] for each in asked}
 
     def user_by_email(self, email: str) -> Owner | None:
-        """The user of that e-mail address, an active one before one who has left; None: there is none."""
+        """The person of that e-mail address, one who is active before one who has left; None: there is none."""
         key = email.lower()
         if key not in self._by_email:
-            soql = f"{_USERS} WHERE Email = {quoted(email)} ORDER BY IsActive DESC, Id LIMIT 5"
+            of_person = f"Email = {quoted(email)} AND UserType IN {quoted_list(PERSONS)}"
+            soql = f"{_USERS} WHERE {of_person} ORDER BY IsActive DESC, Id LIMIT 1"
             rows = self._client_rows("looking for a user", soql)
             self._by_email[key] = _user(rows[0]) if rows else None
         return self._by_email[key]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from connectors.salesforce.deletions import survivors
 from connectors.salesforce.objects import Found
-from connectors.salesforce.org import Org
+from connectors.salesforce.org import PERSONS, Org
 from connectors.salesforce.selection import Row
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.values import chunks, id18, moment, quoted_list
@@ -24,8 +24,6 @@ _A_SECOND = timedelta(seconds=1)
 _OWN = ("Email", "FirstName", "LastName", "OwnerId", "MasterRecordId")
 _OF_LEADS = (STATUS, "IsConverted", "ConvertedContactId")
 _AT_ONCE = 200  # ids in one query
-_PERSONS = ("Standard", "PowerPartner", "CsnOnly")
-"""UserTypes of people who sell; others are processes of Salesforce's own, guests, customers and integrations."""
 
 
 def mapped(settings: Settings, wanted: Wanted, kind: str) -> dict[str, str]:
@@ -191,7 +189,7 @@ def _persons(org: Org, users: Collection[str]) -> dict[str, str]:
     if not users:
         return {}
     asked = sorted(set(users) - {_ourselves(org)})
-    soql = f"SELECT Id, Name, Email FROM User WHERE Id IN {quoted_list(asked)} AND UserType IN {quoted_list(_PERSONS)}"
+    soql = f"SELECT Id, Name, Email FROM User WHERE Id IN {quoted_list(asked)} AND UserType IN {quoted_list(PERSONS)}"
     rows = org.client.reserved.query_all_rows("reading users", soql, all_rows=False) if asked else []
     return {id18(row["Id"]): str(row.get("Email") or row.get("Name") or row["Id"]) for row in rows}
 

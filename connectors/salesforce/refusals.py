@@ -3,10 +3,10 @@
 A refused call answers a list of {"message", "errorCode", "fields"?}, the token endpoint {"error",
 "error_description"}, and what stands in front of Salesforce a page of HTML or nothing at all.
 
-SY140 session not accepted · SY141 login refused, or its key or token file unusable · SY142 not allowed ·
+SY140 session not accepted · SY141 login refused · SY142 not allowed ·
 SY143 answer of another shape · SY144 request refused · SY145 the day's requests are used up, or our share of them ·
 SY146 too many requests at once · SY147 Salesforce is unwell or cannot be reached · SY148 address or API version wrong ·
-SY149 field, object or setting cannot serve
+SY149 field, object or setting cannot serve, key or token file unusable
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from syncer.log import redact
 _LONGEST_MESSAGE = 400
 _TOTAL_S = 3600.0  # the allowance is that of the last 24 hours, so a little of it comes back all the time
 _CONCURRENT_S = 5.0
-_PASSING = frozenset({401, 406, 408, 420, 425, 429, 431})  # without a code of Salesforce's own
+_PASSING = frozenset({406, 408, 420, 425, 429, 431})  # Salesforce's own refusals have other ones
 _TOO_HEAVY = frozenset({"QUERY_TIMEOUT", "OPERATION_TOO_LARGE"})
 _BUSY = frozenset({"UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "SERVER_UNAVAILABLE", "INTERNAL_ERROR"})
 _SESSION = frozenset({"INVALID_SESSION_ID", "INVALID_AUTH_HEADER", "INVALID_JWT_FORMAT", "Bad_OAuth_Token"})
@@ -172,12 +172,11 @@ def translate_login(status: int, body: bytes, what: str) -> SyncerError:
     """Our error where the token endpoint gave no session."""
     told = _decoded(body)
     problems = problems_of(told)
+    if 300 <= status < 400 or (status == 404 and not problems):
+        how = "that there is no such page" if status == 404 else "with a redirect"
+        return ConfigError(f"{what}: the address answers {how} ({status}); correct `instance_url`", code="SY148")
     if status >= 500 or status in _PASSING or not problems or problems[0].code in _LATER:
         return TemporaryError(f"{what}: Salesforce is unwell ({status}): {_told(problems, status)}", code="SY147")
-    if 300 <= status < 400:
-        return ConfigError(
-            f"{what}: the address answers with a redirect ({status}); correct `instance_url`", code="SY148"
-        )
     if "rate" in problems[0].message.lower().split():  # "login rate exceeded"
         message = f"{what}: too many logins ({_told(problems, status)}); waiting"
         return TemporaryError(message, code="SY146", retry_after_s=_TOTAL_S)

@@ -21,7 +21,6 @@ _RELATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Stream -> where further people of its rows stand, and by which field they are tied to them."""
-_NOT_COMING = frozenset({"Declined", "Uninvited"})
 EMAIL_PATHS = (
     *("ActivityId", "MessageDate", "CreatedDate", "Incoming", "Status", "IsPrivateDraft", "Subject"),
     *("IsOpened", "IsBounced"),
@@ -32,24 +31,24 @@ def lens(org: Org) -> Lens:
     return Lens(org.connection, org.organization().zone)
 
 
-def others(org: Org, stream: str, ids: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Of these rows of the stream: the ids of everybody whom a relation ties to them, and who has not declined. Nobody
-    where the org has no such relations."""
+def relations(org: Org, stream: str, ids: Iterable[str]) -> Mapping[str, Sequence[Row]]:
+    """What ties people (RelationId) to these rows of the stream, by row: of invitees with their Status, of e-mails with
+    the RelationType. Nothing where the org has no such relations."""
     kind, field = _RELATIONS[stream]
-    found: dict[str, list[str]] = {}
-    for row in related(org, kind, (field, "RelationId", "Status"), field, ids):
-        if row.get("RelationId") and not row.get("IsDeleted") and row.get("Status") not in _NOT_COMING:
-            found.setdefault(str(row[field]), []).append(str(row["RelationId"]))
-    return {each: sorted(named) for each, named in found.items()}
+    found: dict[str, list[Row]] = {}
+    for row in related(org, kind, (field, "RelationId", "Status", "RelationType"), field, ids):
+        if not row.get("IsDeleted"):
+            found.setdefault(str(row[field]), []).append(row)
+    return {each: sorted(rows, key=lambda row: str(row.get("RelationId"))) for each, rows in found.items()}
 
 
 def letters(org: Org, tasks: Iterable[str]) -> Mapping[str, Sequence[Letter]]:
     """The e-mails that these tasks stand for, by task."""
     rows = [each for each in related(org, EMAIL, EMAIL_PATHS, "ActivityId", tasks) if not each.get("IsDeleted")]
-    named = others(org, EMAIL, [str(row["Id"]) for row in rows])
+    tied = relations(org, EMAIL, [str(row["Id"]) for row in rows])
     found: dict[str, list[Letter]] = {}
     for row in rows:
-        found.setdefault(str(row["ActivityId"]), []).append(Letter(row, named.get(str(row["Id"]), ())))
+        found.setdefault(str(row["ActivityId"]), []).append(Letter(row, tied.get(str(row["Id"]), ())))
     return found
 
 

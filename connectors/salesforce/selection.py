@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.salesforce.describe import Describes, FieldInfo
-from connectors.salesforce.refusals import Refused
+from connectors.salesforce.refusals import Problem, Refused
 from connectors.salesforce.values import Json, instant, moment
 from syncer.model import Value
 
@@ -21,16 +21,20 @@ absent: use `row.get`."""
 SYSTEM = ("Id", "SystemModstamp", "IsDeleted")
 _COMPOUND = frozenset({"address", "location", "complexvalue", "base64", "anyType"})
 _RELATIONSHIP = re.compile(r"Didn't understand relationship '([^']+)'")
+_ENTITY = re.compile(r"No such column '[^']+' on (?:entity '|sobject of type )(\w+)")
+_ANYTHING = "Name"  # Salesforce's word for the object behind a reference to several kinds
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`path` as it was asked for, `name` as Salesforce writes it, split at its dots in `way`."""
+    """`path` as it was asked for, `name` as Salesforce writes it, split at its dots in `way`; `object`: whose field it
+    is in the end."""
 
     path: str
     name: str
     way: tuple[str, ...]
     read: Callable[[Any], Value]
+    object: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,13 @@ class Selection:
 
     def without(self, refused: Refused) -> frozenset[str]:
         """The paths that a refused query must not ask for any more; none where it is about something else."""
-        hidden = {name.lower() for each in refused.problems if (name := each.column)}
+        hidden = {(name.lower(), _entity(each)) for each in refused.problems if (name := each.column)}
         ways = {found[1].lower() for each in refused.problems if (found := _RELATIONSHIP.search(each.message))}
         return frozenset(
             each.path
             for each in self.columns
-            if each.way[-1].lower() in hidden or ways.intersection(part.lower() for part in each.way[:-1])
+            if hidden.intersection((each.way[-1].lower(), kind) for kind in (each.object.lower(), None))
+            or ways.intersection(part.lower() for part in each.way[:-1])
         )
 
 
@@ -91,11 +96,19 @@ def _column(describes: Describes, kind: str, path: str) -> Column | None:
         way.append(str(field.relationship))
         objects = field.reference_to
         if len(objects) != 1:  # of whatever it refers to Salesforce shows what they have in common: names and types
-            return Column(path, ".".join((*way, last)), (*way, last), _as_text) if parent is parents[-1] else None
+            name = ".".join((*way, last))
+            return Column(path, name, (*way, last), _as_text, _ANYTHING) if parent is parents[-1] else None
     found = _field(describes, objects[0], last)
     if found is None or found.type in _COMPOUND:
         return None
-    return Column(path, ".".join((*way, found.name)), (*way, found.name), _READ.get(found.type, _as_text))
+    read = _READ.get(found.type, _as_text)
+    return Column(path, ".".join((*way, found.name)), (*way, found.name), read, objects[0])
+
+
+def _entity(problem: Problem) -> str | None:
+    """Of which object a column is missing, in small letters; None where Salesforce does not say."""
+    found = _ENTITY.search(problem.message)
+    return found[1].lower() if found else None
 
 
 def _field(describes: Describes, kind: str, name: str) -> FieldInfo | None:

@@ -1,8 +1,9 @@
 """The fields that results are written to: what there should be, what there is, and making it so.
 
-A new field is seen by nobody before a permission set says so, so one is made as well, and given to the user that
-syncer works as. Making both needs the permissions Customize Application and Manage Profiles and Permission Sets: far
-more than syncer needs afterwards, so an admin's token is best used for `setup --apply` alone.
+A new field is seen by nobody before a permission set says so, so one is made as well, and given to the user whose
+session makes it. Making both needs the permissions Customize Application and Manage Profiles and Permission Sets: far
+more than syncer needs afterwards, so an admin's token is best used for `setup --apply` alone; the admin then gives the
+permission set to the user that syncer works as.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from syncer.errors import ConfigError
 
 GROUP = "Lead_Scoring"
 GROUP_LABEL = "Lead scoring (syncer)"
+ASSIGN = f"assign the permission set {GROUP} to the user syncer runs as"
 _NUMBERS = frozenset({"double", "int", "currency", "percent"})
 _TEXTS = frozenset({"string", "textarea"})
 _CHOICES = frozenset({"picklist", *_TEXTS})
 _DIGITS = 3  # before the point: scores of a hundred and more
 _REASONS = 255  # letters that the reasons need at least
 _KEY = 64  # letters of a task's key
-_EXISTS = frozenset({"DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE", "FIELD_INTEGRITY_EXCEPTION"})
+_EXISTS = frozenset({"DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"})
+_MAY_EXIST = "FIELD_INTEGRITY_EXCEPTION"  # said of much else too: that a licence does not go with a permission ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def problem_of(target: Target, describes: Describes) -> str | None:
         return f"this user may not see {target.object}"
     found = describes.of(target.object).field(target.name)
     if found is None:
-        return f"{target.full_name} does not exist in Salesforce, or this user may not see it"
+        return f"{target.full_name} does not exist in Salesforce, or this user may not see it: then {ASSIGN}"
     return target.lack(found)
 
 
@@ -137,7 +140,8 @@ class Setup:
         self._describes.forget()
         found = {name: self._described(target) for name, target in self._targets.items()}
         if None in found.values():
-            yield FieldChange("group", GROUP, GROUP_LABEL, "permission set", self._permission_set() is not None)
+            kind = f"permission set: {ASSIGN}"
+            yield FieldChange("group", GROUP, GROUP_LABEL, kind, self._permission_set() is not None)
         for name, target in self._targets.items():
             seen = found[name]
             problem = target.lack(seen) if seen else None
@@ -156,7 +160,8 @@ class Setup:
             self._permit(target)
             self._describes.forget()
         seen = self._described(target)
-        problem = target.lack(seen) if seen else f"{target.full_name} was created and is still not shown to this user"
+        unseen = f"{target.full_name} is there and is not shown to this user; {ASSIGN}"
+        problem = target.lack(seen) if seen else unseen
         if problem:
             raise ConfigError(f"{self._name}: {problem}", code="SY149")
 
@@ -175,37 +180,49 @@ class Setup:
             "PermissionsRead": True,
             "PermissionsEdit": True,
         }
-        self._posted(f"showing {target.full_name}", "/sobjects/FieldPermissions", rights)
+        there = _rows_of("FieldPermissions", ParentId=rights["ParentId"], Field=target.full_name)
+        self._posted(f"showing {target.full_name}", "/sobjects/FieldPermissions", rights, there)
 
     def _given_permission_set(self) -> str:
-        """The id of the permission set, which this user has from now on."""
+        """The id of the permission set, which the user of this session has from now on."""
         if self._group is None:
             found = self._permission_set()
             if found is None:
                 body: Json = {"Name": GROUP, "Label": GROUP_LABEL, "Description": "Shows the fields of syncer"}
-                self._posted(f"creating the permission set {GROUP}", "/sobjects/PermissionSet", body)
+                self._posted(f"creating the permission set {GROUP}", "/sobjects/PermissionSet", body, _GROUPS)
                 found = self._permission_set()
             if found is None:
                 raise ConfigError(f"{self._name}: the permission set {GROUP} cannot be seen", code="SY149")
             assigned: Json = {"PermissionSetId": found, "AssigneeId": self._user()}
-            self._posted(f"giving the permission set {GROUP}", "/sobjects/PermissionSetAssignment", assigned)
+            there = _rows_of("PermissionSetAssignment", **assigned)
+            self._posted(f"giving the permission set {GROUP}", "/sobjects/PermissionSetAssignment", assigned, there)
             self._group = found
         return self._group
 
     def _permission_set(self) -> str | None:
-        soql = f"SELECT Id FROM PermissionSet WHERE Name = {quoted(GROUP)}"
-        rows = self._client.query_all_rows("looking for the permission set", soql, all_rows=False)
+        rows = self._client.query_all_rows("looking for the permission set", _GROUPS, all_rows=False)
         return str(rows[0]["Id"]) if rows else None
 
     def _user(self) -> str:
-        """The id of who syncer works as: the list of the API's parts ends the address of its identity with it."""
+        """The id of this session's user: the list of the API's parts ends the address of its identity with it."""
         told = self._client.get("asking who this is", "/")
         return quote(str(told.get("identity") or "").rstrip("/").rpartition("/")[2])
 
-    def _posted(self, what: str, path: str, body: Json) -> None:
-        """Made, or made already."""
+    def _posted(self, what: str, path: str, body: Json, there: str | None = None) -> None:
+        """Made, or made already. `there`: the query that shows it, where a refusal is not clear about that."""
         try:
             self._client.ask(Request(what, "POST", path, body, kind="write"))
         except Refused as refusal:
-            if not refusal.codes & _EXISTS:
+            if refusal.codes & _EXISTS:
+                return
+            if there is None or _MAY_EXIST not in refusal.codes:
                 raise
+            if not self._client.query_all_rows(f"looking after {what}", there, all_rows=False):
+                raise
+
+
+def _rows_of(kind: str, **values: str) -> str:
+    return f"SELECT Id FROM {kind} WHERE " + " AND ".join(f"{name} = {quoted(value)}" for name, value in values.items())
+
+
+_GROUPS = _rows_of("PermissionSet", Name=GROUP)

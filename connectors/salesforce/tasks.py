@@ -1,8 +1,8 @@
 """Tasks for sales: one for each key, whatever happens to the answers.
 
 Where Task has a unique external id field for it, the key stands there, and Salesforce makes no second task of one key.
-Where not, a request whose answer was lost may have made one: then the person's tasks are read before one is made, and
-the key is looked for in their texts. It stands in the text in both cases, for whoever reads activities.
+Where not, a request whose answer was lost may have made one. Before one is made it is looked for by the field, then in
+the texts of the person's newest tasks: there the key stands in both cases, also in tasks from before the field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from connectors.salesforce.batches import SCHEMA, one, passes, problem_of, told
 from connectors.salesforce.client import Request
 from connectors.salesforce.describe import FieldInfo, ObjectInfo
 from connectors.salesforce.fitting import cut, fitted_text
-from connectors.salesforce.marks import keys_in, mark
+from connectors.salesforce.marks import key_field, keys_in, mark
 from connectors.salesforce.org import Org, Owner
 from connectors.salesforce.refusals import Problem, Refused
 from connectors.salesforce.values import Json, id18, quoted
@@ -33,6 +33,7 @@ TASK, LEAD, CONTACT = "Task", "Lead", "Contact"
 _QUEUE = "00G"
 _MOST_HOPS = 10  # from one who was merged or converted to the next; a real chain has two or three
 _LONGEST_TEXT = 30_000  # of 32,000; the mark comes after it
+_MOST_READ = 2000  # of a person's tasks, the newest: a key is looked for soon after its task was made, or never
 _WORKS_ON_S = 150.0  # Salesforce gives a request up after 120 s; until then it may still make the task
 _IN_TIME_S = 30.0  # what was looked for longer ago may be there by now: another process may have taken over
 _NOT_TAKEN = frozenset({"SY141", "SY145", "SY146", "SY164"})
@@ -82,7 +83,8 @@ class Tasks:
         began = retry.monotonic()
         try:
             self._org.organization()  # which forgets what was asked before, where this is the beginning
-            form = self._form()
+            info = self._org.describes.of(TASK)
+            form = Form(info, key_field(self._org.settings, info))
             person = self._person(task)
             found = self._found(task, form, person)
             if found is not None:
@@ -92,13 +94,6 @@ class Tasks:
             raise
         except ConfigError as error:
             raise TemporaryError(error.message, code=error.code) from error
-
-    def _form(self) -> Form:
-        info = self._org.describes.of(TASK)
-        named = self._org.settings.task.external_id
-        key = info.field(named) if named else None
-        usable = key is not None and key.external_id and key.createable and key.filterable
-        return Form(info, key if usable else None)
 
     def _person(self, task: Task) -> Person:
         """Who they are now: they may have been merged into another, or converted."""
@@ -129,8 +124,12 @@ class Tasks:
         if form.key is not None:
             soql = f"SELECT Id FROM Task WHERE {form.key.name} = {quoted(form.key_of(task))} ORDER BY Id"
             rows = self._client.query_all_rows("looking for a task", soql)
-            return str(rows[0]["Id"]) if rows else None
-        soql = f"SELECT Id, Description FROM Task WHERE WhoId = {quoted(person.id)} ORDER BY CreatedDate DESC, Id"
+            if rows:
+                return str(rows[0]["Id"])
+        if form.info.field("Description") is None:  # then none was made, nor can be until somebody mends that
+            return None
+        who = f"WhoId = {quoted(person.id)}"
+        soql = f"SELECT Id, Description FROM Task WHERE {who} ORDER BY CreatedDate DESC, Id LIMIT {_MOST_READ}"
         for page in self._client.query("looking for a task", soql):
             for row in page.rows:
                 if task.key in keys_in(row.get("Description") or ""):

@@ -137,7 +137,7 @@ class ByAssertion:
             return jwt.encode({**claims, "exp": int((now + _ASSERTION).timestamp())}, self._key(), algorithm="RS256")
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             message = "the private key under `jwt` cannot sign: it must be an RSA key in PEM form, without a password"
-            raise ConfigError(message, code="SY141") from error
+            raise ConfigError(message, code="SY149") from error
 
     def _key(self) -> str:
         if self.app.private_key is not None:
@@ -148,7 +148,7 @@ class ByAssertion:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no PEM file"
             message = f"the private key {path} cannot be read: {why}; correct `jwt.private_key_file`"
-            raise ConfigError(message, code="SY141") from error
+            raise ConfigError(message, code="SY149") from error
 
 
 class ByRefresh:
@@ -159,6 +159,7 @@ class ByRefresh:
         self._app = app
         self._told = app.refresh_token.get_secret_value()
         self._file = TokenFile(path, self.identity)
+        self._unkept: str | None = None  # the newest one, where the file could not be written
 
     @property
     def identity(self) -> str:
@@ -166,6 +167,7 @@ class ByRefresh:
 
     def logged_in(self, exchange: Exchange) -> Json:
         with self._file.locked(exchange.stop):
+            self._keep()
             token = self._file.read() or self._told
             answer = exchange.login(self._form(token))
             following = answer.get("refresh_token")
@@ -173,8 +175,15 @@ class ByRefresh:
                 if not is_token(following):
                     raise TemporaryError("Salesforce's new refresh token has another shape than a token", code="SY143")
                 protect(following, passing=True)
-                self._file.write(following)
+                self._unkept = following
+                self._keep()
         return answer
+
+    def _keep(self) -> None:
+        """Before another login: Salesforce has forgotten the token that is in the file."""
+        if self._unkept is not None:
+            self._file.write(self._unkept)
+            self._unkept = None
 
     def _form(self, token: str) -> Mapping[str, str]:
         form = {"grant_type": "refresh_token", "client_id": self._app.client_id, "refresh_token": token}
@@ -189,7 +198,7 @@ class Renewed:
         self._grant = grant
         self._lock = threading.Lock()
         self._entry: Pass | None = None
-        self._unwanted: set[str] = set()  # refused sessions; there are never many, each cost a login
+        self._unwanted = ""  # the session that was refused last
         self._counting = threading.Lock()
         self._proven, self._fruitless = "", 0  # how many sessions in a row were never accepted
         self._refusal: ConfigError | None = None
@@ -202,7 +211,7 @@ class Renewed:
     def entry(self, exchange: Exchange) -> Pass:
         with holding(self._lock, exchange.stop):
             entry = self._entry
-            if entry is None or entry.token in self._unwanted:
+            if entry is None or entry.token == self._unwanted:
                 self._insist()
                 entry = self._entry = self._logged_in(exchange)
             return entry
@@ -214,24 +223,29 @@ class Renewed:
         """After two sessions that came fresh from a login and were never accepted, a third would be no better."""
         with self._counting:
             entry = self._entry
-            if token in self._unwanted or entry is None or entry.token != token:
-                self._unwanted.add(token)
+            if entry is None or entry.token != token or token == self._unwanted:
                 return True
-            self._unwanted.add(token)
+            self._unwanted = token
             self._fruitless += token != self._proven
             if self._fruitless < _FRUITLESS:
                 return True
-            message = (
-                "Salesforce accepts none of the sessions that its own logins give: look at the app's policies and the "
-                "user's permission API Enabled; no more logins for ten minutes"
-            )
-            self._refusal, self._refused_until = ConfigError(message, code="SY140"), retry.monotonic() + _REST_S
-            self._fruitless = 0
+            self._rest()
             return False
 
     def _insist(self) -> None:
-        if self._refusal is not None and retry.monotonic() < self._refused_until:
+        if self._refusal is None:
+            return
+        if retry.monotonic() < self._refused_until:
             raise ConfigError(self._refusal.message, code=self._refusal.code)
+        self._refusal, self._unwanted = None, ""  # what was mended meanwhile may bring the same session
+
+    def _rest(self) -> None:
+        message = (
+            "Salesforce accepts none of the sessions that its own logins give: look at the app's policies and the "
+            "user's permission API Enabled; no more logins for ten minutes"
+        )
+        self._refusal, self._refused_until = ConfigError(message, code="SY140"), retry.monotonic() + _REST_S
+        self._fruitless = 0
 
     def _logged_in(self, exchange: Exchange) -> Pass:
         try:
@@ -244,7 +258,37 @@ class Renewed:
         if not is_token(token):
             raise TemporaryError("Salesforce's new session has another shape than a token", code="SY143")
         protect(str(token), passing=True)
+        if token == self._unwanted:  # a live session is given once more rather than a new one
+            self._rest()
+            self._insist()
         return Pass(str(token), _instance(answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A login as one of the connections that share it has it: what fails in it bears this one's name."""
+
+    connection: str
+    login: Renewed
+
+    @property
+    def identity(self) -> str:
+        return self.login.identity
+
+    def entry(self, exchange: Exchange) -> Pass:
+        try:
+            return self.login.entry(exchange)
+        except TemporaryError as error:
+            if error.message.startswith(f"{self.connection}: "):
+                raise
+            message = f"{self.connection}: logging in: {error.message}"
+            raise TemporaryError(message, code=error.code, retry_after_s=error.retry_after_s) from error
+
+    def accepted(self, token: str) -> None:
+        self.login.accepted(token)
+
+    def refused(self, token: str) -> bool:
+        return self.login.refused(token)
 
 
 def _instance(answer: Json) -> str:
@@ -357,7 +401,7 @@ _renewed: dict[tuple[str, str], Renewed] = {}
 
 
 def credentials(connection: str, settings: Settings, folder: Path) -> Credentials:
-    """What the connection's settings name; relative files lie under `folder`. The same login is the same object for
+    """What the connection's settings name; relative files lie under `folder`. The same login is the same one for
     every connector of this process that names it."""
     if settings.token is not None:
         token = settings.token.get_secret_value()
@@ -366,7 +410,7 @@ def credentials(connection: str, settings: Settings, folder: Path) -> Credential
     grant = _grant(connection, settings, folder)
     key = (settings.instance_url, _digest(grant.identity, *_secrets(settings), str(folder.absolute())))
     with _known:
-        return _renewed.setdefault(key, Renewed(grant))
+        return Named(connection, _renewed.setdefault(key, Renewed(grant)))
 
 
 def _grant(connection: str, settings: Settings, folder: Path) -> Grant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from connectors.salesforce.wishes import (
     targets_of,
     wish_of,
 )
-from syncer.errors import ConfigError, SyncerError
+from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.model import Change, Rejected, Standing, Written
 
 _GONE = "it is gone from Salesforce"
@@ -84,7 +85,7 @@ class Writer:
             else:
                 yield from _counted(outcome, answers)
         if failed:
-            raise failed[-1]
+            raise max(failed, key=_weight)
 
     def _prepared(self, changes: Iterable[Change]) -> Iterator[Batch | Rejected | SyncerError]:
         """What to send, what cannot be sent, and why a whole object cannot be written."""
@@ -281,6 +282,12 @@ def why(problem: Problem) -> str:
     """What Salesforce said, and what somebody may do about it."""
     mend = _MENDS.get(problem.code)
     return f"{told(problem)}; {mend}" if mend and not passes(problem) else told(problem)
+
+
+def _weight(error: SyncerError) -> tuple[bool, float]:
+    """Of several errors the heaviest is told: what a person must mend, then a stop, then what lasts longest."""
+    lasts_s = (error.retry_after_s or 0.0) if isinstance(error, TemporaryError) else math.inf
+    return isinstance(error, ConfigError), lasts_s
 
 
 def _became(row: Json) -> str | None:

@@ -82,11 +82,11 @@ def kinds(lead: Lead) -> list[str]:
     return sorted(each.kind for each in lead.signals.activities)
 
 
-def letter(org: House, *people: str, **values: object) -> str:
-    """An e-mail with its relations."""
+def letter(org: House, *people: str, by: str | None = None, **values: object) -> str:
+    """An e-mail to these people with its relations."""
     made = org.create("EmailMessage", **{"Subject": "Hello", "Status": "3", **values})
-    for each in people:
-        org.create("EmailMessageRelation", EmailMessageId=made, RelationId=each, RelationType="ToAddress")
+    for each, kind in (*((each, "ToAddress") for each in people), *([(by, "FromAddress")] if by else [])):
+        org.create("EmailMessageRelation", EmailMessageId=made, RelationId=each, RelationType=kind)
     return made
 
 
@@ -398,8 +398,6 @@ def test_case_36_our_own_tasks_are_nothing_that_a_person_did(
         f"Task/{ours}": True,
         f"Task/{theirs}": False,
     }
-    asked = [each["url"] for each in org.log() if "Description" in each["url"]]
-    assert asked == []
     org.let_pass(60)
     org.change(ours, Subject="Called Doe")
     assert reading.told("Task").keys() <= {f"Task/{theirs}"}
@@ -416,6 +414,20 @@ def test_case_36_our_tasks_are_known_by_the_mark_in_their_text_where_no_field_ca
         org.create("Task", WhoId=lead, Description=text, Status="Completed")
         theirs = org.create("Task", WhoId=lead, Description="They call syncer: a scorer", **CALL)
         assert list(told(org, "Task", **settings)) == [f"Task/{theirs}"]
+
+
+@BOTH_WAYS
+def test_case_36_our_tasks_from_before_the_field_are_known_by_the_mark_in_their_text(
+    way: str, org: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
+    (lead,) = org.leads(1)
+    older = Tasks(org.asked(task={"external_id": None})).create_task(
+        Task("b2b/crm/Lead/1#1", key(lead), "Call Doe", "Score 80", datetime.now(UTC))
+    )
+    org.change(older, Status="Completed")
+    theirs = org.create("Task", WhoId=lead, Description="Rang twice", **CALL)
+    assert list(told(org, "Task", first_load=way)) == [f"Task/{theirs}"]
 
 
 def test_case_36_a_task_that_the_connector_itself_has_made_is_no_activity_even_when_it_is_done(org: House) -> None:
@@ -519,6 +531,15 @@ def test_a_meeting_is_everybodys_who_has_not_declined(org: House) -> None:
     assert found.fields == {"title": "Demo", "duration_s": 1800}
 
 
+@pytest.mark.parametrize(("status", "comes"), [("Accepted", True), ("Declined", False), ("Uninvited", False)])
+def test_a_meeting_is_not_that_of_its_main_invitee_who_has_declined(status: str, comes: bool, org: House) -> None:
+    (lead,), (guest,) = org.leads(1), org.contacts(1)
+    meeting = org.create("Event", WhoId=lead, StartDateTime="2026-11-20T10:00:00Z", DurationInMinutes=30)
+    for each, answer in ((lead, status), (guest, "Accepted")):
+        org.create("EventRelation", EventId=meeting, RelationId=each, Status=answer)
+    assert the_one(org, "Event").records == ((key(lead), key(guest)) if comes else (key(guest),))
+
+
 @pytest.mark.parametrize(
     ("kind", "mark_of_it"), [("Event", "IsChild"), ("Event", "IsRecurrence"), ("Task", "IsRecurrence")]
 )
@@ -557,6 +578,27 @@ def test_an_email_without_a_task_is_that_of_those_its_relations_name(org: House)
     assert first.at == datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert first.fields == {"direction": "incoming", "status": "new", "subject": "Hello"}
     assert second.records == ()
+
+
+@pytest.mark.parametrize("with_task", [True, False])
+def test_an_email_that_came_in_is_that_of_who_wrote_it(with_task: bool, org: House) -> None:
+    (lead,), (copied, first) = org.leads(1), org.contacts(2)
+    tie = {"ActivityId": org.create("Task", WhoId=copied, **SENT)} if with_task else {}
+    letter(org, copied, first, by=lead, Incoming=True, **tie)
+    for stream in ("Task", "EmailMessage") if with_task else ("EmailMessage",):
+        assert the_one(org, stream).records == (key(lead),)
+
+
+def test_an_email_of_a_colleague_that_came_in_is_nothing_that_who_had_a_copy_has_done(org: House) -> None:
+    (copied,) = org.contacts(1)
+    letter(org, copied, by=org.org.admin_id, Incoming=True)
+    assert the_one(org, "EmailMessage").records == ()
+
+
+def test_an_email_that_went_out_is_everybodys_it_went_to(org: House) -> None:
+    people = org.contacts(2)
+    letter(org, *people, by=org.org.admin_id, Incoming=False)
+    assert set(the_one(org, "EmailMessage").records) == set(map(key, people))
 
 
 def test_an_email_tells_that_it_was_opened_where_the_org_tracks_that(org: House) -> None:

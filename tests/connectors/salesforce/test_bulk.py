@@ -192,8 +192,8 @@ def test_a_page_that_is_cut_off_is_asked_for_again_and_never_taken_for_the_whole
 )
 def test_a_page_of_less_than_it_says_is_no_page(org: House, text: str, count: str) -> None:
     chosen = select(org.asked().describes, "Lead", ())
-    with pytest.raises(TemporaryError) as raised:
-        bulk._understood(Answer(200, text, {"Sforce-NumberOfRecords": count}), chosen)
+    with pytest.raises(TemporaryError, match=r"^crm: reading Lead: ") as raised:
+        bulk._understood(Answer(200, text, {"Sforce-NumberOfRecords": count}), chosen, "crm: reading Lead")
     assert raised.value.code == "SY143"
 
 
@@ -213,8 +213,26 @@ def test_a_field_that_is_withdrawn_before_the_job_begins_is_left_out(org: House)
     source = Reader(org.asked(WANTED, first_load="bulk"))
     source._org.describes.of("Lead")
     org.control("access", object="Lead", field="NumberOfEmployees", access="hidden")
-    found = records(list(source.sweep("Lead", None)))
+    found = records(list(source.pull("Lead", None)))
     assert dict(found[ana].fields) == {"country": "ES", "hasoptedoutofemail": False}
+
+
+def test_a_pull_gives_its_caller_a_chance_to_leave_while_a_job_is_worked_off(org: House, no_waits: list[float]) -> None:
+    org.leads(3)
+    org.behave(bulk_polls=4)
+    pages = list(pull(org))
+    waiting = next(at for at, page in enumerate(pages) if page.records)
+    assert waiting == 5, "one when it begins, and one for each wait"
+    assert no_waits == [0.5, 1.0, 2.0, 4.0]
+    assert all(page.cursor for page in pages)
+
+
+def test_results_that_cannot_be_had_are_asked_for_as_often_as_anything_and_no_more(org: House) -> None:
+    org.leads(3)
+    org.fault(path=RESULTS, status=503)
+    with pytest.raises(TemporaryError, match="crm: reading Lead by the Bulk API"):
+        list(pull(org))
+    assert org.statuses(RESULTS) == {503: 6}
 
 
 def test_a_job_begun_for_other_fields_is_begun_anew(org: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError, TemporaryError
 from syncer.store import leases
-from tests.connectors.salesforce.orgs import SCORE, STAGES, House, Project, house
+from tests.connectors.salesforce.orgs import SCORE, STAGES, House, Project, house, let_waits_pass
 
 
 def found(org: House, words: str, *, asks: tuple[str, ...] = (), **settings: Any) -> list[Finding]:
@@ -66,7 +66,11 @@ def test_results_that_cannot_be_written_are_told_with_the_way_out() -> None:
         missing = found(org, "does not exist")
         assert len(missing) == 7
         assert {(each.level, each.help) for each in missing} == {
-            ("warning", "`syncer setup crm` shows what an admin has to create")
+            (
+                "warning",
+                "`syncer setup crm` shows what an admin has to create; assign the permission set Lead_Scoring to the "
+                "user syncer runs as",
+            )
         }
     with house() as org:
         org.control("access", object="Lead", field=SCORE, access="read")
@@ -95,8 +99,46 @@ def test_the_fallback_owner_must_be_a_user_who_is_still_there(org: House) -> Non
     assert "nobody@example.com is no user" in stranger.message
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("FROM.LeadStatus", "reading the statuses of leads"),
+        ("FROM.User", "looking for a user"),
+        ("sobjects/Task/describe", "describing Task"),
+        ("sobjects/Lead/describe", "describing Lead"),
+        ("FROM.Lead.WHERE", "reading Lead"),
+    ],
+)
+def test_what_the_user_may_not_look_at_is_a_finding_and_the_rest_is_told(org: House, path: str, told: str) -> None:
+    org.fault(path=path, code="INSUFFICIENT_ACCESS")
+    chosen: dict[str, Any] = {"protected": ["Nobody's"], "task": {"fallback_owner": "ben@example.com"}}
+    everything = found(org, "", **chosen)
+    denied = [each for each in everything if told in each.message]
+    assert {(each.layer, each.level, each.code) for each in denied} == {("scopes", "error", "SY142")}
+    assert everything[-1].layer == "limits"
+
+
+def test_users_who_could_not_be_asked_for_are_asked_for_once_more(org: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_waits_pass(monkeypatch, org)
+    view = org.asked()
+    org.fault(path="FROM.User", status=503, body="html")
+    with pytest.raises(TemporaryError):
+        view.owner(org.org.admin_id)
+    org.no_faults()
+    owner = view.owner(org.org.admin_id)
+    assert owner is not None
+    assert owner.id == org.org.admin_id
+
+
 def _user(email: str, active: bool) -> dict[str, Any]:
-    return {"LastName": "X", "Username": f"x.{email}", "Email": email, "IsActive": active, "Alias": email[:3]}
+    return {
+        "LastName": "X",
+        "Username": f"x.{email}",
+        "Email": email,
+        "IsActive": active,
+        "Alias": email[:3],
+        "UserType": "Standard",
+    }
 
 
 def test_an_allowance_that_runs_low_is_told(org: House) -> None:

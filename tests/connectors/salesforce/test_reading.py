@@ -11,7 +11,8 @@ import pytest
 
 from connectors.salesforce.position import Position
 from connectors.salesforce.read import Reader
-from connectors.salesforce.refusals import TooHeavy
+from connectors.salesforce.refusals import Problem, Refused, TooHeavy
+from connectors.salesforce.selection import select
 from connectors.salesforce.values import id18
 from connectors.salesforce.walks import Changes
 from syncer.connector import Wanted
@@ -310,6 +311,7 @@ def test_case_17_a_field_that_is_withdrawn_between_describe_and_query_is_left_ou
     assert dict(records(pages)[ben].fields) == {"country": "FR"}
     (told,) = logged(caplog, "fields_withdrawn")
     assert (told.stream, told.fields) == (LEAD, ["industry"])
+    assert "with the next sweep" in told.mend
 
 
 def test_case_17_queries_that_are_under_way_at_once_all_go_on_without_a_withdrawn_field(org: House) -> None:
@@ -320,6 +322,40 @@ def test_case_17_queries_that_are_under_way_at_once_all_go_on_without_a_withdraw
     found = records(list(crm.fetch(LEAD, made, lately=False)))
     assert len(found) == 900
     assert {tuple(each.fields.items()) for each in found.values()} == {(("country", "ES"),)}
+
+
+def test_case_17_a_parents_field_that_is_withdrawn_hides_no_field_of_that_name_of_others(org: House) -> None:
+    (account,) = org.load("Account", [{"Name": "Acme", "Description": "Large", "Industry": "Media"}])
+    (ana,) = org.contacts(1, AccountId=account, Description="Kind")
+    wanted = Wanted(fields=("text", "account", "of_account"))
+    fields = {"text": "Description", "account": "Account.Name", "of_account": "Account.Description"}
+    crm = reader(org, wanted, fields=fields)
+    seen = records(list(crm.fetch(CONTACT, [ana], lately=False)))[ana]
+    assert dict(seen.fields) == {"text": "Kind", "account": "Acme", "of_account": "Large"}
+    org.control("access", object="Account", field="Description", access="hidden")
+    seen = records(list(crm.fetch(CONTACT, [ana], lately=False)))[ana]
+    assert dict(seen.fields) == {"text": "Kind", "account": "Acme"}
+
+
+@pytest.mark.parametrize(
+    ("message", "hidden"),
+    [
+        ("No such column 'Name' on entity 'Account'. If you are", {"Account.Name"}),
+        ("No such column 'name' on entity 'user'", {"Owner.Name"}),
+        ("No such column 'Name' on sobject of type Contact", {"Name"}),
+        ("No such column 'Name' on entity 'Name'", {"Who.Name"}),
+        ("No such column 'Name' on entity 'Campaign'", set()),
+        ("field 'Name' can not be filtered in a query call", {"Name", "Account.Name", "Owner.Name", "Who.Name"}),
+        ("Didn't understand relationship 'Owner' in field path", {"Owner.Name"}),
+    ],
+)
+def test_case_17_a_refusal_hides_the_field_of_the_object_it_names(org: House, message: str, hidden: set[str]) -> None:
+    describes = org.asked().describes
+    of_contacts = select(describes, CONTACT, ("Name", "Account.Name", "Owner.Name"))
+    of_tasks = select(describes, "Task", ("Who.Name", "Subject"))
+    assert (of_contacts.missing, of_tasks.missing) == ((), ())
+    refused = Refused("no", status=400, problems=(Problem("INVALID_FIELD", message),))
+    assert of_contacts.without(refused) | of_tasks.without(refused) == hidden
 
 
 def test_case_17_without_a_field_that_is_needed_that_object_stops_and_the_other_goes_on(org: House) -> None:
@@ -449,6 +485,47 @@ def test_where_salesforce_does_not_tell_up_to_when_it_is_complete_the_watermark_
     assert ids(found) == [ana], "still within the half hour"
     org.let_pass(20 * 60)
     assert ids(pulled(org, after(pulled(org, after(found), lag="30m")), lag="30m")) == []
+
+
+@pytest.mark.parametrize("fault", [{"code": "INSUFFICIENT_ACCESS"}, {"code": "INVALID_FIELD"}])
+def test_who_may_not_ask_for_deletions_reads_on_and_is_told_of_them_once_it_may(
+    org: House, fault: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ana, ben = org.leads(2, Country="ES")
+    since = read(org)
+    org.purge(ana)
+    org.change(ben, Country="FR")
+    org.let_pass(1200)
+    org.fault(path="/deleted", **fault)
+    with caplog.at_level(logging.WARNING):
+        first = pulled(org, since)
+    assert countries(first) == {ben: "FR"}
+    assert logged(caplog, "deletions_unknown")
+    org.no_faults()
+    known = Wanted(known=lambda _, asked: dict.fromkeys(asked, org.org.clock.now()))
+    (gone,) = records(list(Reader(org.asked(known)).pull(LEAD, after(first)))).values()
+    assert (gone.key, gone.deleted) == (key(ana), True), "what was deleted meanwhile was not skipped"
+
+
+def test_an_outage_costs_a_small_query_no_more_requests_than_any_other(
+    org: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
+    org.fault(path="/queryAll", status=503)
+    with pytest.raises(TemporaryError):
+        org.client().query_all_rows("reading Lead", "SELECT Id FROM Lead")
+    assert org.statuses("/queryAll") == {503: 6}
+
+
+def test_a_small_query_whose_pages_are_lost_is_asked_again_whole(org: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_waits_pass(monkeypatch, org)
+    org.leads(450)
+    org.behave(page_rows=200)
+    org.fault(path="/query/0r8", code="INVALID_QUERY_LOCATOR", times=2)
+    assert len(org.client().query_all_rows("reading Lead", "SELECT Id FROM Lead")) == 450
+    org.fault(path="/query/0r8", code="INVALID_QUERY_LOCATOR")
+    with pytest.raises(TemporaryError, match="INVALID_QUERY_LOCATOR"):
+        org.client().query_all_rows("reading Lead", "SELECT Id FROM Lead")
 
 
 def test_a_load_that_is_broken_off_goes_on_where_it_was_and_tells_of_changes_since_it_began(org: House) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
-from connectors.emulators.salesforce import Org
+from connectors.emulators.salesforce import Org, create_app
+from connectors.emulators.salesforce.http.server import serve_app
 from connectors.emulators.salesforce.ids import full_id
 from connectors.salesforce.setup import GROUP
 from connectors.salesforce.values import id18, instant, moment, quoted
@@ -75,6 +80,54 @@ def test_two_admins_at_once_do_no_harm() -> None:
             other.create(each)
         assert len(org.rows(f"SELECT Id FROM PermissionSet WHERE Name = '{GROUP}'")) == 1
         assert len(org.rows("SELECT Id FROM PermissionSetAssignment")) >= 1
+
+
+@contextmanager
+def doubtful(org: House, path: str, *, works: bool) -> Iterator[House]:
+    """The same org at a second address, where what is sent to paths that end so is refused in words that say of rows
+    that exist, and of others, that they are not right; `works`: the row is there afterwards."""
+    told = create_app(org.instance)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].endswith(path):
+            await told(scope, receive, send)
+            return
+
+        async def keep_back(part: Message) -> None:
+            """Nobody hears the real answer."""
+
+        if works:
+            await told(scope, receive, keep_back)
+        body = orjson.dumps([{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "the licence does not allow it"}])
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    with serve_app(app) as url:
+        yield House(url, org.instance)
+
+
+@pytest.mark.parametrize("path", ["PermissionSet", "PermissionSetAssignment", "FieldPermissions"])
+def test_what_is_refused_is_taken_as_there_only_where_it_is(path: str) -> None:
+    with house(fields=False) as org, doubtful(org, f"/sobjects/{path}", works=False) as there:
+        salesforce = there.salesforce()
+        score = next(each for each in salesforce.setup() if each.kind == "field")
+        with pytest.raises(ConfigError, match="the licence does not allow it"):
+            salesforce.create(score)
+    with house(fields=False) as org, doubtful(org, f"/sobjects/{path}", works=True) as there:
+        salesforce = there.salesforce()
+        for each in list(salesforce.setup()):
+            salesforce.create(each)
+        assert all(each.exists for each in salesforce.setup())
+
+
+def test_to_whom_the_permission_set_must_be_given_is_told(org: House) -> None:
+    with house(fields=False) as bare:
+        plan = list(bare.salesforce().setup())
+    assert plan[0].type == "permission set: assign the permission set Lead_Scoring to the user syncer runs as"
+    org.control("access", object="Lead", field=SCORE, access="hidden")
+    (told,) = [each for each in org.salesforce().check() if "may not see it" in each.message]
+    assert "assign the permission set Lead_Scoring to the user syncer runs as" in told.message
 
 
 def test_only_the_objects_that_are_read_get_fields() -> None:

@@ -36,22 +36,13 @@ def test_a_value_that_changes_without_a_trace_is_seen_by_the_sweep_alone(org: Ho
     assert records(swept(org))[ana].fields["country"] == "FR"
 
 
-@pytest.mark.parametrize("way", ["rest", "bulk"])
-def test_a_sweep_shows_everything_once_goes_on_where_it_was_and_ends(
-    org: House, way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    let_waits_pass(monkeypatch, org)
-    monkeypatch.setattr(objects, "_STORED", 100)
+def test_a_sweep_shows_everything_once_goes_on_where_it_was_and_ends(org: House) -> None:
     org.behave(page_rows=200)
     made = org.leads(450)
-    shown: list[Page] = []
-    for page in Reader(org.asked(COUNTRY, first_load=way)).sweep("Lead", None):
-        shown.append(page)
-        if page.records:
-            break
-    rest = swept(org, shown[-1].cursor, first_load=way)
-    assert set(ids(shown) + ids(rest)) == set(made)
-    over = swept(org, after(rest), first_load=way)
+    first = next(iter(Reader(org.asked(COUNTRY)).sweep("Lead", None)))
+    rest = swept(org, first.cursor)
+    assert sorted(ids([first]) + ids(rest)) == sorted(made)
+    over = swept(org, after(rest))
     assert (ids(over), len(over)) == ([], 1)
 
 
@@ -65,25 +56,36 @@ def test_a_sweep_does_not_move_where_the_pull_stands(org: House) -> None:
     assert ids(list(Reader(org.asked(COUNTRY)).pull("Lead", since))) == [ana]
 
 
-def test_a_large_object_is_swept_by_the_bulk_api(org: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["rest", "bulk"])
+def test_who_is_deleted_between_two_slices_of_a_sweep_is_not_shown_alive(
+    org: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
+    monkeypatch.setattr(objects, "_STORED", 100)
+    org.behave(page_rows=200)
+    made = sorted(org.leads(450))
+    pages = Reader(org.asked(COUNTRY, first_load=way)).sweep("Lead", None)
+    first = next(page for page in pages if page.records)
+    pages.close()  # type: ignore[attr-defined]
+    last = made[-1]
+    assert last not in ids([first])
+    org.remove(last)
+    org.let_pass(120)
+    assert records(swept(org, first.cursor, first_load=way))[last].deleted
+
+
+@pytest.mark.parametrize("way", ["auto", "bulk"])
+def test_however_large_an_object_is_it_is_swept_by_queries_of_now(
+    org: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     let_waits_pass(monkeypatch, org)
     monkeypatch.setattr(objects, "MANY", 100)
     made = org.leads(101)
     org.forget()
-    assert set(ids(swept(org))) == set(made)
-    assert any("/jobs/query" in each["url"] for each in org.log())
-
-
-def test_a_sweep_gives_its_caller_a_chance_to_leave_while_a_job_is_worked_off(
-    org: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits = let_waits_pass(monkeypatch, org)
-    org.leads(3)
-    org.behave(bulk_polls=4)
-    pages = swept(org, first_load="bulk")
-    assert len([page for page in pages if not page.records]) == 5, "one when it begins, and one for each wait"
-    assert waits == [0.5, 1.0, 2.0, 4.0]
-    assert all(page.cursor for page in pages)
+    pages = swept(org, first_load=way)
+    assert set(ids(pages)) == set(made)
+    assert not any("/jobs/query" in each["url"] for each in org.log())
+    assert {page.expected for page in pages} == {101}
 
 
 def test_case_08_one_who_is_in_the_recycle_bin_is_deleted_and_one_who_is_past_it_erased(org: House) -> None:

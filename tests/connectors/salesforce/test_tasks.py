@@ -51,11 +51,10 @@ def the_task(org: House) -> Json:
     return only
 
 
-def user(org: House, name: str, *, active: bool = True) -> str:
+def user(org: House, name: str, *, active: bool = True, kind: str = "Standard") -> str:
     address = f"{name}@acme.test"
-    (made_,) = org.load(
-        "User", [{"LastName": name, "Username": address, "Email": address, "Alias": name[:8], "IsActive": active}]
-    )
+    shown = {"LastName": name, "Username": f"{kind}.{address}", "Email": address, "Alias": name[:8]}
+    (made_,) = org.load("User", [{**shown, "IsActive": active, "UserType": kind}])
     return made_
 
 
@@ -93,7 +92,7 @@ def test_a_task_costs_few_calls(org: House) -> None:
     assert asked.client.calls["write"] == 1
     before = asked.client.calls["read"]
     target.create_task(task(ben, "k2"))
-    assert (asked.client.calls["read"] - before, asked.client.calls["write"]) == (2, 2)
+    assert (asked.client.calls["read"] - before, asked.client.calls["write"]) == (3, 2)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -226,6 +225,15 @@ def test_case_38_an_owner_who_leaves_after_the_look_is_stood_in_for(
     assert (record, "INACTIVE_OWNER_OR_USER" in reason) == (f"crm/Lead/{ben}", True)
 
 
+def test_case_38_who_stands_in_is_a_person_not_a_process_or_customer_of_that_address(org: House) -> None:
+    for kind in ("AutomatedProcess", "CSPLitePortal"):
+        user(org, "boss", kind=kind)
+    boss = user(org, "boss", active=False)
+    view = org.asked()
+    assert (found := view.user_by_email("boss@acme.test")) is not None
+    assert (found.id, found.active) == (boss, False)
+
+
 def test_case_38_where_nobody_stands_in_it_is_a_task_of_syncers_own_user(org: House) -> None:
     (ana,) = org.leads(1, OwnerId=queue(org))
     tasks(org).create_task(task(ana))
@@ -302,6 +310,37 @@ def test_where_the_field_is_missing_the_mark_serves() -> None:
         first = tasks(org).create_task(task(ana))
         assert tasks(org).create_task(task(ana)) == first
         assert len(org.rows("SELECT Id FROM Task")) == 1
+
+
+def test_a_task_from_before_the_field_is_found_by_its_mark(org: House) -> None:
+    (ana,) = org.leads(1)
+    first = tasks(org, **BY_MARK).create_task(task(ana))
+    assert tasks(org).create_task(task(ana)) == first
+    assert tasks(org).create_task(task(ana, "another")) != first
+    assert len(made(org)) == 2
+
+
+def test_of_a_person_with_very_many_tasks_the_newest_are_looked_at_in_one_call(org: House) -> None:
+    (ana,) = org.leads(1)
+    old = [{"WhoId": ana, "CreatedDate": f"20{20 + each % 5}-01-01T00:00:00.000+0000"} for each in range(2001)]
+    org.load("Task", old)
+    target = tasks(org, **BY_MARK)
+    first = target.create_task(task(ana))
+    org.forget()
+    assert target.create_task(task(ana)) == first
+    assert len([each for each in org.log() if "FROM+Task" in each["url"] or "/query/" in each["url"]]) == 1
+    assert target.create_task(task(ana, "another")) != first
+    assert [each["url"] for each in org.log() if "/queryAll/" in each["url"] or "/query/" in each["url"]] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_the_text_of_tasks_is_hidden_the_task_is_made_once_that_is_mended(org: House, way: Json) -> None:
+    (ana,) = org.leads(1)
+    org.control("access", object="Task", field="Description", access="hidden")
+    with pytest.raises(TemporaryError, match="Description"):
+        tasks(org, **way).create_task(task(ana))
+    org.control("access", object="Task", field="Description", access="edit")
+    assert tasks(org, **way).create_task(task(ana)) == the_task(org)["Id"]
 
 
 def test_a_key_too_long_for_its_field_is_one_task_all_the_same() -> None:

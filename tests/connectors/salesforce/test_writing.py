@@ -504,6 +504,34 @@ def test_case_26_a_lead_that_becomes_ready_for_sales_is_written_although_the_bud
         assert (org.shown(ana)[SCORE], org.shown(ben)[SCORE], org.shown(ben)[STAGE]) == (None, 12.34, "sql")
 
 
+def test_of_several_failures_the_one_that_a_person_must_mend_is_told(
+    org: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
+    org.control("access", object="Contact", remove=SCORE)
+    org.fault(path=PATCH, method="PATCH", status=503)
+    (ana,), (ben,) = org.leads(1), org.contacts(1)
+    with pytest.raises(ConfigError, match="Contact has no field"):
+        list(writer(org).write([change(ben), change(ana)]))
+    assert patches(org) > 1, "the lead's failure came after"
+
+
+def test_of_several_failures_that_pass_the_one_that_lasts_longest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with house(limits=Limits(daily=100)) as org:
+        let_waits_pass(monkeypatch, org)
+        (ana,), (ben,) = org.leads(1), org.contacts(1)
+        asked = org.asked()
+        for kind in ("Lead", "Contact"):
+            asked.describes.of(kind)
+        org.control("limits", used=85)
+        asked.client.count("counting", "SELECT COUNT() FROM Lead")  # whose answer tells it
+        org.fault(path=PATCH, method="PATCH", status=503)
+        with pytest.raises(TemporaryError) as caught:
+            list(Writer(asked).write([change(ana, stage="sql"), change(ben, stage="mql")]))
+        assert (caught.value.code, caught.value.retry_after_s) == ("SY145", 900)
+        assert patches(org) > 1, "the lead's failure came after"
+
+
 def test_case_37_what_a_person_writes_right_after_us_is_newer_than_our_answer(org: House) -> None:
     (ana,) = org.leads(1)
     org.control("clock", frozen=True)
