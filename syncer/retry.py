@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -18,6 +19,7 @@ from syncer.errors import Stopped, TemporaryError
 
 T = TypeVar("T")
 
+_LOOK_S = 0.25  # how often a thread that waits for another one looks whether to stop
 PATIENCE_S = 120.0  # what lasts longer is put off by the caller instead of waited for
 
 
@@ -25,6 +27,17 @@ def wait(seconds: float, stop: threading.Event) -> None:
     """Sleep, unless asked to stop: then raise `Stopped` at once."""
     if stop.wait(seconds):
         raise Stopped("asked to stop while waiting")
+
+
+@contextmanager
+def holding(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
+    """Hold the lock; raises `Stopped` when asked to stop while waiting for it."""
+    while not lock.acquire(timeout=_LOOK_S):
+        wait(0, stop)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def monotonic() -> float:

@@ -27,17 +27,6 @@ _LOOK_S = 0.25  # how often a thread that waits for another one looks whether to
 _FOREIGN_LOOK_S = 0.1  # how often to look again while others fill the window
 
 
-@contextmanager
-def holding(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
-    """Hold the lock; raises `Stopped` when asked to stop while waiting for it."""
-    while not lock.acquire(timeout=_LOOK_S):
-        retry.wait(0, stop)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Searches:
     """How fast a portal is searched. Half as fast after a refusal (others search too), then faster little by little."""
 
@@ -166,9 +155,9 @@ class Governor:
             retry.wait(0, stop)
             if search_rate is not None:
                 searches = self.searches
-                held.enter_context(holding(searches.turn, stop))
+                held.enter_context(retry.holding(searches.turn, stop))
                 self._wait(searches.pause_s, stop)
-            held.enter_context(holding(self._turn, stop))
+            held.enter_context(retry.holding(self._turn, stop))
             self._wait_for_answers(stop, counted=search_rate is None)
             self._wait(lambda: self._pause_s(counted=search_rate is None), stop)
             if search_rate is not None:

@@ -19,7 +19,6 @@ from typing import Any, Protocol, TypeGuard
 
 import orjson
 
-from connectors.hubspot.governor import holding
 from connectors.hubspot.settings import OAuth, Settings
 from connectors.hubspot.values import Json, maybe_moment
 from syncer import retry
@@ -189,7 +188,7 @@ class Renewed:
         return _digest(self._app.client_id, self._told)
 
     def bearer(self, exchange: Exchange) -> str:
-        with holding(self._lock, exchange.stop):
+        with retry.holding(self._lock, exchange.stop):
             self._kept = self._good(self._kept, exchange) or self._from_file(exchange)
             return self._kept.access_token
 

@@ -26,17 +26,6 @@ _CALM_S = 60.0  # how long fewer requests are under way after too many were
 _LOOK_S = 0.25  # how often a thread that waits for another one looks whether to stop
 
 
-@contextmanager
-def holding(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
-    """Hold the lock; raises `Stopped` when asked to stop while waiting for it."""
-    while not lock.acquire(timeout=_LOOK_S):
-        retry.wait(0, stop)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Governor:
     """Lets requests leave. One for everybody in this process who is the same app in the same org; from any thread."""
 

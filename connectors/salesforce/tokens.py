@@ -21,7 +21,6 @@ from typing import Any, Protocol
 import orjson
 from pydantic import SecretStr
 
-from connectors.salesforce.budget import holding
 from connectors.salesforce.session import Pass
 from connectors.salesforce.settings import ClientCredentials, Jwt, Refresh, Settings, origin
 from connectors.salesforce.values import Json
@@ -209,7 +208,7 @@ class Renewed:
         return self._grant.identity
 
     def entry(self, exchange: Exchange) -> Pass:
-        with holding(self._lock, exchange.stop):
+        with retry.holding(self._lock, exchange.stop):
             entry = self._entry
             if entry is None or entry.token == self._unwanted:
                 self._insist()
