@@ -49,8 +49,8 @@ class Account(Protocol):
         ...
 
     @property
-    def bad_token(self) -> str:
-        """A secret that the CRM refuses; it must never be seen in a message."""
+    def bad_token(self) -> str | None:
+        """A secret that the CRM refuses; it must never be seen in a message. None where the CRM asks for none."""
         ...
 
     def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> Source:
@@ -83,6 +83,11 @@ class Account(Protocol):
 
     def act(self, person: str) -> None:
         """An activity of `kind` happens with a person."""
+        ...
+
+    def choose(self, person: str, stage: str | None) -> bool:
+        """Somebody chooses a stage for a person by hand, in the field that the connector is told to look at, or with
+        None empties that; False where the connector knows no such field."""
         ...
 
     def score_shown(self, person: str) -> int | None:
@@ -340,6 +345,24 @@ def what_people_did_lately_may_come_with_them(account: Account) -> None:
     _must({key.id for each in shown for key in each.records} <= {one}, "activities of somebody else came")
 
 
+def a_stage_chosen_by_hand_comes_and_comes_emptied(account: Account) -> None:
+    one, other = account.add(2)
+    account.settle()
+    before = pages(account)
+    if not account.choose(one, STAGES[1]):
+        return
+    account.settle()
+    changed = pages(account, _last(before))
+    _same(_stages_chosen(_records(changed), one), {one: STAGES[1]}, "the stage chosen by hand")
+    _same(_stages_chosen(_fetched(account, [one, other]), one, other), {one: STAGES[1], other: None}, "the same, by id")
+    source, keys = reader(account), [_records(changed)[one].key]
+    if isinstance(source, Destination):
+        _same(_stages_chosen(_by_id(source.read_back(keys)), one), {one: STAGES[1]}, "the same, read back")
+    account.choose(one, None)
+    account.settle()
+    _same(_stages_chosen(_records(pages(account, _last(changed))), one), {one: None}, "the stage once emptied")
+
+
 def the_account_has_a_lasting_name(account: Account) -> None:
     name = reader(account).account()
     _must(":" in name, f"the account's name must say which CRM and which account, not {name!r}")
@@ -355,6 +378,8 @@ def check_finds_nothing_wrong_with_a_good_account(account: Account) -> None:
 
 
 def a_bad_token_is_told_without_showing_it(account: Account) -> None:
+    if account.bad_token is None:
+        return
     source = account.connect(NAME, wanted(account), token=account.bad_token)
     told = list(source.check())
     _must(any(finding.level == "error" for finding in told), "check must tell that the token is refused")
@@ -461,6 +486,7 @@ READING: tuple[Check, ...] = (
     who_was_merged_comes_with_what_absorbed_them,
     an_activity_that_is_gone_is_told_as_deleted,
     what_people_did_lately_may_come_with_them,
+    a_stage_chosen_by_hand_comes_and_comes_emptied,
     the_account_has_a_lasting_name,
     check_finds_nothing_wrong_with_a_good_account,
     a_bad_token_is_told_without_showing_it,
@@ -525,6 +551,12 @@ def _fetched(account: Account, ids: Sequence[str]) -> dict[str, Record]:
 
 def _records(pulled: Iterable[Page]) -> dict[str, Record]:
     return {record.key.id: record for page in pulled for record in page.records}
+
+
+def _stages_chosen(records: dict[str, Record], *people: str) -> dict[str, str | None]:
+    _must(set(people) <= set(records), "somebody whose stage was chosen by hand, or taken back, did not come")
+    manual = {each: records[each].manual for each in people}
+    return {each: chosen.stage if chosen else None for each, chosen in manual.items()}
 
 
 def _live(records: dict[str, Record]) -> set[str]:

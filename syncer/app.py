@@ -78,10 +78,13 @@ class App:
             fields=self.project.needed_fields,
             activities=self.project.needed_activities,
             stages=self.project.stages,
+            handoff=self.project.handoff.when if self.project.handoff else None,
             stop=self.stop,
             known=partial(self._known, connection.name),
             spent=partial(self._spent, connection.name),
             folder=self.project.path.parent,
+            timezone=self.project.timezone,
+            language=self.project.language,
         )
         return connector_class(connection.type)(connection.name, connection.settings, wanted)
 
@@ -94,14 +97,16 @@ class App:
             return runs.spent(tx, connection, since)
 
     def writable(self) -> frozenset[str]:
-        """The names of the connections whose CRM can be written to."""
-        found: dict[str, Any] = {each.name: connector_class(each.type) for each in self.project.connections}
+        """The names of the connections whose CRM can be written to, and may be."""
+        allowed = [each for each in self.project.connections if getattr(each.settings, "writes", True)]
+        found: dict[str, Any] = {each.name: connector_class(each.type) for each in allowed}
         return frozenset(name for name, class_ in found.items() if issubclass(class_, Destination))
 
     def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
         """What one connection's run works with."""
         connection = self.connection(name)
         source = self.connector(connection)
+        writable = self.writable()
         return Parts(
             name=connection.name,
             source=source,
@@ -110,8 +115,8 @@ class App:
             holder=self.holder,
             clock=self.clock,
             stop=self.stop,
-            writable=self.writable(),
-            destination=source if isinstance(source, Destination) else None,
+            writable=writable,
+            destination=source if connection.name in writable and isinstance(source, Destination) else None,
             progress=progress,
         )
 

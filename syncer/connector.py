@@ -47,6 +47,9 @@ class Wanted:
     folder: Path = Path()  # of the project file: where relative paths in settings begin
     spent: Callable[[datetime], int] = _nothing_spent
     """Requests that this connection's finished runs have sent since then: for a CRM that rations them by the day."""
+    timezone: str = "UTC"  # of the project: what a time without a zone is in
+    language: str = "en"  # "en" or "es": of what people read where we write it
+    handoff: str | None = None  # the stage at which sales is told; None: nobody is
 
 
 class PackedFields(Mapping[str, Value]):
@@ -106,7 +109,9 @@ class Source(Protocol):
 
     One whose settings say by which names it asks for what the rules look at tells them, in any words, as `reads`, a
     tuple of texts: where there is a new one, its people are read from the beginning. One whose streams tell singly
-    what it used to count tells which kinds of activities as `single`, stream -> kinds: the counts are dropped then."""
+    what it used to count tells which kinds of activities as `single`, stream -> kinds: the counts are dropped then.
+    One in which a change may be that something has gone, which no pull shows (a file with a row less), tells those
+    streams as `shrinks`, a tuple of some of `swept`: they are swept whenever a pull has brought a new cursor."""
 
     streams: tuple[str, ...]  # what can be pulled, in pull order; the people come first
     people: tuple[str, ...]  # those of them that bring people, each by the name of its objects in `RecordKey.object`
@@ -143,7 +148,11 @@ class Source(Protocol):
 
 @runtime_checkable
 class Destination(Protocol):
-    """A CRM that scores and stages are written back to."""
+    """A CRM that scores and stages are written back to.
+
+    Where one call of `write` costs much however little is written, `batch` says how many changes it had best be given
+    at once. Settings whose `writes` is False forbid writing. One whose `Record.manual` comes without an author may tell
+    it when it is asked for a few, by a method `manual_authors` that is like `stage_authors`."""
 
     def setup(self) -> Iterator[FieldChange]:
         """Groups and fields that must exist, and whether they do. Creates nothing."""

@@ -84,6 +84,7 @@ class Daemon:
             self._schedule()
             self._scheduler.start()
             log.info("daemon_started", connections=[each.name for each in self._app.project.connections])
+            self._tell_parked()
             self._watch()
             return self._drain()
 
@@ -125,6 +126,16 @@ class Daemon:
         """When its CRM may be asked again; long past: now."""
         parked = runs.parked(tx, name, self._app.clock())
         return parked.until if parked is not None else _NEVER
+
+    def _tell_parked(self) -> None:
+        """Which connections are left alone for now: else a daemon that does nothing looks broken."""
+        with self._app.store.reading() as tx:
+            names = [each.name for each in self._app.project.connections]
+            parked = {name: runs.parked(tx, name, self._app.clock()) for name in names}
+        for name, rest in parked.items():
+            if rest is not None:
+                told = {"until": rest.until.isoformat(), "reason": rest.reason}
+                log.warning("connection_left_alone", connection=name, **told, help=f"`syncer run {name}` tries at once")
 
     def _wake_at(self, tx: Connection, name: str) -> datetime | None:
         """None: at once."""
@@ -350,9 +361,20 @@ class Daemon:
         if project.web != old.web:
             log.warning("web_unchanged", help="`web` is read when the daemon starts; restart it")
         self._app = replace(self._app, project=project)
+        self._try_changed(old)
         self._schedule()
         log.info("reloaded", fingerprint=project.fingerprint, changed=project.fingerprint != old.fingerprint)
         return project.files
+
+    def _try_changed(self, old: Project) -> None:
+        """A person has changed these connections: what made them rest may be mended, so they are tried at once."""
+        before = {each.name: (each.type, each.settings) for each in old.connections}
+        now = {each.name: (each.type, each.settings) for each in self._app.project.connections}
+        changed = [name for name, chosen in now.items() if chosen != before.get(name)]
+        with self._app.store.writing() as tx:
+            for name in changed:
+                runs.unpark(tx, name)
+                runs.set_due(tx, name, self._app.clock())
 
     # the end
 

@@ -3,6 +3,7 @@
 SyncerError
 ├── ConfigError        a person must change a file, a token or a scope; never retried; exit 2
 ├── TemporaryError     nobody; the run is tried again later; exit 4
+│   └── ShareUsed      nobody; our own share of the CRM's requests is used up, but for what is more urgent; exit 4
 ├── UnsafePlanError    a person must look at the plan; nothing was written; exit 6
 ├── StalePlanError     the world moved since the plan was saved; plan again; exit 1
 ├── LeaseLost          another process took over this connection; this one stops; exit 4
@@ -41,6 +42,11 @@ class TemporaryError(SyncerError):
     def __init__(self, message: str, *, code: str = "SY000", retry_after_s: float | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class ShareUsed(TemporaryError):
+    """The CRM would answer, but our own share of its requests is used up for this. The rest of the share is kept for
+    what is more urgent, and that goes on."""
 
 
 class UnsafePlanError(SyncerError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Mapping, MutableMapping
@@ -70,7 +71,8 @@ def set_up(level: str = "INFO", *, style: Literal["console", "json"] = "console"
     target = stream or sys.stderr
     drawn: Any = structlog.processors.JSONRenderer()
     if style == "console":
-        drawn = structlog.dev.ConsoleRenderer(colors=target.isatty())
+        colourful = target.isatty() and not os.environ.get("NO_COLOR")  # the custom of no-color.org
+        drawn = structlog.dev.ConsoleRenderer(colors=colourful)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

@@ -46,6 +46,22 @@ class RecordKey(NamedTuple):
         return "/".join(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """A stage chosen by hand, in a field or a column that people keep for it: stands over the rules until it is
+    emptied."""
+
+    stage: str
+    reason: str = ""
+    author: str | None = None  # None: the CRM does not tell
+    until: datetime | None = None
+
+
+def somebody_in(connection: str) -> str:
+    """Who did what a CRM does not tell by whom."""
+    return f"somebody in {connection}"
+
+
 @_made_by_the_million
 class Record:
     """One person as one CRM object shows them."""
@@ -65,6 +81,7 @@ class Record:
     deleted: bool = False
     merged_into: RecordKey | None = None  # the record of the same CRM that absorbed it or that it became
     erased: bool = False  # deleted for good, out of the recycle bin too: nothing personal of it may be kept
+    manual: Manual | None = None  # the stage that people have chosen in a field kept for it; None: the field is empty
 
 
 @_made_by_the_million
@@ -197,7 +214,7 @@ class Override:
     stage: str
     author: str
     reason: str
-    source: str  # "crm", "command"
+    source: str  # "crm": our stage field was edited; "field": Record.manual; "command"
     since: datetime
     until: datetime | None = None
 
@@ -285,7 +302,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The CRM's answer to one change: what it shows now. `refused` says why it did not take the stage."""
+    """The CRM's answer to one change: what it shows now. `refused` says why it did not take the stage, ours or the one
+    of its own that stands for it."""
 
     record: RecordKey
     modified_at: datetime

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from syncer.connector import Destination, Source
-from syncer.errors import Stopped, SyncerError, TemporaryError
+from syncer.errors import ShareUsed, Stopped, SyncerError, TemporaryError
 from syncer.planning import Limits
 from syncer.settings import Project
 from syncer.store import Store
@@ -78,9 +78,21 @@ class Report:
 
     @property
     def patience(self) -> TemporaryError | None:
-        """The failure for which the CRM is to be left alone longest; None: it may be asked."""
-        wishes = [each for each in self.failures.values() if wish_s(each) > PARKED_FROM_S]
+        """The failure for which the CRM is to be left alone longest; None: it may be asked. That our own share of its
+        requests is used up is none: what the rest of the share is kept for goes on."""
+        wishes = [each for each in self.failures.values() if not isinstance(each, ShareUsed)]
+        wishes = [each for each in wishes if wish_s(each) > PARKED_FROM_S]
         return max((each for each in wishes if isinstance(each, TemporaryError)), key=wish_s, default=None)
+
+    @property
+    def rationed(self) -> bool:
+        """Whether our own share of the CRM's requests did not suffice."""
+        return any(isinstance(each, ShareUsed) for each in self.failures.values())
+
+    @property
+    def may_read(self) -> bool:
+        """Whether neither the CRM nor our own share of its requests is against it."""
+        return self.patience is None and not self.rationed
 
 
 def wish_s(failure: SyncerError) -> float:

@@ -23,6 +23,7 @@ from syncer.model import (
     StageState,
     Standing,
     WriteState,
+    somebody_in,
 )
 from syncer.rules import Model
 from syncer.scoring import Evaluation, dimensions_of
@@ -118,16 +119,32 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     if kept is not None and kept.source == "crm" and _taken_back(lead, kept):
         kept = None
     edit = edited_stage(lead, policy)
-    if edit is None or not policy.respect_edits:
+    if edit is None or not policy.respect_edits or (kept is not None and _is_later(kept, edit[0])):
         return Hands(kept)
     record, stage = edit
     automatic = lead.state.stage.automatic if lead.state.stage else None
     if stage == automatic:
         return Hands(None)  # the person has put it back to where the rules have it: the rules hold it again
     until = as_of + policy.respect_for if policy.respect_for else None
-    author = record.stage_by or f"somebody in {record.key.connection}"
+    author = record.stage_by or somebody_in(record.key.connection)
     seen = f"stage set to {stage} in {record.key.connection}"
-    return Hands(Override(stage, author, seen, "crm", since=record.modified_at, until=until))
+    since = min(record.modified_at, as_of)  # a CRM's clock may be ahead, and later words must be later
+    return Hands(Override(stage, author, seen, "crm", since, until))
+
+
+def _is_later(kept: Override, edited: Record) -> bool:
+    """Whether the word was said after the edit: no later than this was the record changed. A field that is kept for
+    people's words says more than the stage that was set together with it."""
+    return kept.since > edited.modified_at or (kept.source == "field" and kept.since == edited.modified_at)
+
+
+def nameless_word(lead: Lead) -> Record | None:
+    """The record in whose field the word in force was just said, where the CRM has not told by whom."""
+    word = lead.state.override
+    if word is None or word.source != "field" or "override" not in lead.state.touched:
+        return None
+    found = (each for each in _live(lead) if word.author == somebody_in(each.key.connection) and each.manual)
+    return next((each for each in found if each.manual and each.manual.stage == word.stage), None)
 
 
 def _taken_back(lead: Lead, kept: Override) -> bool:
@@ -238,7 +255,8 @@ def _said_by_a_person(decision: Decision) -> tuple[str, ...]:
     word = decision.override
     if word is None or decision.after.held_by != "person":
         return ()
-    return (f"Set to {word.stage} by {word.author}" + (f": {word.reason}" if word.source == "command" else ""),)
+    why = f": {word.reason}" if word.source != "crm" and word.reason else ""
+    return (f"Set to {word.stage} by {word.author}{why}",)
 
 
 def _foreign(record: Record, lead: Lead, model: Model) -> bool:
@@ -281,6 +299,12 @@ def _change(record: Record, lead: Lead, decision: Decision, policy: Policy) -> C
     )
 
 
+def _was_said_before(lead: Lead, decision: Decision) -> bool:
+    """A word stood in a field before we looked at it first: that is nobody's news."""
+    word = decision.override if decision.after.held_by == "person" else None
+    return word is not None and word.source == "field" and "baseline" in lead.state.touched
+
+
 def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
     """The one alert of this qualification, if the lead has just entered the stage that is handed over."""
     after, before = decision.after, decision.before
@@ -289,7 +313,7 @@ def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
         policy.baseline or after.cause == "baseline" or (after.cause == "model" and not policy.notify_model_changes)
     )
     live = _live(lead)
-    if not entered or silent or after.held_by == "protected" or not live:
+    if not entered or silent or _was_said_before(lead, decision) or after.held_by == "protected" or not live:
         return None
     record = next((each for each in live if each.key.connection in policy.writable), live[0])
     return Handoff(

@@ -27,7 +27,7 @@ _SURELY_GONE_SHARE = 20  # the twentieth part
 
 def pull(parts: Parts, lease: Lease, report: Report) -> None:
     """Each stream to its end, a page a transaction. A stream that fails is recorded and the others go on, unless the
-    CRM asks for patience."""
+    CRM asks for patience, or our own share of its requests is used up. In the second case the run goes on without."""
     for stream in parts.source.streams:
         try:
             _pull_stream(parts, lease, stream, report)
@@ -36,9 +36,9 @@ def pull(parts: Parts, lease: Lease, report: Report) -> None:
             if stream in parts.source.people:
                 report.counts["incomplete"] += 1
             log.warning("stream_failed", connection=parts.name, stream=stream, reason=failure.message)
-            if report.patience is not None:
+            if not report.may_read:
                 break
-    if report.failures and not report.read_whole:
+    if report.failures and not report.read_whole and not report.rationed:
         raise next(iter(report.failures.values()))
 
 
@@ -49,6 +49,8 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
         report.history.add(stream)
     done = 0
     for page in parts.source.pull(stream, since):
+        if done == 0 and not history and page.cursor != since:
+            _look_for_gone(parts, lease, stream)
         _store(parts, lease, stream, page, report)
         done += len(page.records) + len(page.activities)
         report.counts["read"] += len(page.records)
@@ -58,6 +60,14 @@ def _pull_stream(parts: Parts, lease: Lease, stream: str, report: Report) -> Non
     if history:
         _drop_counts(parts, lease, stream)
     report.read_whole.add(stream)
+
+
+def _look_for_gone(parts: Parts, lease: Lease, stream: str) -> None:
+    """Where a pull tells that something changed, and nobody can tell by it what has gone, a sweep is due at once. It
+    begins anew: one under way has seen what was there before. It is begun before the pull goes on, which may die."""
+    if stream in getattr(parts.source, "shrinks", ()):
+        with parts.store.writing(lease) as tx:
+            sweeps.begin(tx, parts.name, stream, parts.clock(), anew=True)
 
 
 def _drop_counts(parts: Parts, lease: Lease, stream: str) -> None:
@@ -93,7 +103,7 @@ def _store(  # noqa: PLR0913  # a page, where it belongs, and who counts it
 def revisit(parts: Parts, lease: Lease, report: Report) -> None:
     """Read again by id: whom the CRM has spoken of itself, and what could not be read although nothing is wrong
     with it."""
-    if report.patience is not None:
+    if not report.may_read:
         return
     try:
         silent = follow_hints(parts, lease, report)
@@ -195,7 +205,7 @@ def ask_later(parts: Parts, tx: Connection, keys: Sequence[RecordKey]) -> None:
 def sweep(parts: Parts, lease: Lease, report: Report) -> None:
     """Go on with what is due of the reconcile sweeps, for what is left of the time they have. What they find is decided
     by the next run, which is due at once then."""
-    if report.patience is not None:
+    if not report.may_read:
         return
     began, every = parts.clock(), _every(parts)
     with parts.store.reading() as tx:
@@ -221,7 +231,7 @@ def _every(parts: Parts) -> Mapping[str, timedelta]:
 
 def sweep_whole(parts: Parts, lease: Lease, report: Report) -> None:
     """Everything there is, to its end, however long it takes; but what this very run has read from its beginning."""
-    if report.patience is None:
+    if report.may_read:
         known = report.history | report.failures.keys()
         streams = [stream for stream in parts.source.swept if stream not in known]
         _sweep_each(parts, lease, streams, report, slice_=None)

@@ -7,7 +7,7 @@ run goes on, so a process may die between any two lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,7 +18,16 @@ from sqlalchemy import Connection
 
 from syncer import deciding, handoff, planning
 from syncer.connector import Destination, HandoffTarget
-from syncer.errors import ConfigError, LeaseLost, StalePlanError, Stopped, SyncerError, TemporaryError, UnsafePlanError
+from syncer.errors import (
+    ConfigError,
+    LeaseLost,
+    ShareUsed,
+    StalePlanError,
+    Stopped,
+    SyncerError,
+    TemporaryError,
+    UnsafePlanError,
+)
 from syncer.model import (
     Change,
     Footprint,
@@ -40,13 +49,14 @@ from syncer.store import Lease, decisions, footprints, hints, leases, mirror, ou
 log = structlog.get_logger(__name__)
 
 LEASE_S = 120.0
-_CHUNK = 1_000  # leads written at a time; a multiple of every CRM's batch size, so batches stay full
+_CHUNK = 1_000  # leads written at a time where the CRM has no wish; a multiple of every CRM's batch size
 _ANSWERS = 100  # answers kept in one transaction
 _RETRY_FIRST = timedelta(minutes=5)
 _RETRY_MOST = timedelta(hours=6)
 _MOST_TRIES = 8
 _OUTCOMES: Mapping[type[SyncerError], str] = {UnsafePlanError: "waiting", Stopped: "stopped"}
 _MOVED, _ALERTED = "quick_moves", "quick_handoffs"  # counted only once they are applied
+_SAVED_UP = "writes_saved_up"  # counted where our share of the CRM's requests was too small for all there was to write
 _NOTHING = planning.Limits(0, 0)
 _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a week
 
@@ -151,11 +161,14 @@ def apply_saved(parts: Parts, run: int, asked: Asked = ORDINARY) -> Report:
 
 def deliver(parts: Parts) -> Report | None:
     """Between runs: write and send again what could not be sent before; while the CRM has asked for patience, only
-    messages that need no CRM. None where nothing is due or a run is on."""
+    messages that need no CRM. What our share of its requests was too small for is left to the next run. None where
+    nothing is due or a run is on."""
     now = parts.clock()
     with parts.store.reading() as tx:
         resting = runs.parked(tx, parts.name, now) is not None
-        unwritten = not resting and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
+        saved_up = any(run.counts.get(_SAVED_UP) for run in runs.last(tx, parts.name, kind="full"))
+        may_write = not (resting or saved_up)
+        unwritten = may_write and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
         due = unwritten or outbox.anything_due(tx, parts.name, now)
     lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
     if lease is None:
@@ -249,22 +262,44 @@ def _decide_chunk(
 
 
 def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) -> Sequence[Lead]:
-    """The leads; where somebody has set a stage in the CRM since the last run, with who it was."""
+    """The leads; where somebody has set or chosen a stage in the CRM since the last run, with who it was."""
     found = ((lead.id, planning.edited_stage(lead, policy)) for lead in leads)
     edits = {lead: edit[0].key for lead, edit in found if edit is not None and edit[0].key.connection == parts.name}
-    if parts.destination is None or not edits or not policy.respect_edits:
+    nameless = ((lead.id, planning.nameless_word(lead)) for lead in leads)
+    words = {lead: each.key for lead, each in nameless if each is not None and each.key.connection == parts.name}
+    if parts.destination is None:
         return leads
+    moved = _authors(parts, parts.destination.stage_authors, edits if policy.respect_edits else {})
+    chose = _authors(parts, getattr(parts.destination, "manual_authors", _nobody_known), words)
+    movers = {lead: (key, moved[key]) for lead, key in edits.items() if key in moved}
+    choosers = {lead: chose[key] for lead, key in words.items() if key in chose}
+    return [_with_author(lead, movers.get(lead.id), choosers.get(lead.id)) for lead in leads]
+
+
+def _authors(
+    parts: Parts, ask: Callable[[Sequence[RecordKey]], Mapping[RecordKey, str]], of: Mapping[int, RecordKey]
+) -> Mapping[RecordKey, str]:
+    """What people have done stands whether or not it is known who it was."""
     try:
-        authors = parts.destination.stage_authors(list(edits.values()))
+        return ask(list(of.values())) if of else {}
     except (ConfigError, TemporaryError) as failure:
-        log.warning("authors_unknown", connection=parts.name, reason=failure.message)  # the edit stands all the same
-        return leads
-    return [_with_author(lead, edits[lead.id], authors) if lead.id in edits else lead for lead in leads]
+        log.warning("authors_unknown", connection=parts.name, reason=failure.message)
+        return {}
 
 
-def _with_author(lead: Lead, key: RecordKey, authors: Mapping[RecordKey, str]) -> Lead:
-    records = (replace(each, stage_by=authors.get(key)) if each.key == key else each for each in lead.records)
-    return replace(lead, records=tuple(records))
+def _nobody_known(records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+    return {}
+
+
+def _with_author(lead: Lead, mover: tuple[RecordKey, str] | None, chooser: str | None) -> Lead:
+    if mover is not None:
+        key, author = mover
+        records = (replace(each, stage_by=author) if each.key == key else each for each in lead.records)
+        lead = replace(lead, records=tuple(records))
+    word = lead.state.override
+    if chooser is None or word is None:
+        return lead
+    return replace(lead, state=replace(lead.state, override=replace(word, author=chooser)))
 
 
 def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
@@ -295,6 +330,8 @@ def _write_if_possible(parts: Parts, lease: Lease, destination: Destination, rep
         write_back(parts, lease, destination, report)
     except (ConfigError, TemporaryError) as failure:
         report.failures["write"] = failure
+        if isinstance(failure, ShareUsed):
+            report.counts[_SAVED_UP] += 1
         log.warning("write_failed", connection=parts.name, reason=failure.message)
 
 
@@ -333,29 +370,48 @@ def _notices(parts: Parts, planned: LeadPlan, asked: Asked) -> Sequence[Notice]:
 
 
 def write_back(parts: Parts, lease: Lease, destination: Destination, report: Report) -> None:
-    """Send what the CRM does not show yet, the hottest stages first, until nothing is due."""
-    order = parts.project.stages[::-1]
+    """Send what the CRM does not show yet until nothing is due: who is handed over to sales first, then the hottest
+    stages."""
+    order, chunk = _urgency(parts.project), getattr(destination, "batch", _CHUNK)
     with parts.store.reading() as tx:
         of = write_backs.counts(tx, parts.name).get("pending", 0)
     done = 0
     while True:
         with parts.store.reading() as tx:
-            changes = write_backs.pending(tx, parts.name, parts.clock(), order=order, limit=_CHUNK)
+            changes = write_backs.pending(tx, parts.name, parts.clock(), order=order, limit=chunk)
         if not changes:
             return
         parts.heed()
         _enough_time(parts, lease)
         sendable = _still_ours(parts, lease, destination, changes, report)
         by_record = {change.record: change for change in sendable}
-        answers: list[Written | Rejected] = []
-        for answer in destination.write(sendable):
+        for answers in _answers(destination, sendable):
+            done += _keep_answers(parts, lease, by_record, answers, report)
+            parts.progress("write", "leads", done, of)
+
+
+def _urgency(project: Project) -> list[str]:
+    """The stages in the order in which they are written."""
+    urgent = [project.handoff.when] if project.handoff is not None else []
+    return [*urgent, *(stage for stage in project.stages[::-1] if stage not in urgent)]
+
+
+def _answers(destination: Destination, changes: Sequence[Change]) -> Iterator[list[Written | Rejected]]:
+    """What the CRM answers, some at a time. What it answered before an error is kept before that is raised: sales waits
+    for it."""
+    answers: list[Written | Rejected] = []
+    failure: SyncerError | None = None
+    try:
+        for answer in destination.write(changes):
             answers.append(answer)
             if len(answers) >= _ANSWERS:
-                done += _keep_answers(parts, lease, by_record, answers, report)
-                parts.progress("write", "leads", done, of)
+                yield answers
                 answers = []
-        done += _keep_answers(parts, lease, by_record, answers, report)
-        parts.progress("write", "leads", done, of)
+    except SyncerError as error:
+        failure = error
+    yield answers
+    if failure is not None:
+        raise failure
 
 
 def _still_ours(
@@ -409,24 +465,31 @@ def _keep_answers(
     answers: Sequence[Written | Rejected],
     report: Report,
 ) -> int:
-    """Keep what the CRM answered; a stage that it took lets its notices go, one that it refused holds them back."""
+    """Keep what the CRM answered. A stage of ours that it shows lets its notices go, whatever became of a stage of its
+    own; one that it refused holds them back."""
     now = parts.clock()
     report.answered |= bool(answers)
     by_id = {key.id: change for key, change in changes.items()}
     with parts.store.writing(lease) as tx:
         taken = [(changes[answer.record], answer) for answer in answers if isinstance(answer, Written)]
         write_backs.confirm(tx, [(change, answer) for change, answer in taken if answer.refused is None], now)
-        outbox.release(tx, [answer.record for _, answer in taken if answer.refused is None])
+        outbox.release(tx, [answer.record for change, answer in taken if _stands(change, answer)])
         for change, answer in taken:
             if answer.refused is not None:
                 write_backs.refused(tx, change, answer, _later(tx, change.record, now))
-                outbox.hold(tx, change.record, answer.refused)
+                if not _stands(change, answer):
+                    outbox.hold(tx, change.record, answer.refused)
         for rejected in (answer for answer in answers if isinstance(answer, Rejected)):
             _put_off(tx, by_id[rejected.id], rejected, now)
     report.counts["written"] += len(taken)
     report.counts["refused"] += sum(answer.refused is not None for _, answer in taken)
     report.counts["rejected"] += len(answers) - len(taken)
     return len(answers)
+
+
+def _stands(change: Change, answer: Written) -> bool:
+    """Whether the CRM shows our stage; what it refused is its own then."""
+    return answer.refused is None or (change.after.stage is not None and answer.standing.stage == change.after.stage)
 
 
 def _put_off(tx: Connection, change: Change, rejected: Rejected, now: datetime) -> None:

@@ -144,3 +144,22 @@ def test_passing_secrets_are_blotted_out_and_do_not_pile_up(
     assert log.redact("renewed-token-8 renewed-token-6") == "*** ***"
     assert log.redact("renewed-token-5") == "renewed-token-5"
     assert log.redact(SECRET) == "***"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("lines")  # which puts the world back
+@pytest.mark.parametrize(("wish", "coloured"), [(None, True), ("", True), ("1", False)])
+def test_a_terminal_is_not_coloured_where_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch, wish: str | None, coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if wish is not None:
+        monkeypatch.setenv("NO_COLOR", wish)
+    screen = Terminal()
+    log.set_up(stream=screen)
+    structlog.get_logger().info("run_finished")
+    assert ("\x1b[" in screen.getvalue()) is coloured

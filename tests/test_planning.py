@@ -19,6 +19,7 @@ from syncer.model import (
     Lead,
     LeadPlan,
     LeadState,
+    Manual,
     Override,
     Reading,
     Record,
@@ -28,6 +29,7 @@ from syncer.model import (
     StageState,
     Standing,
     WriteState,
+    somebody_in,
 )
 from syncer.planning import (
     Limits,
@@ -38,6 +40,7 @@ from syncer.planning import (
     edited_stage,
     hands_on,
     known_at,
+    nameless_word,
     plan_lead,
     reasons_of,
     shown,
@@ -519,6 +522,54 @@ def test_the_fuse_stops_more_than_a_person_allowed(moves: int, alerts: int, code
         check_fuse(moves, alerts, limits)
     assert caught.value.code == code
     assert str(moves if code == "SY051" else alerts) in caught.value.message
+
+
+class TestFields:
+    """A stage chosen in a field that people keep for it: `LeadState.override` has it already."""
+
+    WORD = Override("sql", somebody_in("crm"), "knows them", "field", NOW - timedelta(hours=2))
+
+    def who(self, edited_h: int, word: Override = WORD, **shown: Any) -> Lead:
+        """Somebody moved the lead to cold so many hours ago at the latest."""
+        shows = record(stage="cold", modified_at=NOW - timedelta(hours=edited_h), **shown)
+        return lead(decided("mql", frozenset({"override"}), override=word), written(25, "mql"), shows)
+
+    @pytest.mark.parametrize(("edited_h", "stage"), [(1, "cold"), (2, "sql"), (3, "sql")])
+    def test_the_word_spoken_last_wins_and_the_field_where_both_came_together(self, edited_h: int, stage: str) -> None:
+        made = plan(self.who(edited_h), look(25)).decision.after
+        assert (made.stage, made.automatic, made.held_by) == (stage, "mql", "person")
+
+    @pytest.mark.parametrize(("edited_h", "stage"), [(1, "cold"), (2, "cold"), (3, "sql")])
+    def test_an_edit_from_before_a_command_does_not_undo_it(self, edited_h: int, stage: str) -> None:
+        word = replace(self.WORD, source="command", author="marta")
+        assert plan(self.who(edited_h, word), look(25)).decision.after.stage == stage
+
+    def test_an_edit_under_a_clock_that_is_ahead_is_no_later_than_now(self) -> None:
+        found = plan(self.who(-1), look(25)).decision.override
+        assert found is not None
+        assert (found.stage, found.source, found.since) == ("cold", "crm", NOW)
+
+    def test_who_said_it_is_asked_once_where_the_crm_has_not_told(self) -> None:
+        asked = self.who(3, manual=Manual("sql", "knows them"))
+        assert nameless_word(asked) == asked.records[0]
+        named = replace(self.WORD, author="ana")
+        known = self.who(3, named, manual=Manual("sql"))
+        obeyed = replace(asked, state=replace(asked.state, touched=frozenset({"activity"})))
+        elsewhere = self.who(3, replace(self.WORD, source="command"), manual=Manual("sql"))
+        assert [nameless_word(each) for each in (known, obeyed, elsewhere, self.who(3))] == [None] * 4
+
+    @pytest.mark.parametrize(("touched", "told"), [({"override"}, True), ({"override", "baseline"}, False)])
+    def test_what_stood_in_a_field_before_we_looked_is_nobodys_news(self, touched: set[Cause], told: bool) -> None:
+        state = decided("mql", frozenset(touched), override=self.WORD)
+        found = plan(lead(state, written(25, "mql"), record(stage="mql")), look(25))
+        assert (found.decision.after.stage, found.handoff is not None) == ("sql", told)
+        if found.handoff is not None:
+            assert found.handoff.reasons[0] == "Set to sql by somebody in crm: knows them"
+
+    def test_a_stage_that_the_model_does_not_know_is_not_obeyed(self) -> None:
+        state = decided("mql", override=replace(self.WORD, stage="warm"))
+        found = plan(lead(state, written(25, "mql"), record(stage="mql")), look(25)).decision
+        assert (found.after.stage, found.after.held_by, found.override) == ("mql", "rules", None)
 
 
 class TestTakingBack:

@@ -91,6 +91,9 @@ class HubSpot:
     def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         return self._writer.stage_authors(records)
 
+    def manual_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        return self._writer.manual_authors(records)
+
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
         return self._writer.write(changes)
 

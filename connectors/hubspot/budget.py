@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
-from syncer.errors import TemporaryError
+from syncer.errors import ShareUsed, TemporaryError
 
 _AFTER_MIDNIGHT = timedelta(minutes=1)  # the counter is set back at midnight, not a moment before
 _FOR_READING = 0.9  # of the share; the rest is kept for writing
@@ -26,15 +26,17 @@ class Budget:
         self.share = share
 
     def insist(self, limit: int, now: datetime, *, pulling: bool) -> None:
-        """TemporaryError where the share is used up. `limit`: the portal's requests a day; `now`: in its time zone;
-        `pulling`: it is a request that must leave the last tenth alone."""
+        """TemporaryError where the share is used up; ShareUsed where the rest of it is not for this. `limit`: the
+        portal's requests a day; `now`: in its time zone; `pulling`: it is a request that must leave the last tenth
+        alone."""
         if self.used(now) < self.allowed(limit, pulling=pulling):
             return
         message = (
             f"{self._name}: this connection's share of the day's requests is used up ({self.share:.0%} of {limit:,}"
             f"{', the last tenth of it kept for writing' if pulling else ''}); goes on at the portal's midnight"
         )
-        raise TemporaryError(message, code="SY029", retry_after_s=until_midnight_s(now))
+        kind = ShareUsed if pulling else TemporaryError
+        raise kind(message, code="SY029", retry_after_s=until_midnight_s(now))
 
     def allowed(self, limit: int, *, pulling: bool = False) -> int:
         """Requests a day."""

@@ -12,7 +12,7 @@ from connectors.hubspot.companies import mapped_companies
 from connectors.hubspot.lookups import Owners, company_properties, definitions, owners
 from connectors.hubspot.people import LIFECYCLE
 from connectors.hubspot.settings import ACTIVITY_STREAMS, EVENT_STREAMS, Settings
-from connectors.hubspot.setup import targets
+from connectors.hubspot.setup import manual_targets, targets
 from connectors.hubspot.values import Json, epoch_ms
 from syncer.connector import Finding, Wanted
 from syncer.errors import ConfigError
@@ -180,7 +180,8 @@ class Check:
                 yield Finding("fields", "warning", message, "SY043", help_)
 
     def _unfit(self, known: dict[str, Json]) -> Iterator[Finding]:
-        for target in targets(self._settings, self._wanted).values():
+        both = (targets(self._settings, self._wanted), manual_targets(self._settings, self._wanted))
+        for target in (each for some in both for each in some.values()):
             found = known.get(target.name)
             if found is None:
                 message = f"{self._name}: the property {target.name} does not exist in HubSpot yet"

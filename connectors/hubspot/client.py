@@ -34,6 +34,7 @@ from syncer.circles import Trail
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.log import redact
+from syncer.outages import in_words
 from syncer.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ class Client:
             except UnicodeDecodeError as error:  # the package decodes error pages as UTF-8; they need not be
                 self._refuse(request, sent_at, error.__context__, error)
             except urllib3.exceptions.HTTPError as error:
-                message = f"{self._what(request)}: no connection: {_cause(error)}"
+                message = f"{self._what(request)}: no connection: {in_words(error)}"
                 raise TemporaryError(message, code="SY040") from error
             self._governor.note(headers, sent_at)
         if request.searching:
@@ -318,7 +319,3 @@ def _zone(name: str | None) -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):  # the last: the name of a folder of zones
         return UTC
-
-
-def _cause(error: BaseException) -> str:
-    return redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,12 +24,16 @@ from connectors.hubspot.shapes import is_id
 from syncer import retry
 from syncer.circles import Trail
 from syncer.errors import Stopped, SyncerError, TemporaryError
+from syncer.model import Page
 
 log = logging.getLogger(__name__)
 
 _MERGED = 2_000  # records handed on together: fewer transactions
 _PATIENCE_S = 1.0  # how long records wait for others to be handed on with
 _AHEAD = 2  # pages of one walk that may wait
+Held = Found | Page
+"""What a page of the list brought: rows, or people, made of them on the spot. Making them later, when thousands have
+come in between, takes twice as long. In one load it is always the same of the two."""
 _LOOK_S = 0.2  # how often the stop event is looked at while nothing comes
 
 
@@ -38,7 +42,7 @@ class Listed:
     """One page of the list: its ids in their order, what was found under them, and where the next one begins."""
 
     ids: tuple[str, ...]
-    found: Found
+    held: Held
     after: str | None
 
 
@@ -51,7 +55,7 @@ class Size:
 
 
 Lister = Callable[[str | None], Listed]
-Handed = tuple[Found, Position]
+Handed = tuple[Held, Position]
 """What was found, and the position that is true once it is stored."""
 
 
@@ -81,7 +85,7 @@ def _in_turn(portal: Portal, page: Lister, position: Position) -> Iterator[Hande
         after = listed.after
         if after is not None and trail.comes_back_to(after):
             raise _circle(portal, position.stream)
-        yield listed.found, replace(position, ranges=() if after is None else (Range(after),))
+        yield listed.held, replace(position, ranges=() if after is None else (Range(after),))
         if after is None:
             return
         listed = page(after)
@@ -121,22 +125,48 @@ class _Walk:
         if page.ids:
             self.density = len(page.ids) / max(1, _number(page.ids[-1]) - _number(page.ids[0]) + 1)
 
-    def mine(self, page: Listed) -> Found:
+    def mine(self, page: Listed) -> Held:
         """Without what belongs to its neighbours."""
         first, end = self.begins, self.end
         if not page.ids or (first <= int(page.ids[0]) and (end is None or int(page.ids[-1]) < end)):
-            return page.found
-        rows = page.found.rows.items()
-        return replace(
-            page.found,
-            rows={each: row for each, row in rows if first <= int(each) and (end is None or int(each) < end)},
-        )
+            return page.held
+        mine = frozenset(each for each in page.ids if first <= int(each) and (end is None or int(each) < end))
+        return _only(page.held, mine)
 
     def rest(self, highest: int) -> Rest | None:
         """What lies before it; None while nobody knows."""
         if self.over or self.next is None or not self.density:
             return None
         return Rest(_number(self.next), highest + 1 if self.end is None else self.end, self.density)
+
+
+def _only(held: Held, ids: frozenset[str]) -> Held:
+    """What the rows of these ids brought, with those that they have absorbed."""
+    if isinstance(held, Found):
+        return replace(held, rows={each: row for each, row in held.rows.items() if each in ids})
+    return replace(
+        held,
+        records=tuple(each for each in held.records if (each.merged_into or each.key).id in ids),
+        readings=tuple(each for each in held.readings if each.record.id in ids),
+        rejected=tuple(each for each in held.rejected if each.id in ids),
+    )
+
+
+def _merged(parts: Sequence[Held]) -> Held:
+    found = [each for each in parts if isinstance(each, Found)]
+    pages = [each for each in parts if isinstance(each, Page)]
+    if not pages:
+        return joined(found)
+    return Page(
+        None,
+        records=tuple(each for page in pages for each in page.records),
+        readings=tuple(each for page in pages for each in page.readings),
+        rejected=tuple(each for page in pages for each in page.rejected),
+    )
+
+
+def _many(held: Held) -> int:
+    return len(held.rows) if isinstance(held, Found) else len(held.records)
 
 
 def _number(word: str) -> int:
@@ -162,22 +192,24 @@ class _Crew:
 
     def hand_on(self) -> Iterator[Handed]:
         """Small pages merged; the first, and those that have waited, at once."""
-        parts: list[Found] = []
+        parts: list[Held] = []
         many, due_at = 0, 0.0
         try:
             while self._send_out():
                 try:
-                    parts.append(self._take())
+                    taken = self._take()
                 except SyncerError:
                     if many:  # so that a load that always fails half-way ends some day all the same
-                        yield joined(parts), self._now()
+                        yield _merged(parts), self._now()
                     raise
-                many += len(parts[-1].rows)
+                if taken is not None:
+                    parts.append(taken)
+                    many += _many(taken)
                 if many and (many >= _MERGED or retry.monotonic() >= due_at) and self._is_walking():
-                    yield joined(parts), self._now()
+                    yield _merged(parts), self._now()
                     parts.clear()
                     many, due_at = 0, retry.monotonic() + _PATIENCE_S
-            yield joined(parts), self._now()
+            yield _merged(parts), self._now()
         finally:
             self._closed = True
 
@@ -240,17 +272,17 @@ class _Crew:
         if answer.exception() is not None:
             self._arrivals.put(answer)
 
-    def _take(self) -> Found:
+    def _take(self) -> Held | None:
         """The next page that came; nothing after a while, or the error that came instead."""
         try:
             arrived = self._arrivals.get(timeout=_LOOK_S)
         except Empty:
             if self._portal.wanted.stop.is_set():
                 raise Stopped(f"{self._portal.connection}: asked to stop while reading the list") from None
-            return Found({})
+            return None
         if isinstance(arrived, Future):
             arrived.result()
-            return Found({})
+            return None
         walk, asked, page = arrived
         if asked is not None and page.after == asked:
             raise _circle(self._portal, self._position.stream)

@@ -81,8 +81,11 @@ class Objects:
 
     def _load(self, position: Position) -> Iterator[Page]:
         size = self._index.size()
-        for found, reached in load(self._portal, self._listed, position, size):
-            yield self._rows.page(found, reached.cursor(), size.total)
+        for held, reached in load(self._portal, self._listed, position, size):
+            if isinstance(held, Page):
+                yield replace(held, cursor=reached.cursor(), expected=size.total)
+            else:
+                yield self._rows.page(held, reached.cursor(), size.total)
 
     def _listed(self, after: str | None) -> Listed:
         """One page of the list. Too many names for its address are asked for by id."""
@@ -97,7 +100,8 @@ class Objects:
         rows = {str(row["id"]): row for row in answer["results"]}
         ids = tuple(rows)
         found = Found(rows) if short or not ids else read_batch(client, self._question, ids)
-        return Listed(ids, found, next_after(answer))
+        held = self._rows.page(found, None, None) if self._rows.needs_no_more else found
+        return Listed(ids, held, next_after(answer))
 
     def _search(self, position: Position, window: Window | None) -> Iterator[Page]:
         """What the window holds, without what is stored as search shows it."""

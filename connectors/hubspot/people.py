@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,8 +11,9 @@ from connectors.hubspot.lookups import MERGED
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
+from syncer.by_hand import chosen
 from syncer.connector import PackedFields, Wanted
-from syncer.model import Reading, Record, RecordKey, Rejected
+from syncer.model import Manual, Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
 _A_SECOND = timedelta(seconds=1)
@@ -45,6 +46,8 @@ def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
         names.append(settings.write.stage)
     if mapped_companies(settings, wanted):
         names.append(PRIMARY_COMPANY)
+    if settings.manual is not None:
+        names += settings.manual.names().values()
     for counter in wanted_counters(settings, wanted).values():
         names += [counter.count, *([counter.last] if counter.last else [])]
     return tuple(dict.fromkeys(names))
@@ -54,7 +57,9 @@ def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     """What is asked of contacts, and by which names: where one of these is new, who was read before lacks it."""
     fields = {**mapped(settings, wanted), **{k: OF_COMPANY + v for k, v in mapped_companies(settings, wanted).items()}}
     counters = {kind: f"{each.count}/{each.last}" for kind, each in wanted_counters(settings, wanted).items()}
-    return tuple(f"{ours}={theirs}" for ours, theirs in (fields | counters).items())
+    manual = settings.manual.names() if settings.manual else {}
+    by_hand = (f"manual:{part}={name}" for part, name in manual.items())
+    return (*(f"{ours}={theirs}" for ours, theirs in (fields | counters).items()), *by_hand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,28 @@ class Lens:
             owner=(self.portal.owner(owner) or owner) if owner else None,
             name=f"{first} {last}" if first and last else first or last,
             url=self.portal.account().page(contact),
+            manual=self.manual(values) if settings.manual else None,
         )
+
+    def manual(self, values: Json) -> Manual | None:
+        """The stage that people have chosen; None as well where it cannot be obeyed: see `disobeyed`."""
+        try:
+            return self._chosen(values)
+        except ValueError:
+            return None
+
+    def disobeyed(self, row: Json) -> Rejected | None:
+        """Why the stage that people have chosen cannot be obeyed."""
+        try:
+            self._chosen(row.get("properties") or {})
+        except ValueError as error:
+            return Rejected(str(row["id"]), str(error))
+        return None
+
+    def _chosen(self, values: Json) -> Manual | None:
+        names = self.portal.settings.manual.names() if self.portal.settings.manual else {}
+        wanted = self.portal.wanted
+        return chosen({part: text(values, name) for part, name in names.items()}, wanted.stages, wanted.timezone)
 
     def company_fields(self, values: Json) -> dict[str, str]:
         """What the rules ask of the contact's primary company; nothing where there is none."""
@@ -124,10 +150,9 @@ class Lens:
                 names = " / ".join(name for name in (counter.count, counter.last) if name)
                 yield Rejected(str(row["id"]), f"{kind} cannot be counted: {names}: {error}")
 
-    def stage_author(self, row: Json) -> str | None:
-        """The person who set our stage or HubSpot's own last, of an answer with their history; None: a program did."""
+    def author(self, row: Json, names: Sequence[str]) -> str | None:
+        """The person who set one of these last, of an answer with their history; None: a program did."""
         histories = row.get("propertiesWithHistory") or {}
-        names = (self.portal.settings.write.stage, LIFECYCLE)
         newest = [versions[0] for name in names if (versions := histories.get(name))]
         last: Json = max(newest, key=lambda version: str(version.get("timestamp")), default={})
         if str(last.get("sourceType")) not in _PEOPLES_SOURCES:

@@ -9,6 +9,7 @@ from typing import Protocol
 from connectors.hubspot import activities, people
 from connectors.hubspot.activities import KINDS
 from connectors.hubspot.client import next_after
+from connectors.hubspot.companies import mapped_companies
 from connectors.hubspot.lookups import Found, associations, merged_ids
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.values import Json
@@ -34,6 +35,12 @@ class Rows(Protocol):
         """To what the list shall tell associations of its own accord."""
         ...
 
+    @property
+    def needs_no_more(self) -> bool:
+        """Whether a page of rows is understood by itself: not where the more there are at once, the fewer requests it
+        takes to look up what they name."""
+        ...
+
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page: ...
 
 
@@ -50,6 +57,10 @@ class Contacts:
     def properties(self) -> tuple[str, ...]:
         return people.properties(self.portal.settings, self.portal.wanted)
 
+    @property
+    def needs_no_more(self) -> bool:
+        return not mapped_companies(self.portal.settings, self.portal.wanted)
+
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         lens = people.lens(self.portal, found.rows.values())
         records = {each: lens.gone(each) for each in found.gone}
@@ -65,6 +76,8 @@ class Contacts:
                 rejected.append(Rejected(str(row["id"]), str(error)))
                 continue
             records[record.key.id] = record
+            if lens.portal.settings.manual and (disobeyed := lens.disobeyed(row)):
+                rejected.append(disobeyed)
             for reading in lens.readings(row) if lens.counters else ():
                 readings.append(reading) if isinstance(reading, Reading) else rejected.append(reading)
         for identity, row in found.archived.items():
@@ -95,6 +108,7 @@ class Activities:
     kind: str
     modified: str = activities.MODIFIED
     ties: str | None = people.CONTACTS
+    needs_no_more: bool = False
 
     @property
     def properties(self) -> tuple[str, ...]:

@@ -75,6 +75,22 @@ class Write(_Section):
         return self
 
 
+class Manual(_Section):
+    """Properties in which people choose a lead's stage by hand. syncer reads them and writes none of them."""
+
+    stage: str = Field(
+        min_length=1,
+        description="Property that holds the stage people have chosen, for instance "
+        "ls_manual_stage; while it is filled it stands over the rules",
+    )
+    reason: str | None = Field(default=None, description="Property that says why")
+    until: str | None = Field(default=None, description="Date property: the last day on which the choice holds")
+
+    def names(self) -> dict[str, str]:
+        """What each property says -> its name."""
+        return {part: name for part in ("stage", "reason", "until") if (name := getattr(self, part))}
+
+
 class OAuth(_Section):
     """An OAuth app's access to the portal, in place of `token`."""
 
@@ -190,6 +206,9 @@ class Settings(_Section):
         "What is written here is added to the usual ones",
     )
     write: Write = Field(default_factory=Write, description="Properties that receive score, stage and reasons")
+    manual: Manual | None = Field(
+        default=None, description="Properties in which people choose a stage by hand; left out: none is read"
+    )
     protected: tuple[str, ...] = Field(
         default=("opportunity", "customer", "evangelist", "other"),
         description="Lifecycle stages (internal values) that belong to other teams: such leads are never moved",
@@ -239,6 +258,15 @@ class Settings(_Section):
             if stage not in stages:
                 known = ", ".join(stages)
                 yield ("write", "lifecyclestage", stage), f"the model has no stage '{stage}'; it has: {known}"
+
+    @model_validator(mode="after")
+    def _of_people(self) -> Self:
+        """What we write there ourselves would pass for people's word."""
+        ours = (self.write.score, self.write.stage, self.write.reasons, _LIFECYCLE)
+        names = list(self.manual.names().values()) if self.manual else []
+        if found := next((each for each in names if each in ours or names.count(each) > 1), None):
+            raise ValueError(f"`manual` needs properties of its own for people to fill, and {found} is used already")
+        return self
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:

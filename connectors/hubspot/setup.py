@@ -27,7 +27,7 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A property we write to."""
+    """A property we write to, or with `manual` one in which people choose a stage: that may be a text as well."""
 
     name: str
     label: str
@@ -35,6 +35,7 @@ class Target:
     field_type: str
     description: str
     options: tuple[str, ...] = ()
+    manual: bool = False
 
     @property
     def in_words(self) -> str:
@@ -59,6 +60,8 @@ class Target:
 
     def lack(self, found: Json) -> Lack | None:
         """Why an existing property cannot serve; None: it can."""
+        if self.manual:
+            return self._unreadable(found)
         if found.get("type") != self.type:
             text = f"{self.name} is of type {found.get('type')!r} in HubSpot, not {self.type}; name another in `write`"
             return Lack("SY044", text)
@@ -69,6 +72,15 @@ class Target:
             text = f"{self.name} lacks the options {', '.join(lacking)}; add them to the property in HubSpot"
             return Lack("SY045", text)
         return None
+
+    def _unreadable(self, found: Json) -> Lack | None:
+        """Nothing is written to it, and a choice need not name all stages."""
+        fit = {self.type, "string", *(["datetime"] if self.type == "date" else [])}
+        if found.get("type") in fit:
+            return None
+        needed = " or ".join(sorted(fit))
+        text = f"{self.name} is of type {found.get('type')!r} in HubSpot, not {needed}; name another in `manual`"
+        return Lack("SY185", text)
 
 
 def stage_label(stage: str) -> str:
@@ -92,6 +104,22 @@ def targets(settings: Settings, wanted: Wanted) -> dict[str, Target]:
     return {each.name: each for each in found}
 
 
+def manual_targets(settings: Settings, wanted: Wanted) -> dict[str, Target]:
+    """The properties in which people choose a stage by hand, by name."""
+    manual = settings.manual
+    if manual is None or not wanted.stages:
+        return {}
+    text = "Stage chosen by hand; it stands over the lead-scoring rules until it is emptied"
+    found = [Target(manual.stage, "Manual stage", "enumeration", "select", text, wanted.stages, manual=True)]
+    if manual.reason:
+        text = "Why the stage was chosen by hand"
+        found.append(Target(manual.reason, "Manual stage: reason", "string", "textarea", text, manual=True))
+    if manual.until:
+        text = "The last day on which the stage chosen by hand holds"
+        found.append(Target(manual.until, "Manual stage: until", "date", "date", text, manual=True))
+    return {each.name: each for each in found}
+
+
 def unfit(name: str, needed: Iterable[Target], known: Mapping[str, Json]) -> ConfigError | None:
     """Why properties cannot be written to, all of them in one error with the first one's code; None: they can."""
     found = [lack for target in needed if (lack := _lack(target, known.get(target.name)))]
@@ -112,7 +140,10 @@ class Setup:
 
     def __init__(self, name: str, settings: Settings, wanted: Wanted, client: Client) -> None:
         self._name = name
-        self._targets: Mapping[str, Target] = targets(settings, wanted)
+        self._targets: Mapping[str, Target] = {
+            **targets(settings, wanted),
+            **manual_targets(settings, wanted),
+        }
         self._client = client
 
     def setup(self) -> Iterator[FieldChange]:
@@ -133,7 +164,7 @@ class Setup:
         what, group = f"creating the {change.kind} {change.name}", change.kind == "group"
         target = self._targets.get(change.name)
         if not group and target is None:
-            raise ConfigError(f"{self._name}: {change.name} is no property that syncer writes to", code="SY044")
+            raise ConfigError(f"{self._name}: {change.name} is no property that syncer needs", code="SY044")
         body: Json = {"name": GROUP, "label": GROUP_LABEL, "displayOrder": -1} if target is None else target.body()
         path = self._client.paths.properties("/groups" if group else "")
         try:

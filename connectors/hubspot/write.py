@@ -140,12 +140,20 @@ class Writer:
 
     def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         """Who set the stage that each record shows, where it was a person."""
+        return self._authors(records, [self._settings.write.stage, LIFECYCLE])
+
+    def manual_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        """Who chose a stage by hand, where it was a person."""
+        manual = self._settings.manual
+        return self._authors(records, [manual.stage]) if manual else {}
+
+    def _authors(self, records: Sequence[RecordKey], names: Sequence[str]) -> Mapping[RecordKey, str]:
         if not records:
             return {}
         lens = self._reader.lens()
-        question = Question(people.CONTACTS, [people.MODIFIED], history=[self._settings.write.stage, LIFECYCLE])
+        question = Question(people.CONTACTS, [people.MODIFIED], history=names)
         rows = fetch(self._client, question, [key.id for key in records]).rows
-        authors = {key: lens.stage_author(rows[key.id]) for key in records if key.id in rows}
+        authors = {key: lens.author(rows[key.id], names) for key in records if key.id in rows}
         return {key: author for key, author in authors.items() if author is not None}
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:

@@ -81,6 +81,9 @@ class Salesforce:
     def stage_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         return self._reader.authors(records)
 
+    def manual_authors(self, records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        return self._reader.manual_authors(records)
+
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
         return self._writer.write(changes)
 

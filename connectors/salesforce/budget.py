@@ -14,10 +14,11 @@ from typing import Literal
 
 from connectors.salesforce.session import usage_told
 from syncer import retry
-from syncer.errors import TemporaryError
+from syncer.errors import ShareUsed
 
 Purpose = Literal["pull", "write", "qualified"]
-"""What a request is for: bringing records; writing results and what that needs; writing a lead that reaches sales."""
+"""What a request is for: bringing records; writing results; writing a lead that reaches sales, its task, and the
+little that is looked up for any of this."""
 
 _FOR_READING = 0.9  # of our share; the rest is kept for writing
 _AGAIN_S = 900.0  # how soon a reader looks whether some of the allowance has come back: it is that of rolling 24 hours
@@ -50,7 +51,7 @@ class Governor:
         return self._most if retry.monotonic() < self._most_until else None
 
     def insist(self, what: str, share: float, purpose: Purpose) -> None:
-        """TemporaryError (SY145) where no more may be used for that purpose. What leads to sales is only stopped by
+        """ShareUsed (SY145) where no more may be used for that purpose. What leads to sales is only stopped by
         Salesforce itself. Old news stop nobody: the next answer brings better."""
         usage = self._usage
         if usage is None or purpose == "qualified" or retry.monotonic() - self._told_at > _STALE_S:
@@ -63,7 +64,7 @@ class Governor:
             f"{what}: {used:,} of the {limit:,} requests that Salesforce allows in 24 hours are used, and "
             f"`use_at_most` is {share:.0%}{kept}; goes on slowly"
         )
-        raise TemporaryError(message, code="SY145", retry_after_s=_AGAIN_S)
+        raise ShareUsed(message, code="SY145", retry_after_s=_AGAIN_S)
 
     @contextmanager
     def turn(self, stop: threading.Event) -> Iterator[float]:

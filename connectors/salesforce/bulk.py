@@ -19,7 +19,7 @@ from syncer.errors import ConfigError, TemporaryError
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long text area may hold 131,072 letters, which is csv's limit
 
-PAGE = 10_000  # records asked for in one page of results
+PAGE = 5_000  # records asked for in one page of results
 _LAST = "null"  # what Salesforce says in place of the last page's locator, as a text
 _GONE = frozenset({"NOT_FOUND", "INVALID_ID_FIELD", "INVALIDJOBID", "INVALID_QUERY_LOCATOR", "ENTITY_IS_DELETED"})
 _OVER = frozenset({"Failed", "Aborted"})
@@ -115,7 +115,7 @@ def _understood(answer: Answer, selection: Selection, what: str) -> Results:
         raise Incomplete(f"{what}: a page of a bulk job holds {len(lines)} of {told} records", code="SY143")
     if (lines and len(lines[0]) != len(asked)) or not selection.fits(asked):
         raise JobGone("the job was begun for other fields")
-    if any(len(line) != len(asked) for line in lines):
+    if not set(map(len, lines)) <= {len(asked)}:
         raise Incomplete(f"{what}: the results of a bulk job are broken off: a line lacks cells", code="SY143")
     following = answer.headers.get("Sforce-Locator") or _LAST
     return Results(selection.cells(asked, lines), None if following == _LAST else following)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
+from urllib.parse import quote_plus
 
+from connectors.salesforce.client import LONGEST_ADDRESS, too_long
+from connectors.salesforce.objects import AT_ONCE
 from connectors.salesforce.org import Org
+from connectors.salesforce.people import People
 from connectors.salesforce.selection import select
 from connectors.salesforce.settings import ACTIVITIES
 from connectors.salesforce.setup import ASSIGN, problem_of, targets
+from connectors.salesforce.values import quoted_list
 from syncer.connector import Finding
 from syncer.errors import ConfigError
 
 Layer = Literal["credentials", "scopes", "fields", "limits"]
 _SKEW_S = 60.0
 _SCARCE = 0.9  # of the org's allowance
+_AROUND = 100  # letters of a query's address beside the names and the ids
 
 
 class Check:
@@ -61,6 +67,7 @@ class Check:
         yield Finding("scopes", "ok", f"{self._name}: reading {stream} is allowed")
         if stream in self._settings.objects:
             yield from self._unknown(stream)
+            yield from self._length(stream)
 
     def _unknown(self, kind: str) -> Iterator[Finding]:
         asked = {field: self._settings.path(kind, field) for field in self._org.wanted.fields}
@@ -71,6 +78,13 @@ class Check:
                 help_ = f"map it: fields: {{ {field}: {{ {kind}: Its_Name__c }} }}"
                 yield Finding("fields", "warning", message, "SY149", help_)
 
+    def _length(self, kind: str) -> Iterator[Finding]:
+        """Whether the longest question about these people fits into an address: that for some by their ids."""
+        names = select(self._org.describes, kind, People(self._org, kind).fields).names
+        letters = len(quote_plus(", ".join(names))) + len(quote_plus(quoted_list(["0" * 18] * AT_ONCE))) + _AROUND
+        if letters > LONGEST_ADDRESS:
+            yield Finding("fields", "error", f"{self._name}: reading {kind}: {too_long(letters)}", "SY149")
+
     def _targets(self) -> Iterator[Finding]:
         needed = targets(self._settings, self._org.wanted)
         problems = [(each, text) for each in needed if (text := problem_of(each, self._org.describes))]
@@ -79,7 +93,7 @@ class Check:
             help_ = f"`syncer setup {self._name}` shows what an admin has to create; {ASSIGN}" if missing else ""
             yield Finding("fields", "warning" if missing else "error", f"{self._name}: {text}", "SY149", help_)
         if not problems:
-            names = ", ".join(each.full_name for each in needed)
+            names = ", ".join(each.full_name for each in needed if not each.manual)
             yield Finding("fields", "ok", f"{self._name}: can be written to: {names}")
 
     def _seen(self, kind: str, name: str) -> bool:

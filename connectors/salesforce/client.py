@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -36,9 +36,22 @@ from syncer.circles import Trail
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.log import redact
+from syncer.outages import in_words
 from syncer.workers import Workers
 
-__all__ = ["Answer", "Client", "Incomplete", "Problem", "QueryLocatorLost", "Refused", "Request", "Rows", "TooHeavy"]
+__all__ = [
+    "LONGEST_ADDRESS",
+    "Answer",
+    "Client",
+    "Incomplete",
+    "Problem",
+    "QueryLocatorLost",
+    "Refused",
+    "Request",
+    "Rows",
+    "TooHeavy",
+    "too_long",
+]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +60,10 @@ T = TypeVar("T")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _SESSIONS = 4  # refused ones in the place of which another is tried: threads may find several old ones
 _LARGEST_PAGE = 2000  # Salesforce's, whatever is asked for
+LONGEST_ADDRESS = 14_000
+"""Letters of a path with its query. Salesforce takes 16,384 bytes with all headers, of which a session may need
+2,000."""
+_HEAVY_TRIES = 3  # of what is too heavy and cannot be asked in parts; each may take Salesforce its two minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,7 @@ class Request:
     shape: type[dict[str, Any]] | type[list[Any]] | None = None  # what JSON it must be; None: whatever, or nothing
     oddity: Callable[[Any], str | None] | None = None  # what is wrong with the answer's JSON: then it is asked again
     purpose: Purpose | None = None  # of `budget`; None: "write" for kind "write", else "pull"
+    in_parts: bool = False  # whoever asks can ask for less: `TooHeavy` is told at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,7 @@ class Rows:
 
 class Client:
     """Asks Salesforce; from any thread. Raises `ConfigError` (`Refused` for this very request), `TemporaryError` after
-    the retries (`TooHeavy` at once: asking again would not help), `Stopped`."""
+    the retries (`TooHeavy` at once where less could be asked for), `Stopped`."""
 
     def __init__(self, name: str, settings: Settings, wanted: Wanted) -> None:
         self.name = name
@@ -118,15 +136,18 @@ class Client:
         """The JSON that a GET answers: an object."""
         return self.ask(Request(what, "GET", path, query=query, shape=dict)).body
 
-    def query(self, what: str, soql: str, *, all_rows: bool = True, page: int = _LARGEST_PAGE) -> Iterator[Rows]:
+    def query(
+        self, what: str, soql: str, *, all_rows: bool = True, page: int = _LARGEST_PAGE, in_parts: bool = False
+    ) -> Iterator[Rows]:
         """The result's pages. `all_rows`: with what lies in the recycle bin, and archived activities. `page`: rows
-        asked for; Salesforce gives 200 to 2,000, or what it likes.
+        asked for; Salesforce gives 200 to 2,000, or what it likes. `in_parts`: see `Request`.
 
         `Incomplete` (SY143) where fewer rows come than the result has; `QueryLocatorLost` where the rest cannot be
         had; `TooHeavy`; `Refused` INVALID_FIELD and its like."""
         path = "/queryAll" if all_rows else "/query"
         headers = {"Sforce-Query-Options": f"batchSize={page}"}
-        request = Request(what, "GET", path, query={"q": soql}, headers=headers, shape=dict, oddity=_page_oddity)
+        first = Request(what, "GET", path, headers=headers, shape=dict, oddity=_page_oddity, in_parts=in_parts)
+        request = replace(first, query={"q": soql})
         seen, trail = 0, Trail()
         while True:
             found: Json = self._page(request)
@@ -140,7 +161,7 @@ class Client:
             following = found["nextRecordsUrl"]
             if trail.comes_back_to(following):
                 raise Incomplete(f"{self.name}: {what}: Salesforce's pages go round in a circle", code="SY143")
-            request = Request(what, "GET", following, headers=headers, shape=dict, oddity=_page_oddity)
+            request = replace(first, path=following)
 
     def query_all_rows(self, what: str, soql: str, *, all_rows: bool = True) -> list[Json]:
         """All rows at once, for small results; asked again whole where its pages failed."""
@@ -170,7 +191,7 @@ class Client:
     def count(self, what: str, soql: str, *, all_rows: bool = True) -> int:
         """What a `SELECT COUNT() FROM ...` says."""
         path = "/queryAll" if all_rows else "/query"
-        request = Request(what, "GET", path, query={"q": soql}, shape=dict, oddity=_count_oddity)
+        request = Request(what, "GET", path, query={"q": soql}, shape=dict, oddity=_count_oddity, in_parts=True)
         return int(self.ask(request).body["totalSize"])
 
     def start(self, call: Callable[[], T]) -> Future[T]:
@@ -192,9 +213,10 @@ class Client:
 
     @property
     def reserved(self) -> Client:
-        """This client, for reading what writing needs: it may use the part of the budget that is kept for that."""
+        """This client, for looking up what writing needs: that is little, and of no use unless all of it is had, so
+        only Salesforce itself stops it."""
         other = copy(self)
-        other._purpose = "write"
+        other._purpose = "qualified"
         return other
 
     @property
@@ -213,7 +235,7 @@ class Client:
 
     def insist_on_version(self) -> None:
         """ConfigError (SY148) where the org does not speak the API version of the settings."""
-        request = Request("asking for its API versions", "GET", "/services/data", shape=list, purpose="write")
+        request = Request("asking for its API versions", "GET", "/services/data", shape=list, purpose="qualified")
         spoken = [str(each.get("version")) for each in self.ask(request).body if isinstance(each, dict)]
         if self.version in spoken:
             return
@@ -230,11 +252,17 @@ class Client:
             raise
 
     def _asked(self, request: Request) -> Answer:
+        tries = 0
+
         def once() -> Answer | TooHeavy:
+            nonlocal tries
             try:
                 return self._once(request)
-            except TooHeavy as error:  # another try would take as long and end alike
-                return error
+            except TooHeavy as error:  # of little, it says that the org is busy this moment
+                tries += 1
+                if request.in_parts or tries >= _HEAVY_TRIES:
+                    return error
+                raise
 
         attempts = 6 if request.again else 1
         found = retry.once_more(once, stop=self._stop, attempts=attempts, heeds_wishes=True)
@@ -271,6 +299,8 @@ class Client:
             request.path if request.path.startswith("/services/") else f"/services/data/v{self.version}{request.path}"
         )
         path += f"?{urlencode(request.query)}" if request.query else ""
+        if len(path) > LONGEST_ADDRESS:
+            raise ConfigError(f"{self._what(request)}: {too_long(len(path))}", code="SY149")
         headers, body = _wrapped(request)
         with self._governor.turn(self._stop) as sent_at:
             with self._counting:
@@ -296,7 +326,7 @@ class Client:
         except requests.exceptions.SSLError as error:
             raise self._untrusted(request, str(error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            message = f"{self._what(request)}: no answer: {_cause(error)}"
+            message = f"{self._what(request)}: no answer over the connection: {in_words(error)}"
             raise TemporaryError(message, code="SY147") from error
 
     def _error_of(self, request: Request, response: requests.Response) -> SyncerError | None:
@@ -365,6 +395,14 @@ class Client:
         return f"{self.name}: {request.what}"
 
 
+def too_long(letters: int) -> str:
+    """What to say of a query that does not fit into an address."""
+    return (
+        f"the query is {letters:,} letters long, of at most {LONGEST_ADDRESS:,} that Salesforce takes: too many fields "
+        "are asked for; let the models look at fewer"
+    )
+
+
 def _wrapped(request: Request) -> tuple[Mapping[str, str], bytes | None]:
     if request.text is not None:
         return {"Content-Type": "text/csv; charset=UTF-8", **request.headers}, request.text.encode()
@@ -394,7 +432,3 @@ def _count_oddity(found: Json) -> str | None:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace")
-
-
-def _cause(error: BaseException) -> str:
-    return redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from connectors.salesforce import bulk, deletions
-from connectors.salesforce.client import QueryLocatorLost, Refused, TooHeavy
+from connectors.salesforce.client import Client, QueryLocatorLost, Refused, TooHeavy
 from connectors.salesforce.client import Rows as Told
 from connectors.salesforce.org import Org
 from connectors.salesforce.position import Load, Position, resumed
+from connectors.salesforce.ranges import Range
 from connectors.salesforce.selection import SYSTEM, Row, Selection, select
 from connectors.salesforce.setup import ASSIGN
 from connectors.salesforce.values import chunks, id18, instant, quoted_list
-from connectors.salesforce.walks import Changes, Everything, Walk
+from connectors.salesforce.walks import Changes, Everything, Part, Walk
 from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Cursor, Page
 
@@ -33,7 +35,7 @@ Step = tuple["Found", Position, int | None]
 """What was found, the position that is true once it is stored, and how much there will be in all."""
 
 MANY = 20_000  # records from which everything is read by the Bulk API rather than by REST
-_AT_ONCE = 200  # ids in one query: 4 KB of the 16 that an address may have
+AT_ONCE = 200  # ids in one query: 4 KB of the 16 that an address may have
 _STORED = 2_000  # records of one page
 _LOCATORS_LOST = 3  # in a row, without a record between them
 _LIGHT = 4  # parts in a row, after which larger ones are tried again
@@ -99,6 +101,31 @@ class Stream(Protocol):
         ...
 
 
+@dataclass
+class _Leg:
+    """A range of which the first page is asked for; what lies behind that becomes further ranges once it is there."""
+
+    range: Range
+    answer: Future[Told] | None = None
+    cut: bool = False
+
+    def sent(self, client: Client, page: Callable[[Range], Told]) -> Future[Told]:
+        self.answer = self.answer or client.start(partial(page, self.range))
+        return self.answer
+
+    def drop(self) -> None:
+        if self.answer is not None:
+            self.answer.cancel()
+
+    def with_rest(self, most: int) -> list[_Leg]:
+        """Itself, and what lies behind it as soon as that is known."""
+        if self.cut or self.answer is None or not self.answer.done() or self.answer.exception() is not None:
+            return [self]
+        told, self.cut = self.answer.result(), True
+        rest = [] if told.done else self.range.rest(told.rows, told.total - len(told.rows), most)
+        return [self, *map(_Leg, rest)]
+
+
 class Objects:
     """One sObject as a stream: `Objects(org, rows)`. It satisfies `Stream`."""
 
@@ -119,8 +146,12 @@ class Objects:
 
     def pull(self, since: Cursor | None) -> Iterator[Page]:
         """Pages until all is there that Salesforce shows. A load that was broken off goes on first."""
-        position = self._resumed(since) or self._beginning(deletions.covered(self._org, self.name))
-        for walk in (self._load, self._changes, self._deletions):
+        position = self._resumed(since)
+        if position is None:
+            position, total = self._begun()
+        else:
+            total = self._count() if position.load else None
+        for walk in (partial(self._load, total=total), self._changes, self._deletions):
             for found, reached, expected in walk(position):
                 position = reached
                 yield self._rows.page(found, position.cursor(), expected)
@@ -143,7 +174,7 @@ class Objects:
         """What belongs to these people and was changed of late; nothing where that cannot be asked."""
         since = instant(self._org.client.now() - _LATELY)
         for field in self._rows.people:
-            for some in chunks(dict.fromkeys(persons), _AT_ONCE):
+            for some in chunks(dict.fromkeys(persons), AT_ONCE):
                 clauses = f"WHERE {field} IN {quoted_list(some)} AND SystemModstamp >= {since}"
                 yield self._rows.page(Found(self._rows_of(clauses)), None, None)
 
@@ -152,6 +183,16 @@ class Objects:
     def _resumed(self, since: Cursor | None) -> Position | None:
         return resumed(self._org.connection, self._org.organization().id, self.name, since)
 
+    def _begun(self) -> tuple[Position, int | None]:
+        """The beginning, and how many there are; what is asked for that, and about the fields, is asked at once."""
+        asked: list[Callable[[], Any]] = [
+            partial(deletions.covered, self._org, self.name),
+            self._count,
+            self._selection,
+        ]
+        bound, total, _ = self._org.client.together(asked)
+        return self._beginning(bound), total
+
     def _beginning(self, bound: datetime | None = None) -> Position:
         """Everything is to be read, and then what was changed from now on, or from `bound` on."""
         at = bound or self._org.client.now()
@@ -159,11 +200,10 @@ class Objects:
 
     # everything, for the first time
 
-    def _load(self, position: Position) -> Iterator[Step]:
+    def _load(self, position: Position, total: int | None) -> Iterator[Step]:
         """What is left of a load, by REST or by the Bulk API."""
         if position.load is None:
             return
-        total = self._count()
         if position.load.job is not None or (not position.load.after and self._is_for_bulk(total)):
             try:
                 yield from self._by_bulk(position, total)
@@ -176,6 +216,8 @@ class Objects:
 
     def _is_for_bulk(self, total: int | None) -> bool:
         wish = self._org.settings.first_load
+        if total == 0:
+            return False
         return wish == "bulk" or (wish == "auto" and (total is None or total > MANY))
 
     def _count(self) -> int | None:
@@ -260,7 +302,7 @@ class Objects:
         if self._org.client.now() - position.gone < _DELETIONS_EVERY:
             return
         told = deletions.deleted(self._org, self.name, position.gone)
-        for some in chunks(told.ids, _AT_ONCE):
+        for some in chunks(told.ids, AT_ONCE):
             known = self._org.wanted.known(self.name, some)
             for found in self._read([each for each in some if each in known]):
                 yield Found(found.rows, gone=found.erased), position, None
@@ -277,7 +319,8 @@ class Objects:
         while not over:
             part, count = walk.part(position, narrowed), 0
             try:
-                for told in self._ahead(self._asked(part.clauses)):
+                in_parts = walk.may_narrow(position, narrowed + 1)
+                for told in self._told(part, in_parts=in_parts):
                     count += len(told.rows)
                     rows = self._selection().rows(told.rows)
                     before, position = position, walk.after(position, rows)
@@ -303,7 +346,7 @@ class Objects:
         """These by id, so many at a time. Who is not there is told by the very id that was asked for; what is no id at
         all was never there."""
         asked = {each: _maybe_id(each) for each in dict.fromkeys(ids)}
-        parts = list(chunks((each for each, full in asked.items() if full), _AT_ONCE))
+        parts = list(chunks((each for each, full in asked.items() if full), AT_ONCE))
         calls = (
             partial(self._rows_of, f"WHERE Id IN {quoted_list(str(asked[each]) for each in some)}") for some in parts
         )
@@ -313,7 +356,7 @@ class Objects:
         if strange := tuple(each for each, full in asked.items() if not full):
             yield Found(erased=strange)
 
-    def _rows_of(self, clauses: str) -> list[Row]:
+    def _rows_of(self, clauses: str) -> Sequence[Row]:
         """All rows of a small query."""
         while True:
             selection = self._selection()
@@ -323,9 +366,32 @@ class Objects:
             except Refused as refused:
                 self._hide(selection, refused)
 
-    def _asked(self, clauses: str) -> Iterator[Told]:
+    def _told(self, part: Part, *, in_parts: bool) -> Iterator[Told]:
+        if part.range is None:
+            return self._ahead(self._asked(part.clauses, in_parts))
+        return self._side_by_side(part.range, lambda some: next(self._asked(some.clauses, in_parts)))
+
+    def _side_by_side(self, whole: Range, page: Callable[[Range], Told]) -> Iterator[Told]:
+        """All of it in its order, by ranges of about a page, several of which are asked for at once; at least one page.
+        Each tells of the whole how many rows it has."""
+        client, most = self._org.client, self._org.settings.at_once
+        legs, total = [_Leg(whole)], None
+        try:
+            while legs:
+                told = client.result(legs[0].sent(client, page))
+                total = told.total if total is None else total
+                legs = [each for leg in legs for each in leg.with_rest(most)][1:]
+                for leg in legs[:most]:
+                    leg.sent(client, page)
+                if told.rows or not legs:
+                    yield replace(told, total=total, done=not legs)
+        finally:
+            for leg in legs:
+                leg.drop()
+
+    def _asked(self, clauses: str, in_parts: bool) -> Iterator[Told]:
         soql = f"SELECT {', '.join(self._selection().names)} FROM {self.name} {clauses}"
-        return self._org.client.query(self._what, soql)
+        return self._org.client.query(self._what, soql, in_parts=in_parts)
 
     def _ahead(self, pages: Iterator[T]) -> Iterator[T]:
         """The same; each next one is asked for while the last one is stored."""

@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.salesforce.client import Client
+from connectors.salesforce.client import Client, Refused
 from connectors.salesforce.describe import Describes
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.values import Json, chunks, quoted, quoted_list
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 PERSONS = ("Standard", "PowerPartner", "CsnOnly")
 """UserTypes of people who sell; others are processes of Salesforce's own, guests, customers and integrations."""
 _AT_ONCE = 200  # ids in one query: 4 KB of the 16 that an address may have
+_NO_SUCH_ADDRESS = "SY148"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,6 @@ class Org:
             self._owners.clear()
             self._by_email.clear()
             self.describes.anew()
-            self.client.insist_on_version()
             self._organization = self._asked_organization()
         return self._organization
 
@@ -101,7 +101,12 @@ class Org:
 
     def _asked_organization(self) -> Organization:
         soql = "SELECT Id, TimeZoneSidKey, IsSandbox FROM Organization LIMIT 1"
-        rows = self._client_rows("reading the organization", soql)
+        try:
+            rows = self._client_rows("reading the organization", soql)
+        except ConfigError as error:
+            if error.code == _NO_SUCH_ADDRESS or (isinstance(error, Refused) and error.status == 404):
+                self.client.insist_on_version()
+            raise
         if not rows:
             raise TemporaryError(f"{self.connection}: Salesforce does not tell which org it is", code="SY143")
         row = rows[0]

@@ -15,8 +15,9 @@ from connectors.salesforce.org import PERSONS, Org
 from connectors.salesforce.selection import Row
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.values import chunks, id18, moment, quoted_list
+from syncer.by_hand import chosen
 from syncer.connector import PackedFields, Wanted
-from syncer.model import Cursor, Page, Record, RecordKey, Rejected
+from syncer.model import Cursor, Manual, Page, Record, RecordKey, Rejected
 
 LEAD, CONTACT = "Lead", "Contact"
 STATUS = "Status"
@@ -35,7 +36,9 @@ def mapped(settings: Settings, wanted: Wanted, kind: str) -> dict[str, str]:
 def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     """What is asked of people, and by which names: where one of these is new, who was read before lacks it."""
     paths = ((kind, mapped(settings, wanted, kind)) for kind in settings.objects)
-    return tuple(f"{kind}.{ours}={theirs}" for kind, names in paths for ours, theirs in names.items())
+    manual = settings.manual.names() if settings.manual else {}
+    by_hand = (f"manual:{part}={name}" for part, name in manual.items())
+    return (*(f"{kind}.{ours}={theirs}" for kind, names in paths for ours, theirs in names.items()), *by_hand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,11 @@ class Lens:
     org: Org
     object: str
     seen_at: datetime
-    fields: Mapping[str, str]  # field name in the rules -> path
+    site: str  # the address of the org
+    fields: Sequence[tuple[str, str]]  # field name in the rules, path
+    stage: str  # the path of ours
+    protected: Collection[str]  # a lead's Status under which its stage belongs to others
+    by_hand: bool  # whether people may choose a stage
     stages: Mapping[str, str]  # a lead's Status -> the stage of ours it stands for
     owners: Mapping[str, str]  # id -> e-mail, where one is known
     masters: Mapping[str, str]  # who was absorbed -> what remains of them
@@ -55,29 +62,49 @@ class Lens:
 
     def record(self, row: Row) -> Record:
         """One person. ValueError where the row does not say when it was changed."""
-        identity, modified_at = str(row["Id"]), moment(row["SystemModstamp"])
+        identity, modified_at, get = str(row["Id"]), moment(row["SystemModstamp"]), row.get
         if row["IsDeleted"]:
             master = self.masters.get(identity)
             merged_into = self.key(master) if master else None
             return Record(self.key(identity), modified_at, deleted=merged_into is None, merged_into=merged_into)
-        if row.get("IsConverted"):
-            return self._converted(identity, modified_at, row.get("ConvertedContactId"))
-        fields = {ours: value for ours, path in self.fields.items() if (value := row.get(path)) is not None}
-        settings, status = self.org.settings, row.get(STATUS)
-        first, last, owner = row.get("FirstName"), row.get("LastName"), row.get("OwnerId")
+        if get("IsConverted"):
+            return self._converted(identity, modified_at, get("ConvertedContactId"))
+        status, first, last, owner = get(STATUS), get("FirstName"), get("LastName"), get("OwnerId")
         return Record(
             key=self.key(identity),
             modified_at=modified_at,
-            email=row.get("Email"),
-            fields=PackedFields(fields),
-            stage=_text(row.get(settings.write.stage)),
+            email=get("Email"),
+            fields=PackedFields({ours: value for ours, path in self.fields if (value := get(path)) is not None}),
+            stage=_text(get(self.stage)),
             lifecycle=status,
             lifecycle_stage=self.stages.get(status) if status else None,
-            protected=status in settings.protected,
+            protected=status in self.protected,
             owner=self.owners.get(owner, owner) if owner else None,
             name=f"{first} {last}" if first and last else first or last,
-            url=f"{settings.instance_url}/{identity}",
+            url=f"{self.site}/{identity}",
+            manual=self.manual(row) if self.by_hand else None,
         )
+
+    def manual(self, row: Row) -> Manual | None:
+        """The stage that people have chosen; None as well where it cannot be obeyed: see `disobeyed`."""
+        try:
+            return self._chosen(row)
+        except ValueError:
+            return None
+
+    def disobeyed(self, row: Row) -> Rejected | None:
+        """Why the stage that people have chosen cannot be obeyed."""
+        try:
+            if not (row["IsDeleted"] or row.get("IsConverted")):
+                self._chosen(row)
+        except ValueError as error:
+            return Rejected(str(row["Id"]), str(error))
+        return None
+
+    def _chosen(self, row: Row) -> Manual | None:
+        names = self.org.settings.manual.names() if self.org.settings.manual else {}
+        wanted = self.org.wanted
+        return chosen({part: _text(row.get(name)) for part, name in names.items()}, wanted.stages, wanted.timezone)
 
     def _converted(self, identity: str, modified_at: datetime, contact: str | None) -> Record:
         """A lead that has become a contact; where that is not shown to us there is nobody left to score."""
@@ -100,13 +127,17 @@ def lens(org: Org, kind: str, rows: Sequence[Row] = ()) -> Lens:
     }
     status = settings.write.status if kind == LEAD else {}
     return Lens(
-        org,
-        kind,
-        org.client.now(),
-        mapped(settings, org.wanted, kind),
-        {theirs: ours for ours, theirs in reversed(status.items())},  # the first one counts
-        {each: found.email for each, found in owners.items() if found and found.email},
-        survivors(org.client, kind, absorbed) if absorbed else {},
+        org=org,
+        object=kind,
+        seen_at=org.client.now(),
+        site=settings.instance_url,
+        fields=tuple(mapped(settings, org.wanted, kind).items()),
+        stage=settings.write.stage,
+        protected=frozenset(settings.protected),
+        by_hand=settings.manual is not None,
+        stages={theirs: ours for ours, theirs in reversed(status.items())},  # the first one counts
+        owners={each: found.email for each, found in owners.items() if found and found.email},
+        masters=survivors(org.client, kind, absorbed) if absorbed else {},
     )
 
 
@@ -122,13 +153,15 @@ class People:
     def fields(self) -> tuple[str, ...]:
         settings = self.org.settings
         own = (*_OWN, *(_OF_LEADS if self.object == LEAD else ()), settings.write.stage)
-        return tuple(dict.fromkeys((*own, *mapped(settings, self.org.wanted, self.object).values())))
+        manual = settings.manual.names().values() if settings.manual else ()
+        return tuple(dict.fromkeys((*own, *manual, *mapped(settings, self.org.wanted, self.object).values())))
 
     @property
     def needed(self) -> frozenset[str]:
         """A stage that is not shown would look like one that somebody has cleared; so for what a lead has become."""
         own = ("Email", "LastName", "MasterRecordId", *(_OF_LEADS if self.object == LEAD else ()))
-        return frozenset((*own, self.org.settings.write.stage))
+        manual = self.org.settings.manual
+        return frozenset((*own, self.org.settings.write.stage, *([manual.stage] if manual else [])))
 
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         seen = lens(self.org, self.object, found.rows)
@@ -142,19 +175,32 @@ class People:
                 rejected.append(Rejected(str(row["Id"]), str(error)))
                 continue
             records[record.key.id] = record
+            if seen.by_hand and (disobeyed := seen.disobeyed(row)):
+                rejected.append(disobeyed)
         return Page(cursor, tuple(records.values()), rejected=tuple(rejected), expected=expected)
 
 
-def authors(org: Org, keys: Sequence[RecordKey]) -> dict[RecordKey, str]:
-    """Who set our stage or a lead's Status last, each where it was a person: by the history of the stage where the org
-    keeps one, else by who changed the record last."""
+def stage_authors(org: Org, keys: Sequence[RecordKey]) -> dict[RecordKey, str]:
+    """Who set our stage or a lead's Status last, each where it was a person."""
+    return _authors(org, keys, org.settings.write.stage, STATUS)
+
+
+def manual_authors(org: Org, keys: Sequence[RecordKey]) -> dict[RecordKey, str]:
+    """Who chose a stage by hand, each where it was a person."""
+    manual = org.settings.manual
+    return _authors(org, keys, manual.stage) if manual else {}
+
+
+def _authors(org: Org, keys: Sequence[RecordKey], field: str, *beside: str) -> dict[RecordKey, str]:
+    """By the history of the field, and of what else on leads says the same, where the org keeps one; else by who
+    changed the record last."""
     by_object: dict[str, dict[str, RecordKey]] = {}
     for key in keys:
         by_object.setdefault(key.object, {})[key.id] = key
     found: dict[RecordKey, str] = {}
     for kind, named in by_object.items():
         for some in chunks(named, _AT_ONCE):
-            users = _last_editors(org, kind, some) | _last_movers(org, kind, some)
+            users = _last_editors(org, kind, some) | _last_movers(org, kind, some, (field, *beside))
             persons = _persons(org, set(users.values()))
             found |= {named[each]: persons[user] for each, user in users.items() if user in persons}
     return found
@@ -167,19 +213,19 @@ def _last_editors(org: Org, kind: str, ids: Sequence[str]) -> dict[str, str]:
     return {id18(row["Id"]): id18(row["LastModifiedById"]) for row in rows if row.get("LastModifiedById")}
 
 
-def _last_movers(org: Org, kind: str, ids: Sequence[str]) -> dict[str, str]:
-    """Id -> the user who moved the stage or the Status last; only of those of whose stage a history is kept: where that
-    of the Status alone is, it does not tell who moved the stage since."""
-    history, parent, stage = f"{kind}History", f"{kind}Id", org.settings.write.stage
+def _last_movers(org: Org, kind: str, ids: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Id -> the user who changed one of these last; only where a history of the first one is kept: that of the Status
+    alone does not tell who moved the stage since."""
+    history, parent, first = f"{kind}History", f"{kind}Id", names[0]
     if not org.describes.has(history):
         return {}
-    fields = quoted_list((stage, STATUS) if kind == LEAD else (stage,))
+    fields = quoted_list(names if kind == LEAD else (first,))
     soql = (
         f"SELECT {parent}, Field, CreatedById FROM {history} WHERE {parent} IN {quoted_list(ids)} "
         f"AND Field IN {fields} ORDER BY CreatedDate, Id"
     )
     rows = org.client.reserved.query_all_rows(f"reading who moved {kind}", soql, all_rows=False)
-    told = {id18(row[parent]) for row in rows if row["Field"] == stage}
+    told = {id18(row[parent]) for row in rows if row["Field"] == first}
     users = {id18(row[parent]): id18(row["CreatedById"]) for row in rows}
     return {each: user for each, user in users.items() if each in told}
 
@@ -189,8 +235,10 @@ def _persons(org: Org, users: Collection[str]) -> dict[str, str]:
     if not users:
         return {}
     asked = sorted(set(users) - {_ourselves(org)})
+    if not asked:
+        return {}
     soql = f"SELECT Id, Name, Email FROM User WHERE Id IN {quoted_list(asked)} AND UserType IN {quoted_list(PERSONS)}"
-    rows = org.client.reserved.query_all_rows("reading users", soql, all_rows=False) if asked else []
+    rows = org.client.reserved.query_all_rows("reading users", soql, all_rows=False)
     return {id18(row["Id"]): str(row.get("Email") or row.get("Name") or row["Id"]) for row in rows}
 
 

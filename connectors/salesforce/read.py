@@ -53,8 +53,7 @@ class Reader:
                 yield from self._lately(stream, persons)
 
     def read_back(self, keys: Iterable[RecordKey]) -> Iterator[Record]:
-        """People as they are now; with who was absorbed comes what absorbed them. It may use the part of the budget
-        that is kept for writing."""
+        """People as they are now; with who was absorbed comes what absorbed them. Only Salesforce itself stops it."""
         org = copy(self._org)
         org.client = self._org.client.reserved
         org.organization()
@@ -67,7 +66,11 @@ class Reader:
 
     def authors(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
         """Who set the stage that each record shows, where it was a person."""
-        return people.authors(self._org, keys) if keys else {}
+        return people.stage_authors(self._org, keys) if keys else {}
+
+    def manual_authors(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
+        """Who chose a stage by hand, where it was a person."""
+        return people.manual_authors(self._org, keys) if keys else {}
 
     def _with_survivors(self, org: Org, name: str, ids: Sequence[str]) -> Iterator[Page]:
         """Of each once: what is absorbed by one of these is not read again."""

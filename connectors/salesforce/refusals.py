@@ -79,7 +79,7 @@ class Refused(ConfigError):
 
 
 class TooHeavy(TemporaryError):
-    """QUERY_TIMEOUT, OPERATION_TOO_LARGE: asking for less at once may help, asking again does not."""
+    """QUERY_TIMEOUT, OPERATION_TOO_LARGE: asking for less at once helps, asking again only where it was little."""
 
     def __init__(self, message: str, *, problem: Problem) -> None:
         super().__init__(message, code="SY147")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from connectors.salesforce.describe import Describes, FieldInfo
@@ -17,24 +18,31 @@ Row = Mapping[str, Any]
 API it came by: text, int or float, bool, None where it is not set; times as text ("2026-11-22T01:02:03.000Z"), see
 values.moment. Always there: "Id" (18 characters), "SystemModstamp", "IsDeleted". A path that the org does not have is
 absent: use `row.get`."""
+_Read = Callable[[Any], Value]
 
 SYSTEM = ("Id", "SystemModstamp", "IsDeleted")
 _COMPOUND = frozenset({"address", "location", "complexvalue", "base64", "anyType"})
 _RELATIONSHIP = re.compile(r"Didn't understand relationship '([^']+)'")
 _ENTITY = re.compile(r"No such column '[^']+' on (?:entity '|sobject of type )(\w+)")
+_LETTERS_OF_A_TIME = len("2026-11-22T01:02:03.000Z")
 _ANYTHING = "Name"  # Salesforce's word for the object behind a reference to several kinds
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """`path` as it was asked for, `name` as Salesforce writes it, split at its dots in `way`; `object`: whose field it
-    is in the end."""
+    is in the end. `read` None: a text, which stays as it is."""
 
     path: str
     name: str
     way: tuple[str, ...]
-    read: Callable[[Any], Value]
+    read: _Read | None
     object: str
+
+    @property
+    def comes_ready(self) -> bool:
+        """Whether a record of REST's has it under its path, and as it shall be."""
+        return self.way == (self.path,) and self.read in (None, _as_truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +57,19 @@ class Selection:
         """Salesforce's, as they stand after SELECT."""
         return tuple(dict.fromkeys(each.name for each in self.columns))
 
-    def rows(self, told: Iterable[Json]) -> list[Row]:
-        """Of REST's records, which nest what belongs to parents."""
-        return [{each.path: each.read(_along(row, each.way)) for each in self.columns} for row in told]
+    def rows(self, told: list[Json]) -> Sequence[Row]:
+        """Of REST's records, which nest what belongs to parents: the very same, made over where they have to be."""
+        steps = [(each.path, each.way[0], each.way[1:], each.read) for each in self.columns if not each.comes_ready]
+        done_with = ("attributes", *{each.way[0] for each in self.columns if len(each.way) > 1})
+        for row in told:
+            for path, name, further, read in steps:
+                value = row.get(name)
+                for each in further:
+                    value = value.get(each) if isinstance(value, dict) else None
+                row[path] = value if value is None or read is None else read(value)
+            for each in done_with:
+                row.pop(each, None)
+        return told
 
     def fits(self, header: Sequence[str]) -> bool:
         """Whether lines of these columns hold what is asked for."""
@@ -60,8 +78,17 @@ class Selection:
     def cells(self, header: Sequence[str], lines: Iterable[Sequence[str]]) -> list[Row]:
         """Of the Bulk API's lines; empty is not set. The header must fit."""
         place = {name.lower(): at for at, name in enumerate(header)}
-        columns = [(each.path, place[each.name.lower()], each.read) for each in self.columns]
-        return [{path: read(line[at]) if line[at] else None for path, at, read in columns} for line in lines]
+        cells = itemgetter(*(place[each.name.lower()] for each in self.columns))
+        paths = [each.path for each in self.columns]
+        steps = [(each.path, each.read) for each in self.columns if each.read]
+        rows: list[Row] = []
+        for line in lines:
+            row: dict[str, Any] = dict(zip(paths, [cell or None for cell in cells(line)], strict=True))
+            for path, read in steps:
+                if (value := row[path]) is not None:
+                    row[path] = read(value)
+            rows.append(row)
+        return rows
 
     def without(self, refused: Refused) -> frozenset[str]:
         """The paths that a refused query must not ask for any more; none where it is about something else."""
@@ -101,7 +128,7 @@ def _column(describes: Describes, kind: str, path: str) -> Column | None:
     found = _field(describes, objects[0], last)
     if found is None or found.type in _COMPOUND:
         return None
-    read = _READ.get(found.type, _as_text)
+    read = None if found.type in _TEXTS else _READ.get(found.type, _as_text)
     return Column(path, ".".join((*way, found.name)), (*way, found.name), read, objects[0])
 
 
@@ -121,12 +148,6 @@ def _reference(describes: Describes, kind: str, relationship: str) -> FieldInfo 
     return next((each for each in fields if (each.relationship or "").lower() == relationship.lower()), None)
 
 
-def _along(row: Any, way: Sequence[str]) -> Any:
-    for each in way:
-        row = row.get(each) if isinstance(row, dict) else None
-    return row
-
-
 def _as_text(value: Any) -> Value:
     if isinstance(value, str):  # nearly always
         return value or None
@@ -134,8 +155,11 @@ def _as_text(value: Any) -> Value:
 
 
 def _as_time(value: Any) -> Value:
-    if isinstance(value, str) and value.endswith(".000+0000"):  # nearly always
-        return f"{value[:-5]}Z"
+    if isinstance(value, str):  # nearly always, and one of these two
+        if value.endswith(".000+0000"):
+            return f"{value[:-5]}Z"
+        if len(value) == _LETTERS_OF_A_TIME and value.endswith("Z"):
+            return value
     try:
         return instant(moment(value)) if value else None
     except ValueError:
@@ -161,10 +185,19 @@ def _whole(number: float) -> Value:
 
 
 def _as_truth(value: Any) -> Value:
-    return value if isinstance(value, bool | None) else str(value).lower() == "true"
+    if value == "false":  # nearly always, of what the Bulk API writes
+        return False
+    return value if value is None or isinstance(value, bool) else str(value).lower() == "true"
 
 
-_READ: Mapping[str, Callable[[Any], Value]] = {
+_TEXTS = frozenset(
+    {
+        *("id", "reference", "string", "textarea", "encryptedstring", "email", "phone", "url"),
+        *("picklist", "multipicklist", "combobox", "date", "time"),
+    }
+)
+"""Types of which both APIs write texts."""
+_READ: Mapping[str, _Read] = {
     "boolean": _as_truth,
     "int": _as_number,
     "long": _as_number,

@@ -163,6 +163,22 @@ class Write(_Section):
         return self
 
 
+class Manual(_Section):
+    """Fields in which people choose a stage by hand, on each object that is read. syncer reads them and writes none of
+    them."""
+
+    stage: Target = Field(
+        description="Picklist or text field that holds the stage people have chosen, for instance Manual_Stage__c; "
+        "while it is filled it stands over the rules"
+    )
+    reason: Target | None = Field(default=None, description="Text field that says why")
+    until: Target | None = Field(default=None, description="Date field: the last day on which the choice holds")
+
+    def names(self) -> dict[str, str]:
+        """What each field says -> its name."""
+        return {part: name for part in ("stage", "reason", "until") if (name := getattr(self, part))}
+
+
 class TaskSettings(_Section):
     """The tasks by which leads are handed to sales."""
 
@@ -219,6 +235,9 @@ class Settings(_Section):
         description="What people do, to be read one by one. Left out: those that the scoring model asks for",
     )
     write: Write = Field(default_factory=Write, description="Fields that receive score, stage and reasons")
+    manual: Manual | None = Field(
+        default=None, description="Fields in which people choose a stage by hand; left out: none is read"
+    )
     task: TaskSettings = Field(default_factory=TaskSettings, description="The tasks that hand leads to sales")
     protected: tuple[str, ...] = Field(
         default=(),
@@ -265,6 +284,15 @@ class Settings(_Section):
     def sandbox(self) -> bool:
         """By its address."""
         return "--" in self.instance_url or ".sandbox." in self.instance_url
+
+    @model_validator(mode="after")
+    def _of_people(self) -> Self:
+        """What we write there ourselves would pass for people's word."""
+        ours = {name.lower() for name in (self.write.score, self.write.stage, self.write.reasons) if name}
+        names = [name.lower() for name in self.manual.names().values()] if self.manual else []
+        if found := next((each for each in names if each in ours or names.count(each) > 1), None):
+            raise ValueError(f"`manual` needs fields of its own for people to fill, and {found} is used already")
+        return self
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

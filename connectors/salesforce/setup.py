@@ -37,7 +37,7 @@ _MAY_EXIST = "FIELD_INTEGRITY_EXCEPTION"  # said of much else too: that a licenc
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A field that we write to."""
+    """A field that we write to, or with `manual` one in which people choose a stage."""
 
     object: str
     name: str
@@ -47,6 +47,7 @@ class Target:
     options: tuple[str, ...] = ()  # what it must be able to hold
     length: int = 0  # letters it must have room for, where it is a text
     key: bool = False  # an external id
+    manual: bool = False
 
     @property
     def full_name(self) -> str:
@@ -63,6 +64,8 @@ class Target:
         if found.type not in self.types:
             needed = " or ".join(sorted(self.types))
             return f"{self.full_name} is of type {found.type!r} in Salesforce, not {needed}; {_OTHER}"
+        if self.manual:
+            return None  # nothing is written to it, and a choice need not name all stages
         if found.calculated or not (found.createable if self.key else found.updateable):
             return f"{self.full_name} is read-only for this user; give the user edit access to it, or {_OTHER}"
         if self.types is _NUMBERS and found.precision and found.precision - found.scale < _DIGITS:
@@ -85,7 +88,7 @@ _OTHER = "name another in the connection's settings"
 
 
 def targets(settings: Settings, wanted: Wanted) -> tuple[Target, ...]:
-    """The fields we write to, object by object."""
+    """The fields we write to, and those in which people choose a stage, object by object."""
     found = [target for kind in settings.objects for target in _of_people(kind, settings, wanted)]
     if settings.task.external_id:
         made = {"type": "Text", "length": 255, "externalId": True, "unique": True, "caseSensitive": True}
@@ -104,6 +107,20 @@ def _of_people(kind: str, settings: Settings, wanted: Wanted) -> Iterator[Target
     if write.reasons:
         long = {"type": "LongTextArea", "length": 32_768, "visibleLines": 4}
         yield Target(kind, write.reasons, "Lead score reasons", _TEXTS, long, length=_REASONS)
+    yield from _of_hands(kind, settings, wanted)
+
+
+def _of_hands(kind: str, settings: Settings, wanted: Wanted) -> Iterator[Target]:
+    manual = settings.manual
+    if manual is None or not wanted.stages:
+        return
+    yield Target(kind, manual.stage, "Manual stage", _CHOICES, _picklist(wanted.stages), wanted.stages, manual=True)
+    if manual.reason:
+        text = {"type": "Text", "length": 255}
+        yield Target(kind, manual.reason, "Manual stage: reason", _TEXTS, text, manual=True)
+    if manual.until:
+        days = frozenset({"date", "datetime"})
+        yield Target(kind, manual.until, "Manual stage: until", days, {"type": "Date"}, manual=True)
 
 
 def _picklist(stages: tuple[str, ...]) -> Mapping[str, Any]:
@@ -154,7 +171,7 @@ class Setup:
             return
         target = self._targets.get(change.name)
         if target is None:
-            raise ConfigError(f"{self._name}: {change.name} is no field that syncer writes to", code="SY149")
+            raise ConfigError(f"{self._name}: {change.name} is no field that syncer needs", code="SY149")
         if self._described(target) is None:
             self._make(target)
             self._permit(target)

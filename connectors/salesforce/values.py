@@ -23,6 +23,8 @@ def moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{str(text)[:40]!r} is not a time") from error
+    if found.tzinfo is UTC:
+        return found
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from connectors.salesforce.position import Load, Position
+from connectors.salesforce.ranges import Range
 from connectors.salesforce.selection import Row
 from connectors.salesforce.values import instant, quoted
 
@@ -23,11 +24,12 @@ _FEWEST_ROWS = 200
 @dataclass(frozen=True, slots=True)
 class Part:
     """One query: its clauses behind FROM. It asks for what was changed before `until`, or for so many rows; None: for
-    all there are."""
+    all there are. With a `range` it is all of that, and may be cut into smaller ones."""
 
     clauses: str
     until: datetime | None = None
     limit: int | None = None
+    range: Range | None = None
 
 
 class Walk(Protocol):
@@ -85,10 +87,11 @@ class Everything:
     """All there is, by id."""
 
     def part(self, position: Position, narrowed: int) -> Part:
-        after = position.load.after if position.load else ""
-        where = f"WHERE Id > {quoted(after)} " if after else ""
-        limit = _MOST_ROWS >> (_QUARTERS * (narrowed - 1)) if narrowed else None
-        return Part(f"{where}ORDER BY Id{f' LIMIT {limit}' if limit else ''}", limit=limit)
+        rest = Range(position.load.after if position.load else "")
+        if not narrowed:
+            return Part(rest.clauses, range=rest)
+        limit = _MOST_ROWS >> (_QUARTERS * (narrowed - 1))
+        return Part(f"{rest.clauses} LIMIT {limit}", limit=limit)
 
     def may_narrow(self, position: Position, narrowed: int) -> bool:
         return _MOST_ROWS >> (_QUARTERS * (narrowed - 1)) >= _FEWEST_ROWS

@@ -68,7 +68,7 @@ class Writer:
         self._client = org.client
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
-        """Send in collections of 200 of one object, which overlap; leads that become ready for sales go first. A lost
+        """Send in collections of 200 of one object, which overlap; leads that are handed over to sales go first. A lost
         answer is repeated: the values are absolute. Of two changes to one record the last counts, and both get its
         answer. ConfigError where the field of score or stage is missing or cannot serve, after all that can be written
         has been; before any error comes what the others are answered."""
@@ -100,9 +100,9 @@ class Writer:
                 yield error
 
     def _is_urgent(self, change: Change) -> bool:
-        """Whether a lead comes to the hottest stage: that is written as long as anything can be."""
-        stages = self._org.wanted.stages
-        return change.moves_stage and change.after.stage in stages[-1:]
+        """Whether a lead is handed over to sales: that is written as long as anything can be."""
+        stage = self._org.wanted.handoff
+        return stage is not None and change.moves_stage and change.after.stage == stage
 
     def _collections(self, kind: str, changes: list[Change], purpose: Purpose) -> Iterator[Batch | Rejected]:
         routes = self._routes(kind, [each.record.id for each in changes], purpose)

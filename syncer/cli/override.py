@@ -6,23 +6,25 @@ import getpass
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from syncer.app import App
+from syncer.by_hand import last_moment
 from syncer.cli.explain import find_one, in_force, override_json
-from syncer.cli.output import app_of, day, print_json
+from syncer.cli.output import app_of, day, print_json, show, table
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
 from syncer.model import Override
-from syncer.store import decisions
+from syncer.store import decisions, mirror
 
 
 def override(ctx: click.Context, words: tuple[str, ...], as_json: bool, **said: Any) -> None:
-    if len(words) != 2:
-        raise click.UsageError("write: override LEAD STAGE, override list LEAD, or override clear LEAD")
+    _insist_on_sense(words, said)
     with app_of(ctx) as app:
+        if words == ("list",):
+            _list_all(app, as_json)
+            return
         if words[0] in ("list", "clear"):
             lead = find_one(app, words[1])
             told = _clear(app, lead, words[1]) if words[0] == "clear" else ""
@@ -37,14 +39,50 @@ def override(ctx: click.Context, words: tuple[str, ...], as_json: bool, **said: 
             click.echo(told or _listed(kept, app))
 
 
+def _insist_on_sense(words: tuple[str, ...], said: Mapping[str, Any]) -> None:
+    if words != ("list",) and len(words) != 2:
+        raise click.UsageError("write: override LEAD STAGE, override list, override list LEAD, or override clear LEAD")
+    given = [f"--{name}" for name in ("reason", "until", "author") if said[name]]
+    if given and words[0] in ("list", "clear"):
+        raise click.UsageError(f"override {words[0]} takes no {given[0]}; it goes with override LEAD STAGE")
+
+
+def _list_all(app: App, as_json: bool) -> None:
+    """Whoever is held by a person now, of all connections; those whose turn ends first come first."""
+    with app.store.reading() as tx:
+        kept = decisions.in_force(tx, app.clock())
+        faces = mirror.faces(tx, [each.lead for each in kept])
+    shown = [(*faces[each.lead], each.automatic, each.word) for each in kept]
+    if as_json:
+        told = [
+            {"lead": str(key), "email": email, "automatic_stage": automatic, **override_json(word)}
+            for key, email, automatic, word in shown
+        ]
+        print_json("syncer.overrides/1", {"overrides": told})
+        return
+    if not shown:
+        click.echo("nobody's stage is set by hand")
+        return
+    zone = app.project.timezone
+    rows = [
+        [email or str(key), word.stage, automatic or "", word.author, _end(word, zone), word.reason]
+        for key, email, automatic, word in shown
+    ]
+    show(table([(name, "left") for name in ("Lead", "Stage", "By the rules", "By", "Until", "Why")], rows))
+
+
+def _end(each: Override, timezone: str) -> str:
+    return day(each.until, timezone) if each.until else ""
+
+
 def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -> str:
     selector, stage = words
     if stage not in app.project.stages:
         raise ConfigError(f"no stage is called '{stage}'; there are: {', '.join(app.project.stages)}", code="SY088")
-    now, zone = app.clock(), ZoneInfo(app.project.timezone)
-    end = said["until"].replace(tzinfo=zone) if said["until"] else None
+    now, last = app.clock(), said["until"]
+    end = last_moment(last.date(), app.project.timezone) if last else None
     if end is not None and end <= now:
-        raise ConfigError(f"--until {end:%Y-%m-%d} is past; name a day to come", code="SY089")
+        raise ConfigError(f"--until {last:%Y-%m-%d} is past; name a day to come", code="SY089")
     author = said["author"] or _user()
     with app.store.writing() as tx:
         before = decisions.lead_state(tx, lead).stage

@@ -12,7 +12,8 @@ import click
 from rich.table import Table
 
 from syncer.app import App
-from syncer.cli.output import app_of, day_and_time, points, print_json, progress, show, signed, stopping, table
+from syncer.cli.explain import override_json
+from syncer.cli.output import app_of, day, day_and_time, points, print_json, progress, show, signed, stopping, table
 from syncer.cli.saved import SavedPlan
 from syncer.errors import SyncerError, TemporaryError
 from syncer.handoff.text import one_line
@@ -150,6 +151,7 @@ def report_line(name: str, report: Report) -> str:
         f"written {counts['written']:,}",
     ]
     sometimes = {
+        "swept": "looked at again",
         "stage_changes": "changed stage",
         "handoffs": "handed over",
         "notices_sent": "messages sent",
@@ -178,7 +180,7 @@ def _is_news(each: LeadPlan) -> bool:
 def _print_plan(app: App, saved: SavedPlan, report: Report, path: Path, every: bool) -> None:
     moving = _moving(app.store, report.run)
     names = _names(app.store, moving)
-    rows = [_row(each, names) for each in (moving if every else moving[:_SHOWN_ROWS])]
+    rows = [_row(each, names, app.project.timezone) for each in (moving if every else moving[:_SHOWN_ROWS])]
     if rows:
         show(table([("Lead", "left"), ("Stage", "left"), ("Score", "right"), ("Why", "left")], rows))
     if len(rows) < len(moving):
@@ -196,22 +198,33 @@ def _print_plan(app: App, saved: SavedPlan, report: Report, path: Path, every: b
     click.echo(f"Nothing was written. To do exactly this:  syncer run --plan {path}")
 
 
-def _row(each: LeadPlan, names: dict[int, str]) -> list[str]:
+def _row(each: LeadPlan, names: dict[int, str], timezone: str) -> list[str]:
     decision = each.decision
     before = decision.before.stage if decision.before else "new"
     was = "" if decision.previous_total is None else f"{shown(decision.previous_total)} → "
     score = f"{was}{shown(decision.score.total)}"
     told = "tell sales: " if each.handoff else ""
-    return [_name(decision.lead, names), f"{before} → {decision.after.stage}", score, f"{told}{_why(decision)}"]
+    why = f"{told}{_why(decision, timezone)}"
+    return [_name(decision.lead, names), f"{before} → {decision.after.stage}", score, why]
 
 
-def _why(decision: Decision) -> str:
+def _why(decision: Decision, timezone: str) -> str:
     """The strongest reasons, behind what stands above all points."""
-    held = {"person": "set by a person", "veto": decision.veto or "a veto rule"}.get(decision.after.held_by)
+    person = _held(decision, timezone) if decision.override else "set by a person"
+    held = {"person": person, "veto": decision.veto or "a veto rule"}.get(decision.after.held_by)
     model = "the model changed" if decision.after.cause == "model" else None
     lines = sorted(decision.score.contributions, key=lambda line: (-abs(line.hundredths), line.rule))
     reasons = [f"{signed(line.hundredths)} {line.name}" for line in lines[:_SHOWN_REASONS]]
     return " · ".join([*filter(None, (held, model)), *reasons])
+
+
+def _held(decision: Decision, timezone: str) -> str:
+    """ "held by ana until 15 Jan 2027 (rules: mql)"."""
+    word = decision.override
+    if word is None:
+        return ""
+    until = f" until {day(word.until, timezone)}" if word.until else ""
+    return f"held by {one_line(word.author)}{until} (rules: {decision.after.automatic})"
 
 
 def _stage_table(app: App, connection: str, report: Report) -> Table:
@@ -250,6 +263,8 @@ def _lead_json(each: LeadPlan, names: dict[int, str]) -> dict[str, Any]:
         "from": decision.before.stage if decision.before else None,
         "to": decision.after.stage,
         "held_by": decision.after.held_by,
+        "automatic": decision.after.automatic,
+        "override": override_json(decision.override) if decision.override else None,
         "cause": decision.after.cause,
         "previous_total": None if decision.previous_total is None else points(decision.previous_total),
         "total": points(decision.score.total),

@@ -10,14 +10,13 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 
 from syncer.errors import NotFound, StalePlanError
 from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, Transition
-from syncer.store import outbox, write_backs
+from syncer.store import outbox, words, write_backs
 from syncer.store.columns import to_ms
 from syncer.store.leads import newest_overrides, state_of
 from syncer.store.payloads import PLAN
 from syncer.store.sql import among, upsert
 from syncer.store.tables import decisions as planned
 from syncer.store.tables import leads, runs
-from syncer.store.tables import overrides as words
 from syncer.store.tables import transitions as moves
 from syncer.store.touching import BITS, touch
 
@@ -163,38 +162,25 @@ def _state_row(decision: Decision) -> dict[str, Any]:
 
 def _keep_overrides(tx: Connection, plans: Sequence[LeadPlan]) -> None:
     """A new override is kept and ends the one before. One that the decision no longer obeys has ended, too, unless
-    the lead is only out of our hands for now (protected)."""
+    the lead is only out of our hands for now (protected). Of one that stays it may have become known who said it."""
     known = newest_overrides(tx, [plan.decision.lead for plan in plans])
     new, ended = [], []
     for decision in (plan.decision for plan in plans):
         last, obeyed = known.get(decision.lead), decision.override
-        if obeyed is not None and (last is None or _identity(last) != _identity(obeyed)):
+        if obeyed is not None and last is not None and _identity(last) == _identity(obeyed):
+            if last.author != obeyed.author:
+                words.name_author(tx, decision.lead, obeyed)
+            continue
+        if obeyed is not None:
             new.append((decision.lead, obeyed))
-        let_go = obeyed is None and decision.after.held_by != "protected"
-        if last is not None and (let_go or (obeyed is not None and _identity(last) != _identity(obeyed))):
+        if last is not None and (obeyed is not None or decision.after.held_by != "protected"):
             ended.append((decision.lead, decision.score.as_of))
-    _end(tx, ended)
-    _add(tx, new)
+    words.end(tx, ended)
+    words.add(tx, new)
 
 
 def _identity(override: Override) -> tuple[str, str, int]:
-    return override.stage, override.author, to_ms(override.since)
-
-
-def _end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
-    if ends:
-        lead: Any = bindparam("lead")
-        at: Any = bindparam("at", type_=words.c.until.type)
-        still_open = or_(words.c.until.is_(None), words.c.until > at)
-        ended = update(words).where(words.c.lead_id == lead, still_open).values(until=at)
-        tx.execute(ended, [{"lead": its_lead, "at": its_end} for its_lead, its_end in ends])
-
-
-def _add(tx: Connection, new: Sequence[tuple[int, Override]]) -> None:
-    names = ("stage", "author", "reason", "source", "since", "until")
-    rows = [{"lead_id": lead, **{name: getattr(each, name) for name in names}} for lead, each in new]
-    if rows:
-        tx.execute(insert(words), rows)
+    return override.stage, override.source, to_ms(override.since)
 
 
 def _keep_transitions(tx: Connection, run_id: int, plans: Sequence[LeadPlan], at: datetime) -> None:
@@ -253,15 +239,15 @@ def lead_state(tx: Connection, lead_id: int) -> LeadState:
 def set_override(tx: Connection, lead_id: int, override: Override) -> None:
     """A person's word on the lead; the one before it ends. NotFound (SY067)."""
     _insist_known(tx, lead_id)
-    _end(tx, [(lead_id, override.since)])
-    _add(tx, [(lead_id, override)])
+    words.end(tx, [(lead_id, override.since)])
+    words.add(tx, [(lead_id, override)])
     touch(tx, {lead_id: BITS["override"]})
 
 
 def end_override(tx: Connection, lead_id: int, at: datetime) -> None:
     """Whatever override is open ends now, and the rules decide again. NotFound (SY067)."""
     _insist_known(tx, lead_id)
-    _end(tx, [(lead_id, at)])
+    words.end(tx, [(lead_id, at)])
     touch(tx, {lead_id: BITS["override"]})
 
 
@@ -272,6 +258,9 @@ def _insist_known(tx: Connection, lead_id: int) -> None:
 
 def overrides(tx: Connection, lead_id: int) -> list[Override]:
     """Everything people said of the lead's stage, the oldest first."""
-    columns = [words.c[name] for name in ("stage", "author", "reason", "source", "since", "until")]
-    found = tx.execute(select(*columns).where(words.c.lead_id == lead_id).order_by(words.c.id))
-    return [Override(*values) for values in map(tuple, found)]
+    return words.all_of(tx, lead_id)
+
+
+def in_force(tx: Connection, now: datetime) -> list[words.Held]:
+    """Every lead that a person holds; those of whom that ends first come first."""
+    return words.in_force(tx, now)

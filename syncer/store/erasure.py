@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, or_, select, update
 
 from syncer.model import Activity, Handoff, Page, RecordKey
+from syncer.store import words
 from syncer.store.payloads import HANDOFF
 from syncer.store.records import LIVE, RECORD_KEY
 from syncer.store.sql import among, keys_among
@@ -42,7 +43,7 @@ REST = "what else was known was erased in the CRM"
 WIPED = "wiped"
 """In a connection's `info`: its transaction has erased somebody, whom the database's log still knows."""
 _PERSON = ("email", "name", "owner", "url")  # what a hand-off says of who it is
-_PERSONAL = ("email", "email_key", "stage", "stage_by", "lifecycle", "lifecycle_stage", "owner", "name", "url")
+_PERSONAL = (*_PERSON, "email_key", "stage", "stage_by", "lifecycle", "lifecycle_stage", "manual")
 
 
 def without_erased(tx: Connection, page: Page) -> Page:
@@ -85,6 +86,7 @@ def erase(tx: Connection, keys: Sequence[RecordKey], at: datetime) -> None:
     _erase_deeds(tx, whole)
     _erase_beside(tx, whole)
     _erase_of_leads(tx, lead_ids)
+    words.erase(tx, whole, REASON, at)
     _erase_handoffs(tx, whole, lead_ids, at)
 
 
@@ -139,8 +141,8 @@ def _erase_of_leads(tx: Connection, lead_ids: Sequence[int]) -> None:
     for table in (decisions, lead_states):
         tx.execute(delete(table).where(among(tx, table.c.lead_id, lead_ids)))
     known = exists().where(records.c.lead_id == overrides.c.lead_id, records.c.erased.is_(False))
-    words = update(overrides).where(among(tx, overrides.c.lead_id, lead_ids), ~known)
-    tx.execute(words.values(reason=REASON))
+    unknown = update(overrides).where(among(tx, overrides.c.lead_id, lead_ids), ~known)
+    tx.execute(unknown.values(reason=REASON))
 
 
 def _erase_handoffs(tx: Connection, keys: Sequence[RecordKey], lead_ids: Sequence[int], at: datetime) -> None:

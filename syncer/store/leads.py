@@ -33,7 +33,7 @@ from syncer.store.histories import versions_of
 from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.standings import standing_of, standing_or_none
-from syncer.store.tables import activities, activity_links, leads, overrides, readings, records, write_backs
+from syncer.store.tables import activities, activity_links, cursors, leads, overrides, readings, records, write_backs
 from syncer.store.touching import causes_of
 
 Which = Literal["due", "all"] | Sequence[int]
@@ -122,10 +122,10 @@ def lead(store: Store, lead_id: int, now: datetime | None = None) -> Lead:
 
 def find(tx: Connection, selector: str) -> list[int]:
     """Leads by e-mail (any case), record id, "connection/object/id" or "connection:id"; sorted, none: empty."""
-    ways: list[ColumnElement[bool]] = [records.c.email_key == selector.casefold(), records.c.id == selector]
+    ways: list[ColumnElement[bool]] = [records.c.email_key == selector.casefold(), *_under_any_kind(tx, selector)]
     connection, colon, record_id = selector.partition(":")
     if colon:
-        ways.append((records.c.connection == connection) & (records.c.id == record_id))
+        ways += _under_any_kind(tx, record_id, connection)
     parts = selector.split("/", 2)
     if len(parts) == 3:
         key = RecordKey(*parts)
@@ -134,6 +134,17 @@ def find(tx: Connection, selector: str) -> list[int]:
         )
     # One question for each way: of several at once, in order, SQLite would read an index from end to end.
     return sorted({lead for way in ways for lead in tx.execute(select(records.c.lead_id).where(way)).scalars()})
+
+
+def _under_any_kind(tx: Connection, record_id: str, connection: str | None = None) -> list[ColumnElement[bool]]:
+    """The record of that id, in whatever connection and of whatever kind it is: a kind is pulled by a stream of its
+    name, and there are few. Without an index on the id alone, which every first load would pay for."""
+    streams = select(cursors.c.connection, cursors.c.stream).order_by(cursors.c.connection, cursors.c.stream)
+    asked = streams if connection is None else streams.where(cursors.c.connection == connection)
+    return [
+        (records.c.connection == row.connection) & (records.c.object == row.stream) & (records.c.id == record_id)
+        for row in tx.execute(asked)
+    ]
 
 
 def faces(tx: Connection, ids: Iterable[int]) -> dict[int, tuple[RecordKey, str | None]]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, exists, literal, select, update
 
 from syncer.model import Cause, Record, RecordKey
+from syncer.store import words
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
 from syncer.store.records import RECORD_KEY, leads_of, refresh_live
@@ -45,6 +46,7 @@ def join_merged(tx: Connection, stored: Sequence[Record], arrival: Arrival, touc
     joins = roots((lead_of[absorbed], lead_of[survivor]) for absorbed, survivor in pairs if survivor in lead_of)
     if joins:
         join(tx, joins, touches, _joined_at(arrival), "merge")
+        words.settle(tx, set(joins.values()), arrival.at)
     _forget_pending(tx, [absorbed for absorbed, _ in pairs])
 
 

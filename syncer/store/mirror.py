@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from syncer.model import Cursor, Page, Record, Rejected
-from syncer.store import erasure, hints, people, sweeps
+from syncer.store import erasure, hints, people, sweeps, words
 from syncer.store.activities import forget_readings, store_activities, store_readings
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
 from syncer.store.leads import chunks, count, faces, find, home, lead, touched_count
 from syncer.store.merging import join_merged
-from syncer.store.records import LIVE, last_known, store_records
+from syncer.store.records import LIVE, last_known, leads_of, store_records
 from syncer.store.runs import lock_connection
 from syncer.store.sql import among, insert, upsert
 from syncer.store.tables import activities, cursors, records, rejected
@@ -91,10 +91,11 @@ def _store(tx: Connection, connection: str, page: Page, arrival: Arrival, *, sam
     if same_person:
         people.lock(tx)
         before = people.addresses(tx, [record.key for record in page.records])
-    stored = store_records(tx, page.records, arrival, touches)
+    stored, spoken = store_records(tx, page.records, arrival, touches)
     join_merged(tx, stored, arrival, touches)
     if same_person:
         people.gather(tx, before, stored, arrival, touches)
+    words.hear(tx, spoken, leads_of(tx, [each.record for each in spoken]), arrival, touches)
     page = erasure.without_erased(tx, page)
     store_activities(tx, connection, page.activities, arrival, touches)
     store_readings(tx, page.readings, arrival, touches)

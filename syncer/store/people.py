@@ -16,14 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, exists, func, insert, literal, select, text, update
 
 from syncer.model import Cause, Record, RecordKey
+from syncer.store import words
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
-from syncer.store.leads import newest_overrides
 from syncer.store.merging import DECIDED, join, roots
 from syncer.store.records import LIVE, RECORD_KEY, leads_of
 from syncer.store.sql import among, keys_among
 from syncer.store.sql import insert as insert_or
-from syncer.store.tables import connections, handoffs, installations, leads, overrides, past_members, records
+from syncer.store.tables import connections, handoffs, installations, leads, past_members, records
 from syncer.store.touching import BITS, Touches, no_touches, touch
 
 _PATIENCE_S = 900
@@ -101,6 +101,7 @@ def _leads_showing(tx: Connection, emails: Collection[str]) -> Mapping[str, Sequ
 def _join(tx: Connection, joins: Mapping[int, int], arrival: Arrival, touches: Touches, cause: Cause) -> None:
     if joins:
         join(tx, joins, touches, literal(arrival.at, Instant), cause)
+        words.settle(tx, set(joins.values()), arrival.at)
 
 
 def separate(tx: Connection, at: datetime) -> None:
@@ -206,7 +207,4 @@ def _move(tx: Connection, leaving: _Leaving, lead: int, at: datetime) -> None:
         tx.execute(update(records).where(*its_row).values(lead_id=lead, joined_at=at))
         named = (handoffs.c.connection == connection, handoffs.c.object == kind, handoffs.c.record_id == record_id)
         tx.execute(update(handoffs).where(handoffs.c.lead_id == leaving.lead.id, *named).values(lead_id=lead))
-    word = newest_overrides(tx, [leaving.lead.id]).get(leaving.lead.id)
-    if word is not None:
-        names = ("stage", "author", "reason", "source", "since", "until")
-        tx.execute(insert(overrides).values(lead_id=lead, **{name: getattr(word, name) for name in names}))
+    words.share(tx, leaving.lead.id, lead, [face.key for face in leaving.faces], at)

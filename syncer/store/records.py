@@ -19,6 +19,7 @@ from syncer.store.sql import Columns, among, keys_among, keys_of_a_kind, kinds, 
 from syncer.store.standings import standing_or_none
 from syncer.store.tables import leads, past_versions, records, write_backs
 from syncer.store.touching import BITS, Touches
+from syncer.store.words import Spoken, manual_of, same_text, spoken
 
 RECORD_KEY = (records.c.connection, records.c.object, records.c.id)
 RECORD_COLUMNS = (
@@ -38,6 +39,7 @@ RECORD_COLUMNS = (
     records.c.merged_object,
     records.c.merged_into,
     records.c.erased,
+    records.c.manual,
 )
 """In the order in which `record_of` takes them."""
 
@@ -46,10 +48,10 @@ LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
 
 def record_of(values: Sequence[Any]) -> Record:
     """A record from the values of RECORD_COLUMNS."""
-    connection, kind, record_id, modified_at, email, fields, *rest, merged_object, merged_into, erased = values
+    connection, kind, record_id, modified_at, email, fields, *rest, merged_object, merged_into, erased, manual = values
     key = RecordKey(connection, kind, record_id)
     absorber = None if merged_into is None else RecordKey(connection, merged_object, merged_into)
-    return Record(key, modified_at, email, fields or NO_FIELDS, *(*rest, absorber, erased))
+    return Record(key, modified_at, email, fields or NO_FIELDS, *(*rest, absorber, erased, manual_of(manual)))
 
 
 def is_live(record: Record) -> bool:
@@ -98,9 +100,11 @@ class _Renewal:
         return bool(self.undo) or (is_live(before), counts(before)) != (is_live(self.after), counts(self.after))
 
 
-def store_records(tx: Connection, incoming: Iterable[Record], arrival: Arrival, touches: Touches) -> list[Record]:
+def store_records(
+    tx: Connection, incoming: Iterable[Record], arrival: Arrival, touches: Touches
+) -> tuple[list[Record], list[Spoken]]:
     """Upsert the records that are news (see `_is_news`), and keep what they were before; a new one gets a new lead.
-    Returns those stored, as they are stored."""
+    Returns those stored, as they are stored, and what people say anew in fields of theirs."""
     newest = _newest_of_each(incoming)
     known = _known(tx, newest)
     fresh = [
@@ -119,7 +123,15 @@ def store_records(tx: Connection, incoming: Iterable[Record], arrival: Arrival, 
         touches[each.known.lead] |= _touched_by(each)
     moved = {lead_of[record.key] for record in fresh if _liveness_moved(known.get(record.key), record)}
     refresh_live(tx, moved)
-    return fresh
+    return fresh, _spoken(fresh, known)
+
+
+def _spoken(fresh: Iterable[Record], known: Mapping[RecordKey, Known]) -> list[Spoken]:
+    """Of a first load nearly nobody says anything, so these are not even looked at."""
+    filled = {key: stored.record for key, stored in known.items() if stored.record.manual is not None}
+    told = [each for each in fresh if each.manual is not None or (filled and each.key in filled)]
+    known_of = {each.key: known[each.key].record for each in told if each.key in known}
+    return [word for each in told if (word := spoken(known_of.get(each.key), each)) is not None]
 
 
 def _newest_of_each(incoming: Iterable[Record]) -> dict[RecordKey, Record]:
@@ -192,17 +204,19 @@ def _believable(record: Record, known: Known | None) -> Record:
         return record
     if record.deleted:
         return _gone(record, known)
+    before = known.record
     if not is_live(record):
-        return replace(record, modified_at=max(record.modified_at, known.record.modified_at))
+        return replace(record, modified_at=max(record.modified_at, before.modified_at), manual=before.manual)
+    if record.manual and before.manual and same_text(record.manual, before.manual):
+        record = replace(record, manual=before.manual)
     if known.confirmed_modified_at is None or record.modified_at >= known.confirmed_modified_at:
         return record
-    shown = known.record
     return replace(
         record,
-        stage=shown.stage,
-        stage_by=shown.stage_by,
-        lifecycle=shown.lifecycle,
-        lifecycle_stage=shown.lifecycle_stage,
+        stage=before.stage,
+        stage_by=before.stage_by,
+        lifecycle=before.lifecycle,
+        lifecycle_stage=before.lifecycle_stage,
     )
 
 
@@ -262,6 +276,7 @@ def _columns(stored: Sequence[Record], lead_of: Mapping[RecordKey, int], arrival
         "since": [arrival.known_since(each.modified_at) for each in stored],
         "joined_at": [None] * len(stored),
         "erased": [each.erased for each in stored],
+        "manual": [each.manual for each in stored],
     }
 
 

@@ -121,7 +121,14 @@ leads = Table(
     Column("due_at", BigInteger, Computed(DUE_AT, persisted=True)),
     Index("ix_leads_due", "connection", "due_at", "id"),
     Index("ix_leads_live", "connection", "live", "id"),
-    Index("ix_leads_stage", "connection", "live", "stage"),
+    Index(
+        "ix_leads_stage",
+        "connection",
+        "live",
+        "stage",
+        sqlite_where=text("stage IS NOT NULL"),  # a first load need not keep it
+        postgresql_where=text("stage IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,  # an id is never used again: plans and hand-offs name it
 )
 
@@ -151,8 +158,8 @@ records = Table(
     Column("joined_at", Instant),  # when a merge made it a record of its lead; NULL: it always was
     Column("erased", Boolean, nullable=False, server_default=false()),
     Column("swept", BigInteger, nullable=False, server_default=text("0")),  # the latest sweep that has seen it
+    Column("manual", Json),  # a Manual; of an absorbed record the last one it showed
     Index("ix_records_email_key", "email_key"),
-    Index("ix_records_id", "id"),
     Index(
         "ix_records_merged_into",
         "connection",
@@ -283,6 +290,7 @@ overrides = Table(
     Column("source", CleanText, nullable=False),
     Column("since", Instant, nullable=False),
     Column("until", Instant),
+    Column("record", CleanText),  # "connection/object/id" of the record in whose field it was said; NULL: elsewhere
 )
 
 runs = Table(

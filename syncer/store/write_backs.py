@@ -158,7 +158,8 @@ def _show(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def refused(tx: Connection, change: Change, answer: Written, next_at: datetime | None) -> None:
-    """The CRM took the score and not the stage: the change stays, to be tried again at `next_at`; None: given up."""
+    """The CRM took the score and not the whole stage: the change stays, to be tried again at `next_at`; None: given
+    up."""
     known = states(tx, [change.record])[change.record].confirmed
     shows = replace(known, score=answer.standing.score, reasons=answer.standing.reasons)
     kept = {"confirmed": standing_text(shows), "confirmed_modified_at": answer.modified_at, "reason": answer.refused}

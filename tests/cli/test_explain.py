@@ -88,6 +88,44 @@ def test_an_override_says_what_it_does_and_until_when(base: House) -> None:
     assert "nothing is set by hand" in base.cli("override", "clear", WARM).stdout
 
 
+def test_all_who_are_held_are_listed_by_when_that_ends(base: House) -> None:
+    assert "nobody's stage is set by hand" in base.cli("override", "list").stdout
+    base.cli("override", "fits@acme.example", "sql", "--author", "luis")
+    base.cli("override", WARM, "cold", "--reason", "no budget", "--until", "2199-01-15", "--author", "marta")
+    base.cli("override", "stranger@acme.example", "mql")
+    base.cli("override", "clear", "stranger@acme.example")
+    held = base.json("override", "list")["overrides"]
+    assert [(each["email"], each["stage"], each["automatic_stage"], each["author"]) for each in held] == [
+        (WARM, "cold", "mql", "marta"),
+        ("fits@acme.example", "sql", "iql", "luis"),
+    ]
+    rows = [line for line in base.cli("override", "list").stdout.splitlines() if "@" in line]
+    assert rows[0].split()[:4] == [WARM, "cold", "mql", "marta"]
+    assert "15 Jan 2199" in rows[0]
+
+
+def test_a_lead_that_a_person_holds_is_shown_so_in_the_plan(base: House) -> None:
+    base.cli("override", WARM, "cold", "--until", "2199-01-15", "--author", "marta")
+    assert "held by marta until 15 Jan 2199 (rules: mql)" in base.cli("plan").stdout
+    (planned,) = base.json("plan")["leads"]
+    assert (planned["to"], planned["automatic"], planned["override"]["author"]) == ("cold", "mql", "marta")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["list", WARM, "sql"], "write: override LEAD STAGE"),
+        (["clear"], "write: override LEAD STAGE"),
+        (["clear", WARM, "--reason", "over"], "override clear takes no --reason"),
+        (["list", "--until", "2199-01-15"], "override list takes no --until"),
+    ],
+)
+def test_words_that_do_not_go_together_are_one_message(base: House, words: list[str], message: str) -> None:
+    result = base.cli("override", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -104,13 +142,13 @@ def test_an_override_that_makes_no_sense_changes_nothing(base: House, words: lis
     assert base.json("override", "list", WARM)["overrides"] == []
 
 
-def test_an_override_ends_with_the_day_before_in_the_projects_time_zone(base: House) -> None:
+def test_an_override_ends_with_its_day_in_the_projects_time_zone(base: House) -> None:
     path = base.folder / "syncer.yml"
     path.write_text(path.read_text().replace("version: 1", "version: 1\ntimezone: America/Mexico_City"))
     day = datetime.now(UTC).date() + timedelta(days=3)
     base.cli("override", WARM, "cold", "--until", str(day))
     (kept,) = base.json("override", "list", WARM)["overrides"]
-    assert kept["until"] == f"{day}T06:00:00+00:00"
+    assert kept["until"] == f"{day + timedelta(days=1)}T05:59:59.999000+00:00"
 
 
 @pytest.fixture

@@ -103,6 +103,11 @@ def test_what_the_crm_did_not_take_is_told_in_run_and_status(base: House) -> Non
     assert "ls_score" in told
 
 
+def test_a_full_run_says_how_much_it_has_looked_at_again(base: House) -> None:
+    assert " · 4 looked at again · " in base.cli("run", "--full").stdout, "three leads and a meeting"
+    assert "looked at again" not in base.cli("run").stdout
+
+
 def test_the_status_of_a_house_that_never_ran_says_how_to_begin(house: House) -> None:
     result = house.cli("status")
     assert result.exit_code == 0

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from syncer.connector import FieldChange, Finding, Wanted
 from syncer.errors import ConfigError, NotFound, SyncerError
-from syncer.model import Activity, Change, Cursor, Page, Record, RecordKey, Rejected, Standing, Value, Written
+from syncer.model import Activity, Change, Cursor, Manual, Page, Record, RecordKey, Rejected, Standing, Value, Written
 from syncer.retry import wait
 
 PAGE = 100
@@ -37,6 +37,7 @@ class Person:
     stage_by: str | None = None
     deleted: bool = False
     merged_into: str | None = None
+    manual: Manual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,18 @@ class Crm:
         """A person comes into being, or changes."""
         old = self.people.get(person)
         known = dict(old.fields) if old else {}
-        made = Person(person, self._next(), self.now, known | fields, old.standing if old else NOTHING)
+        standing, manual = (old.standing, old.manual) if old else (NOTHING, None)
+        made = Person(person, self._next(), self.now, known | fields, standing, manual=manual)
         self.people[person] = made
 
     def set_stage(self, person: str, stage: str, by: str) -> None:
         """Somebody moves a person by hand."""
         old = self.people[person]
         self._keep(replace(old, standing=replace(old.standing, stage=stage), stage_by=by))
+
+    def choose(self, person: str, manual: Manual | None) -> None:
+        """Somebody fills or empties the field that is kept for a stage chosen by hand."""
+        self._keep(replace(self.people[person], manual=manual))
 
     def slip(self, person: str, **fields: Value) -> None:
         """Values change without a trace: no pull shows them."""
@@ -273,6 +279,7 @@ class Memory:
             name=str(fields["name"]) if fields.get("name") else None,
             deleted=person.deleted,
             merged_into=self._key(person.merged_into) if person.merged_into else None,
+            manual=person.manual,
         )
 
     def _activity(self, deed: Deed) -> Activity:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from connectors.conformance import CHECKS, Check
 from syncer.connector import Wanted
+from syncer.model import Manual
 from tests.connectors.memory import TOKEN, Crm, Memory, MemorySettings
 
 
@@ -47,6 +48,10 @@ class MemoryAccount:
 
     def act(self, person: str) -> None:
         self.crm.act(str(len(self.crm.deeds)), "meeting", person)
+
+    def choose(self, person: str, stage: str | None) -> bool:
+        self.crm.choose(person, Manual(stage) if stage else None)
+        return True
 
     def score_shown(self, person: str) -> int | None:
         return self.crm.people[person].standing.score

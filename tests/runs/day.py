@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,10 @@ import urllib3
 
 from connectors.emulators.hubspot import Clock, Limits, Manners, Portal, Token, serve
 from syncer import retry
-from syncer.app import App, opened
-from syncer.errors import TemporaryError
-from syncer.parts import Asked, Report
-from syncer.run import sync
-from syncer.settings import process_settings
-from syncer.store import runs
+from syncer.parts import Report
 from tests.receivers import HttpReceiver
 from tests.runs.house import HANDOFF
+from tests.runs.living import Syncer
 
 BEGIN = datetime(2026, 11, 3, 6, tzinfo=UTC)
 EVERY = timedelta(minutes=15)
@@ -220,34 +215,21 @@ class People:
 
 @dataclass
 class Day:
-    """The portal, its people, and the syncer's project."""
+    """The portal, its people, and the syncer."""
 
     people: People
-    folder: Path
-    database_url: str
-    hook: HttpReceiver
+    syncer: Syncer
     writes_seen: int = 0  # how often the portal saw syncer change a contact
-    failures: Counter[str] = field(default_factory=Counter)
-    reports: list[Report] = field(default_factory=list)
 
     @property
     def portal(self) -> Portal:
         return self.people.portal
 
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.portal.clock.now_ms() / 1000, UTC)
-
-    @contextmanager
-    def app(self) -> Iterator[App]:
-        process = process_settings(self.folder, config=self.folder / "syncer.yml", database_url=self.database_url)
-        with opened(process, ENVIRONMENT) as app:
-            yield replace(app, clock=self.now)
-
-    def sync(self, asked: Asked | None = None) -> Report | None:
-        """One run, as the daemon would do it: not while the CRM has asked for patience. None where it failed."""
+    def sync(self) -> Report | None:
+        """One run."""
         began_ms = self.portal.clock.now_ms()
         try:
-            return self._sync(asked or Asked())
+            return self.syncer.sync()
         finally:
             self.writes_seen += self._writes_since(began_ms)
             self.portal.clock.advance(1)
@@ -264,31 +246,8 @@ class Day:
         }
         return len(moments)
 
-    def _sync(self, asked: Asked) -> Report | None:
-        with self.app() as app:
-            with app.store.reading() as tx:
-                parked = runs.parked(tx, "crm", self.now())
-            if parked is not None:
-                self.failures["parked"] += 1
-                return None
-            try:
-                report = sync(app.parts("crm"), asked)
-            except TemporaryError as failure:
-                self.failures[failure.code] += 1
-                return None
-        self.failures.update(each.code for each in report.failures.values())
-        self.reports.append(report)
-        return report
-
-    def setup(self) -> None:
-        with self.app() as app:
-            destination = app.parts("crm").destination
-            assert destination is not None
-            for change in destination.setup():
-                destination.create(change)
-
     def until(self, at: datetime) -> None:
-        self.portal.clock.advance(max(0.0, (at - self.now()).total_seconds()))
+        self.portal.clock.advance(max(0.0, (at - self.syncer.now()).total_seconds()))
 
     def calls(self) -> dict[str, Any]:
         """What the emulator has counted."""
@@ -320,6 +279,9 @@ def a_day(
     def wait(seconds: float, stop: Any) -> None:
         portal.clock.advance(max(0.0, seconds))
 
+    def now() -> datetime:
+        return datetime.fromtimestamp(portal.clock.now_ms() / 1000, UTC)
+
     patch.setattr(retry, "wait", wait)
     patch.setattr(retry, "monotonic", lambda: portal.clock.now_ms() / 1000)
     folder.mkdir(exist_ok=True)
@@ -328,6 +290,6 @@ def a_day(
         (folder / "model.yml").write_text(MODEL)
         people = People(portal, url, random.Random(seed))
         try:
-            yield Day(people, folder, database_url, hook)
+            yield Day(people, Syncer(folder, database_url, ENVIRONMENT, now, hook))
         finally:
             people.pool.clear()

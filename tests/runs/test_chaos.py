@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from sqlalchemy import select
 
-from syncer.store.tables import activities, activity_links, cursors, leads, records
 from tests import reporting
 from tests.runs.day import BEGIN, EVERY, OURS, Day, a_day
+from tests.runs.living import disagreeing
 
 SEED = 20_261_103
 LONG_PAUSES: Mapping[int, Mapping[str, Any]] = {
@@ -66,7 +64,7 @@ class Minimum:
     def writes(self) -> None:
         """Scores and lifecycle stages go in requests of their own. Before, the properties are looked at, and who moves
         is read; and who edited a stage is asked for, with the owners' names, twice a page of those."""
-        for report in self.day.reports:
+        for report in self.day.syncer.reports:
             moved, written = report.counts["stage_changes"], report.counts["written"]
             self.requests += self._pages(written) + 2 * self._pages(moved) + (written > 0)
         self.requests += 3 * self.day.people.edits
@@ -95,7 +93,7 @@ class Lived:
 def live(day: Day, *, contacts: int, engagements: int, ticks: int, share: float) -> Lived:
     """From the empty portal to an evening on which everybody has gone home and all is settled."""
     day.people.fill(contacts, engagements)
-    day.setup()
+    day.syncer.setup()
     minimum = Minimum(day)
     minimum.first_load()
     day.disturb(share, SEED)
@@ -105,60 +103,22 @@ def live(day: Day, *, contacts: int, engagements: int, ticks: int, share: float)
             day.refuse(**LONG_PAUSES[tick])
         if tick and tick < ticks - 16:
             day.people.act(tick)
-        if tick and day.reports:
+        if tick and day.syncer.reports:
             minimum.increment()
         day.sync()
     day.disturb(0.0, SEED)
     counted = day.calls()
-    minimum.sweeps(sweeps_done(day))
+    minimum.sweeps(day.syncer.sweeps_done())
     minimum.writes()
     struck = Counter(counted["faulted"])
     requests = counted["total"] - day.people.asked - struck.total()
     return Lived(day, minimum.requests, requests, counted["errors"], struck)
 
 
-def sweeps_done(day: Day) -> Mapping[str, int]:
-    with day.app() as app, app.store.reading() as tx:
-        return {row.stream: row.sweep for row in tx.execute(select(cursors.c.stream, cursors.c.sweep))}
-
-
-def stages(day: Day) -> Mapping[str, tuple[str, int]]:
-    """Contact -> (stage, score in hundredths), of those that live."""
-    with day.app() as app, app.store.reading() as tx:
-        joined = select(records.c.id, leads.c.stage, leads.c.total).join(leads, leads.c.id == records.c.lead_id)
-        alive = joined.where(records.c.deleted.is_(False), records.c.merged_into.is_(None))
-        return {row.id: (row.stage, row.total) for row in tx.execute(alive)}
-
-
-def mirrored(day: Day) -> Mapping[str, Mapping[str, str]]:
-    """What the mirror has of those who live, by the fields that the model looks at."""
-    alive = (records.c.deleted.is_(False), records.c.merged_into.is_(None))
-    with day.app() as app, app.store.reading() as tx:
-        return {row.id: row.fields for row in tx.execute(select(records.c.id, records.c.fields).where(*alive))}
-
-
 def in_portal(day: Day) -> Mapping[str, Mapping[str, str]]:
     names = ("country", "jobtitle", "num_conversion_events")
     shelf = day.portal.shelves["contacts"].live
     return {str(n): {name: each.values[name] for name in names if each.values.get(name)} for n, each in shelf.items()}
-
-
-def ties_mirrored(day: Day) -> set[tuple[str, str]]:
-    """(activity, contact) for all that count: those of people who live."""
-    alive = (records.c.deleted.is_(False), records.c.merged_into.is_(None))
-    with day.app() as app, app.store.reading() as tx:
-        living = {row.id for row in tx.execute(select(records.c.id).where(*alive))}
-        heirs = {row.id: row.merged_into for row in tx.execute(select(records.c.id, records.c.merged_into))}
-        kept = {row.id for row in tx.execute(select(activities.c.id))}
-        found = tx.execute(select(activity_links.c.activity_id, activity_links.c.record_id))
-        ties = [(each, heir(person, heirs)) for each, person in found]
-    return {(each, person) for each, person in ties if each in kept and person in living}
-
-
-def heir(person: str, heirs: Mapping[str, str | None]) -> str:
-    while (following := heirs.get(person)) is not None:
-        person = following
-    return person
 
 
 def ties_in_portal(day: Day) -> set[tuple[str, str]]:
@@ -172,47 +132,20 @@ def ties_in_portal(day: Day) -> set[tuple[str, str]]:
     }
 
 
-def told(day: Day) -> list[str]:
-    """The e-mail addresses that sales was told of, each as often as it was."""
-    return sorted(orjson.loads(each.body)["lead"]["email"] for each in day.hook.distinct)
-
-
-def shown(day: Day) -> Mapping[str, tuple[str | None, ...]]:
+def shown(day: Day) -> Mapping[str, tuple[object, object]]:
     """What people see of the results in the portal."""
-    live = day.portal.shelves["contacts"].live
-    return {str(number): tuple(each.values.get(name) for name in OURS) for number, each in live.items()}
-
-
-def changes_decided(day: Day) -> int:
-    """Leads whose score or stage was to change in the portal, run by run."""
-    return sum(report.counts["changes"] for report in day.reports)
+    score, stage = OURS
+    live = day.portal.shelves["contacts"].live.items()
+    return {str(number): (each.values.get(score), each.values.get(stage)) for number, each in live}
 
 
 def assert_true_to_the_portal(lived: Lived) -> None:
-    day = lived.day
-    assert mirrored(day) == in_portal(day)
-    assert ties_mirrored(day) == ties_in_portal(day)
-    decided, visible = stages(day), shown(day)
+    day, syncer = lived.day, lived.day.syncer
+    assert syncer.mirrored() == in_portal(day)
+    assert syncer.ties() == ties_in_portal(day)
+    decided, visible = syncer.decided(), shown(day)
     assert decided.keys() == visible.keys()
-    held = held_by_people(day)
-    wrong = {
-        each: (decided[each], visible[each])
-        for each in decided
-        if each not in held and not _agree(decided[each], visible[each])
-    }
-    assert wrong == {}
-
-
-def held_by_people(day: Day) -> set[str]:
-    with day.app() as app, app.store.reading() as tx:
-        joined = select(records.c.id).join(leads, leads.c.id == records.c.lead_id)
-        return {row.id for row in tx.execute(joined.where(leads.c.held_by != "rules"))}
-
-
-def _agree(decided: tuple[str, int], visible: tuple[str | None, ...]) -> bool:
-    """A score that moved by less than a point is not written again."""
-    points, stage = visible
-    return stage == decided[0] and points is not None and abs(float(points) * 100 - decided[1]) < 100
+    assert disagreeing(decided, visible, syncer.held_by_people()) == []
 
 
 def figures(name: str, lived: Lived) -> str:
@@ -220,7 +153,7 @@ def figures(name: str, lived: Lived) -> str:
     return (
         f"a day of 20,000 contacts, {name}: {lived.requests:,} requests, {ratio:.3f} of the least possible; "
         f"{lived.struck.total()} more struck in {len(lived.struck)} ways; {lived.errors} other errors; "
-        f"runs that failed: {dict(lived.day.failures)}; told {len(told(lived.day))}"
+        f"runs that failed: {dict(lived.day.syncer.failures)}; told {len(lived.day.syncer.told)}"
     )
 
 
@@ -246,9 +179,9 @@ def test_a_day_of_faults_ends_where_an_undisturbed_one_does(
             record_property(reporting.FIGURES, figures(name, lived))
             assert_true_to_the_portal(lived)
             evenings[name] = Evening(
-                {each: stage for each, (stage, _) in stages(day).items()},
-                told(day),
-                (day.writes_seen, changes_decided(day)),
+                {each: stage for each, (stage, _) in day.syncer.decided().items()},
+                day.syncer.told,
+                (day.writes_seen, day.syncer.changes_decided),
             )
     calm, wild = evenings["calm"], evenings["wild"]
     assert wild.stages == calm.stages
@@ -256,7 +189,7 @@ def test_a_day_of_faults_ends_where_an_undisturbed_one_does(
     assert len(set(wild.told)) == len(wild.told) > 50
     for evening in (calm, wild):
         assert evening.writes[0] == evening.writes[1]
-    assert lives["wild"].day.failures["parked"] >= 6
+    assert lives["wild"].day.syncer.failures["parked"] >= 6
     for lived in lives.values():
         assert lived.errors <= 0.05 * lived.requests
         assert lived.requests <= 1.1 * lived.minimum

@@ -152,6 +152,24 @@ def test_case_23_a_person_who_runs_it_meanwhile_is_told_and_its_first_good_answe
         assert process.stop(6) == 0
 
 
+def test_a_daemon_says_at_its_start_who_is_left_alone_and_tries_them_once_their_settings_change(two: Two) -> None:
+    two.write_project("1h")
+    with two.store.writing() as tx:
+        runs.park(tx, "a", datetime.now(UTC) + timedelta(hours=3), "our share of the day is used up")
+    with two.daemon() as process:
+        process.until(lambda: two.ended("b", "ok"), "the other one runs")
+        (told,) = process.events("connection_left_alone")
+        assert (told["connection"], told["reason"]) == ("a", "our share of the day is used up")
+        path = two.a.folder / "syncer.yml"
+        path.write_text(path.read_text().replace("every: 1h", "every: 2h"))
+        process.until(lambda: process.events("reloaded"), "the change is taken")
+        assert two.parked("a") is not None, "nothing of this connection has changed"
+        path.write_text(path.read_text().replace("lag: 0s", "lag: 1s", 1))
+        process.until(lambda: two.ended("a", "ok"), "it is tried at once")
+        assert (two.parked("a"), len(two.ended("b", "ok"))) == (None, 1)
+        assert process.stop(6) == 0
+
+
 def test_case_25_a_portal_that_moves_for_a_day_keeps_what_was_to_be_written_and_sales_is_told(two: Two) -> None:
     two.write_project("1h")
     with two.daemon() as process:

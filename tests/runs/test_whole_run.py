@@ -458,17 +458,21 @@ def test_sales_is_told_after_the_wait_although_the_crm_takes_nothing(base: House
     assert len(base.told()) == 1
 
 
-def test_a_stage_that_hubspot_refuses_is_tried_again_and_told_once_it_is_taken(base: House) -> None:
+def test_sales_is_told_of_our_stage_although_hubspots_own_is_refused_and_that_one_is_tried_again(base: House) -> None:
     warm = ids(base)[2]
     base.meeting(warm)
     refusal = {"path": "crm/properties/", "status": 403}
     base.control("faults", faults=[refusal])
     assert base.sync().counts["refused"] == 1
-    assert base.told() == []
+    assert (base.shown(warm)["ls_stage"], base.shown(warm)["lifecyclestage"]) == ("sql", "marketingqualifiedlead")
+    assert len(base.told()) == 1
+    (reason,) = base.json("status")["connections"]["crm"]["refused"]
+    assert "lifecycle stages cannot be read" in reason
     base.control("faults", faults=[])
     base.sync(Asked(full=True))
     assert base.shown(warm)["lifecyclestage"] == "salesqualifiedlead"
     assert len(base.told()) == 1
+    assert base.json("status")["connections"]["crm"]["refused"] == {}
 
 
 def test_what_could_not_be_written_before_setup_is_written_after_it(house: House) -> None:

@@ -48,7 +48,7 @@ def put(store: Store, *values: Record | Activity, **page: Any) -> None:
     records = tuple(each for each in values if isinstance(each, Record))
     activities = tuple(each for each in values if isinstance(each, Activity))
     with store.writing() as tx:
-        mirror.store_page(tx, "crm", "people", Page(Cursor("c"), records, activities, **page), NOW)
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), records, activities, **page), NOW)
 
 
 def all_leads(store: Store) -> list[Lead]:

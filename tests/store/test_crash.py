@@ -17,7 +17,7 @@ from syncer.model import Activity, Cursor, Page, Record, RecordKey
 from syncer.store import mirror, open_store
 store = open_store(sys.argv[1])
 with store.reading() as tx:
-    number = int(mirror.cursor(tx, "crm", "people") or 0)
+    number = int(mirror.cursor(tx, "crm", "contacts") or 0)
 print("ready", flush=True)
 at = datetime(2026, 3, 1, tzinfo=UTC)
 while True:
@@ -26,7 +26,7 @@ while True:
     records = tuple(Record(key, at) for key in keys)
     activities = tuple(Activity("crm", f"calls/{key.id}", "call", at, (key,)) for key in keys)
     with store.writing() as tx:
-        mirror.store_page(tx, "crm", "people", Page(Cursor(str(number)), records, activities), at)
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor(str(number)), records, activities), at)
 """
 
 
@@ -51,7 +51,7 @@ def test_a_killed_process_leaves_pages_and_cursor_together(store: Store, databas
 def _pages_that_are_whole(store: Store) -> int:
     """How many pages the cursor says there are, having looked that each of them is there, and no more."""
     with store.writing() as tx:  # waits until the server has noticed the death, too
-        cursor = int(mirror.cursor(tx, "crm", "people") or 0)
+        cursor = int(mirror.cursor(tx, "crm", "contacts") or 0)
     leads = all_leads(store)
     assert len(leads) == 20 * cursor
     assert {int(lead.records[0].key.id.split("-")[0]) for lead in leads} == set(range(1, cursor + 1))

@@ -20,7 +20,7 @@ MILLISECOND = timedelta(milliseconds=1)
 ANA = record("1", email="ana@x.es", fields={"title": "CTO", "city": "Bilbao"})
 
 
-def put_at(store: Store, at: datetime, *values: Record | Activity | Reading, stream: str = "people") -> None:
+def put_at(store: Store, at: datetime, *values: Record | Activity | Reading, stream: str = "contacts") -> None:
     page = Page(
         Cursor("c"),
         tuple(each for each in values if isinstance(each, Record)),
@@ -122,7 +122,7 @@ def test_a_record_that_is_news_is_known_since_it_was_stored(store: Store) -> Non
 
 def test_a_record_that_was_there_before_we_looked_is_known_since_the_crm_last_changed_it(store: Store) -> None:
     with store.writing() as tx:
-        mirror.begin(tx, "crm", "people", ())
+        mirror.begin(tx, "crm", "contacts", ())
     put_at(store, NOW + 5 * HOUR, ANA, replace(record("2"), modified_at=NOW + 9 * HOUR))
     assert [each.since for each in known(store, "1").versions] == [NOW]
     assert [each.since for each in known(store, "2").versions] == [NOW + 5 * HOUR]
@@ -191,7 +191,7 @@ def test_a_record_that_joined_stays_joined_since_then_when_it_is_seen_again(stor
 
 def test_a_record_absorbed_before_we_looked_has_always_been_its_survivors(store: Store) -> None:
     with store.writing() as tx:
-        mirror.begin(tx, "crm", "people", ())
+        mirror.begin(tx, "crm", "contacts", ())
     call = activity("a", "1", hour=1)
     put_at(store, NOW + 9 * HOUR, record("2"), replace(ANA, merged_into=key("2")), call)
     assert [each.joined for each in known(store, "2").versions] == [False, False]
@@ -200,7 +200,7 @@ def test_a_record_absorbed_before_we_looked_has_always_been_its_survivors(store:
 
 def test_a_record_that_was_somebody_until_history_told_of_its_merge_joined_then(store: Store) -> None:
     with store.writing() as tx:
-        mirror.begin(tx, "crm", "people", ())
+        mirror.begin(tx, "crm", "contacts", ())
     put_at(store, NOW + 8 * HOUR, ANA, record("2"), activity("a", "1"))
     put_at(store, NOW + 9 * HOUR, later(ANA, merged_into=key("2")))
     assert signals_at(known(store, "2"), NOW + 9 * HOUR - MILLISECOND).activities == ()

@@ -138,7 +138,7 @@ def test_storing_a_page_scans_nothing(large: Store) -> None:
     )
     for same_person in (False, True):
         with statements(large) as seen, large.writing() as tx:
-            mirror.store_page(tx, "crm", "people", page, NOW + HOUR, same_person=same_person)
+            mirror.store_page(tx, "crm", "contacts", page, NOW + HOUR, same_person=same_person)
         insist_on_indexes(large, seen)
 
 
@@ -188,14 +188,14 @@ def test_splitting_and_joining_leads_by_their_address_scans_nothing(large: Store
     for minute, email in enumerate(("ana@acme.es", None, "ana@acme.es")):
         told = tuple(record(each, minute=minute, email=email) for each in ("x1", "x2", "x3"))
         with statements(large) as seen, large.writing() as tx:
-            mirror.store_page(tx, "crm", "people", Page(Cursor("c"), told), NOW, same_person=True)
+            mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), told), NOW, same_person=True)
         insist_on_indexes(large, seen)
 
 
 def test_finding_and_reading_due_leads_scans_nothing(large: Store) -> None:
     with large.writing() as tx:
         touched = tuple(activity(f"n{number}", f"x{number}") for number in range(1, 101))
-        mirror.store_page(tx, "crm", "people", Page(Cursor("c"), activities=touched), NOW)
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), activities=touched), NOW)
     with statements(large) as seen:
         found = [lead for chunk in mirror.chunks(large, "crm", which="due", now=NOW, size=60) for lead in chunk]
     assert len(found) == 100

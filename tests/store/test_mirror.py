@@ -58,19 +58,19 @@ def test_a_record_comes_back_as_it_went_in(store: Store) -> None:
 def test_the_page_and_its_cursor_are_one_transaction(store: Store) -> None:
     def broken() -> None:
         with store.writing() as tx:
-            mirror.store_page(tx, "crm", "people", Page(Cursor("7"), (FULL,)), NOW)
+            mirror.store_page(tx, "crm", "contacts", Page(Cursor("7"), (FULL,)), NOW)
             raise OSError("the machine stumbles")
 
     with pytest.raises(OSError, match="stumbles"):
         broken()
     with store.reading() as tx:
-        assert mirror.cursor(tx, "crm", "people") is None
+        assert mirror.cursor(tx, "crm", "contacts") is None
     assert all_leads(store) == []
     put(store, FULL)
     with store.writing() as tx:
-        assert mirror.cursor(tx, "crm", "people") == "c"
-        mirror.store_page(tx, "crm", "people", Page(None, (FULL,)), NOW)
-        assert mirror.cursor(tx, "crm", "people") == "c", "a page that is no place in the stream"
+        assert mirror.cursor(tx, "crm", "contacts") == "c"
+        mirror.store_page(tx, "crm", "contacts", Page(None, (FULL,)), NOW)
+        assert mirror.cursor(tx, "crm", "contacts") == "c", "a page that is no place in the stream"
 
 
 def test_an_older_version_of_a_record_is_ignored_and_an_equally_old_one_is_not(store: Store) -> None:
@@ -183,7 +183,7 @@ def test_that_one_is_gone_counts_whatever_time_it_bears_and_they_may_come_back_a
                 mirror.put_back(tx, "crm", [gone], NOW)
             else:
                 cursor, sweep = None if way == "fetch" else Cursor("c"), 1 if way == "sweep" else None
-                mirror.store_page(tx, "crm", "people", Page(cursor, (gone,)), NOW, sweep=sweep)
+                mirror.store_page(tx, "crm", "contacts", Page(cursor, (gone,)), NOW, sweep=sweep)
         assert all_leads(store) == []
         put(store, record("1", minute=4, email="old@acme.es"))
         assert all_leads(store) == [], "what is older than what was known is older"
@@ -197,7 +197,7 @@ def test_who_was_absorbed_as_was_seen_now_is_absorbed_however_old_it_says_it_is(
     put(store, absorbed)
     assert len(all_leads(store)) == 2, "a pull's page may be old"
     with store.writing() as tx:
-        mirror.store_page(tx, "crm", "people", Page(None, (absorbed,)), NOW)
+        mirror.store_page(tx, "crm", "contacts", Page(None, (absorbed,)), NOW)
     (lead,) = all_leads(store)
     assert [each.key.id for each in lead.records] == ["2"]
     put(store, record("1", minute=4))
@@ -396,13 +396,13 @@ def test_an_activity_is_known_since_it_was_stored_as_it_is_now(store: Store) -> 
     assert seen_at() == NOW
     for again, known in ((first, NOW), (replace(first, fields={"outcome": "held"}), later)):
         with store.writing() as tx:
-            mirror.store_page(tx, "crm", "people", Page(Cursor("c"), activities=(again,)), later)
+            mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), activities=(again,)), later)
         assert seen_at() == known
 
 
 def begun(store: Store, *wanted: str) -> tuple[Cursor | None, bool]:
     with store.writing() as tx:
-        return mirror.begin(tx, "crm", "people", wanted)
+        return mirror.begin(tx, "crm", "contacts", wanted)
 
 
 def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_since_they_happened(
@@ -412,7 +412,7 @@ def test_until_a_stream_was_read_to_its_end_once_its_activities_count_as_known_s
     put(store, record("1"), activity("old", "1", hour=-5))
     assert begun(store) == (Cursor("c"), True)
     with store.writing() as tx:
-        mirror.end(tx, "crm", "people", NOW)
+        mirror.end(tx, "crm", "contacts", NOW)
     put(store, activity("new", "1", hour=-4))
     assert begun(store) == (Cursor("c"), False)
     (lead,) = all_leads(store)
@@ -423,25 +423,25 @@ def test_a_stream_of_which_more_is_wanted_begins_again_and_its_sweep_as_well(sto
     begun(store, "country")
     put(store, record("1"))
     with store.writing() as tx:
-        mirror.end(tx, "crm", "people", NOW)
+        mirror.end(tx, "crm", "contacts", NOW)
     assert begun(store, "country") == (Cursor("c"), False)
     assert begun(store) == (Cursor("c"), False)
     with store.writing() as tx:
-        sweeps.begin(tx, "crm", "people", NOW)
-        mirror.store_page(tx, "crm", "people", Page(Cursor("s")), NOW, sweep=1)
-        assert sweeps.begin(tx, "crm", "people", NOW) == sweeps.Sweep(1, Cursor("s"))
+        sweeps.begin(tx, "crm", "contacts", NOW)
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor("s")), NOW, sweep=1)
+        assert sweeps.begin(tx, "crm", "contacts", NOW) == sweeps.Sweep(1, Cursor("s"))
     assert begun(store, "city", "country") == (None, True)
     with store.writing() as tx:
-        assert mirror.telling_history(tx, "crm") == {"people"}
-        assert sweeps.begin(tx, "crm", "people", NOW) == sweeps.Sweep(2, None)
+        assert mirror.telling_history(tx, "crm") == {"contacts"}
+        assert sweeps.begin(tx, "crm", "contacts", NOW) == sweeps.Sweep(2, None)
 
 
 def test_who_could_not_be_read_is_asked_for_again_until_settled(store: Store) -> None:
     put(store, rejected=(Rejected("9", "no answer", retry=True), Rejected("8", "no date")))
     with store.writing() as tx:
-        assert mirror.unread(tx, "crm", "people") == ["9"]
-        mirror.settle(tx, "crm", "people", ["9"])
-        assert mirror.unread(tx, "crm", "people") == []
+        assert mirror.unread(tx, "crm", "contacts") == ["9"]
+        mirror.settle(tx, "crm", "contacts", ["9"])
+        assert mirror.unread(tx, "crm", "contacts") == []
         assert [each.rejected.id for each in mirror.rejections(tx, "crm")] == ["8"]
 
 
@@ -463,7 +463,7 @@ def test_a_person_of_the_same_id_as_an_activity_that_arrives_is_still_asked_for(
     put(store, rejected=(Rejected("1", "no answer", retry=True),))
     put(store, record("5"), activity("calls/1", "5"))
     with store.reading() as tx:
-        assert mirror.unread(tx, "crm", "people") == ["1"]
+        assert mirror.unread(tx, "crm", "contacts") == ["1"]
 
 
 def known(store: Store, stream: str, *ids: str) -> dict[str, datetime]:

@@ -36,13 +36,13 @@ def put(store: Store, *values: Record | Activity, same_person: bool = True) -> f
     name = told[0].key.connection if told else done[0].connection
     with store.writing() as tx:
         page = Page(Cursor("c"), told, done)
-        return mirror.store_page(tx, name, "people", page, NOW, same_person=same_person)
+        return mirror.store_page(tx, name, "contacts", page, NOW, same_person=same_person)
 
 
 def tells_history(store: Store, connection: str) -> None:
     """From now on its pages tell what was there before we looked."""
     with store.writing() as tx:
-        mirror.begin(tx, connection, "people", ("country",))
+        mirror.begin(tx, connection, "contacts", ("country",))
 
 
 def lead_of(store: Store, connection: str, record_id: str) -> Lead:
@@ -298,7 +298,7 @@ def test_a_record_that_left_its_lead_is_the_new_ones_from_then_on(store: Store) 
     later = NOW + HOUR
     with store.writing() as tx:
         page = Page(Cursor("c"), (of("b", "1", BEN, minute=9, fields={"y": "from b"}),))
-        mirror.store_page(tx, "b", "people", page, later, same_person=True)
+        mirror.store_page(tx, "b", "contacts", page, later, same_person=True)
     alone = histories.history(store, lead_of(store, "b", "1").id)
     assert signals_at(alone, later).fields == {"y": "from b", "email": BEN}
     assert signals_at(alone, later - HOUR / 2).fields == {}, "it stood with another lead then"
@@ -313,7 +313,7 @@ def test_a_record_that_comes_back_to_its_lead_was_away_in_between(store: Store) 
     for hours, email in ((1, BEN), (2, ANA)):
         with store.writing() as tx:
             page = Page(Cursor("c"), (of("a", "2", email, minute=hours, fields={"y": 2}),))
-            mirror.store_page(tx, "a", "people", page, NOW + hours * HOUR, same_person=True)
+            mirror.store_page(tx, "a", "contacts", page, NOW + hours * HOUR, same_person=True)
     whole = histories.history(store, lead_of(store, "a", "1").id)
     assert [signals_at(whole, NOW + hours * HOUR).fields.get("y") for hours in (0, 1, 2)] == [2, None, 2]
 
@@ -326,7 +326,10 @@ def test_a_word_in_force_on_one_half_outlives_one_that_was_taken_back_on_the_oth
         decisions.set_override(tx, first.id, kept)
         decisions.set_override(tx, second.id, replace(kept, stage="cold", author="luis"))
         decisions.end_override(tx, second.id, NOW + HOUR)
-    put(store, of("a", "2", ANA, minute=9))
+    with store.writing() as tx:
+        later = NOW + 2 * HOUR
+        page = Page(Cursor("c"), (of("a", "2", ANA, minute=9),))
+        mirror.store_page(tx, "a", "contacts", page, later, same_person=True)
     assert lead_of(store, "a", "1").state.override == kept
 
 
@@ -357,7 +360,7 @@ def test_two_connections_that_bring_one_person_at_the_same_moment_make_one_lead(
         put(store, of("b", "1"))
 
     with store.writing() as tx:
-        mirror.store_page(tx, "a", "people", Page(Cursor("c"), (of("a", "1"),)), NOW, same_person=True)
+        mirror.store_page(tx, "a", "contacts", Page(Cursor("c"), (of("a", "1"),)), NOW, same_person=True)
         other = threading.Thread(target=second)
         other.start()
         started.wait()

@@ -106,7 +106,7 @@ def histories(draw: st.DrawFn) -> History:
 def store_pages(store: Store, connection: str, pages: Sequence[Page]) -> None:
     with store.writing() as tx:
         for page in pages:
-            mirror.store_page(tx, connection, "people", page, NOW)
+            mirror.store_page(tx, connection, "contacts", page, NOW)
 
 
 def seen(store: Store, connection: str) -> Any:

@@ -83,7 +83,7 @@ def test_new_records_of_several_connections_in_one_page_get_each_a_lead_at_home_
     keys = [RecordKey(connection, "contacts", str(each)) for each in range(50) for connection in ("crm", "erp")]
     with store.writing() as tx:
         page = Page(Cursor("c"), tuple(Record(each, NOW) for each in keys))
-        mirror.store_page(tx, "crm", "people", page, NOW)
+        mirror.store_page(tx, "crm", "contacts", page, NOW)
     with store.reading() as tx:
         homes = {row.id: row.connection for row in tx.execute(select(leads.c.id, leads.c.connection))}
         theirs = {row.lead_id: row.connection for row in tx.execute(select(records.c.lead_id, records.c.connection))}

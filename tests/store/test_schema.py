@@ -178,7 +178,7 @@ def pages_of(tx: Connection) -> list[Any]:
     return list(tx.execute(text("SELECT name, rootpage FROM sqlite_master WHERE type = 'table'")))
 
 
-def test_sweeps_come_to_a_full_database_without_a_table_being_written_anew(
+def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_written_anew(
     engine: Engine, empty_database_url: str
 ) -> None:
     config = schema.alembic_config()
@@ -200,7 +200,8 @@ def test_sweeps_come_to_a_full_database_without_a_table_being_written_anew(
     assert {name: columns for name, columns in added.items() if columns} == {
         "connections": {"parked_until": None, "parked_reason": None},
         "cursors": {"sweep": 0, "sweep_cursor": None, "sweep_began_at": None, "swept_at": None},
-        "records": {"erased": False, "swept": 0},
+        "records": {"erased": False, "swept": 0, "manual": None},
+        "overrides": {"record": None},
         "activities": {"modified_at": None, "swept": 0},
         "runs": {"kind": "full"},
     }

@@ -34,6 +34,8 @@ person writes in the app, also so that it is seen late |
 | /_emulator/switches | {fields of Switches}; /_emulator/manners {fields of Manners}; /_emulator/limits {fields of \
 Limits, "used"?, "off"?} |
 | /_emulator/access | {"object", "field", "access": "hidden", "read" or "edit"}, {"object", "remove": field} |
+| /_emulator/schema | {"picklist": "Lead.Status", "values", "restricted"?}, {"remove": object} |
+| /_emulator/sharing | {"hide": [id]}, {"share": [id] or null} records that the caller may not see |
 | /_emulator/faults | {"faults": [fields of Fault]}; an empty list switches all off, a mix as well |
 | /_emulator/chaos | {"share", "seed"?, "kinds"?: [name] or {name: weight}, "path"?, "hang_s"?, "most_in_a_row"?} |
 | /_emulator/tokens | {"add"}, {"revoke"}, {"expire": true}, {"app": {...}}, {"password": {...}}, {"refuse": {...}} |

@@ -178,13 +178,13 @@ class State:
             self._restore(transaction.before)
 
     def commit(self, name: str) -> None:
-        """What a transaction wrote is seen from now on, with its old stamps."""
+        """What a transaction wrote is seen from now on, with its old stamps; but no row's stamp goes back."""
         transaction = self.open.pop(name)
         for record_id, after in transaction.after.items():
             before, present = transaction.before[record_id], self.row(record_id)
             if after is None:
                 self.erase(record_id)
-            elif before is None or present is None or present is before:
+            elif before is None or present is None or "SystemModstamp" not in after:
                 self.put(after)
             else:
                 changed = {key: value for key, value in after.items() if before.get(key) != value}

@@ -29,6 +29,7 @@ from syncer.model import Activity, Change, Page, Reading, Record, RecordKey, Rej
 
 TOKEN = "emulator-token"
 NOTHING = Standing()
+MANUAL = "ls_manual_stage"
 STAGES = ("cold", "mql", "sql")
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Office:
     # what the conformance suite asks for
 
     def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> HubSpot:
-        return self.hubspot(wanted, name=name, token=token or TOKEN)
+        return self.hubspot(wanted, name=name, token=token or TOKEN, manual={"stage": MANUAL})
 
     def add(self, people: int) -> Sequence[str]:
         rows = [{"email": f"person{next(self._numbers)}@acme.test", "country": "ES"} for _ in range(people)]
@@ -78,6 +79,12 @@ class Office:
         meeting = {"hs_timestamp": now, "hs_meeting_title": "Demo", "hs_meeting_outcome": "COMPLETED"}
         (made,) = self.load("meetings", [meeting])
         self.tie("contacts", "meetings", 199, [(person, made)])
+
+    def choose(self, person: str, stage: str | None) -> bool:
+        made = {"name": MANUAL, "label": MANUAL, "groupName": "contactinformation", "type": "string"}
+        self.control("load", properties={"contacts": [{**made, "fieldType": "text"}]})
+        self.change(person, **{MANUAL: stage or ""})
+        return True
 
     def score_shown(self, person: str) -> int | None:
         shown = self.shown(person).get("ls_score")

@@ -43,6 +43,7 @@ from syncer.settings import process_settings
 TOKEN = "emulator-token"
 NOTHING = Standing()
 STAGES = ("cold", "mql", "sql")
+WANTED = Wanted(stages=STAGES, handoff="sql")
 ROOT = "/services/data/v60.0"
 Json = dict[str, Any]
 
@@ -82,16 +83,16 @@ class House:
 
     def client(self, wanted: Wanted | None = None, *, name: str = "crm", **settings: Any) -> Client:
         """A new client."""
-        return Client(name, self.settings(**settings), wanted or Wanted(stages=STAGES))
+        return Client(name, self.settings(**settings), wanted or WANTED)
 
     def asked(self, wanted: Wanted | None = None, *, name: str = "crm", **settings: Any) -> View:
         """The connector's view of the org (`connectors.salesforce.org.Org`), with a client of its own."""
-        wish = wanted or Wanted(stages=STAGES)
+        wish = wanted or WANTED
         return View(name, self.settings(**settings), wish, self.client(wish, name=name, **settings))
 
     def salesforce(self, wanted: Wanted | None = None, *, name: str = "crm", **settings: Any) -> Salesforce:
         """A new connector."""
-        return Salesforce(name, self.settings(**settings), wanted or Wanted(stages=STAGES))
+        return Salesforce(name, self.settings(**settings), wanted or WANTED)
 
     # what people and time do
 

@@ -54,6 +54,21 @@ def test_a_field_of_the_account_is_reached_from_the_contact(org: House) -> None:
     ]
 
 
+def test_more_fields_than_a_query_can_ask_for_are_an_error_and_reading_says_the_same(org: House) -> None:
+    names = tuple(f"A_Field_With_A_Long_Name_Number_{number:03}__c" for number in range(300))
+    for name in names:
+        org.org.add_field("Lead", {"fullName": name, "label": name, "type": "Text", "length": 40})
+    (told,) = found(org, "letters long", asks=names)
+    assert (told.level, told.code) == ("error", "SY149")
+    assert "reading Lead: the query is" in told.message
+    assert found(org, "letters long", asks=names[:150]) == []
+    crm = org.salesforce(Wanted(fields=names, stages=STAGES))
+    with pytest.raises(ConfigError, match="too many fields are asked for; let the models look at fewer"):
+        list(crm.fetch("Lead", org.leads(200)))
+    crm = org.salesforce(Wanted(fields=names[:150], stages=STAGES))
+    assert sum(len(page.records) for page in crm.fetch("Lead", org.leads(200))) == 200
+
+
 def test_an_activity_that_the_org_has_not_is_a_warning() -> None:
     with house(features={"campaigns": False}) as org:
         told = found(org, "CampaignMember")

@@ -12,6 +12,8 @@ from connectors.salesforce import Salesforce
 from syncer.connector import Wanted
 from tests.connectors.salesforce.orgs import SCORE, TOKEN, House, house
 
+MANUAL = "Manual_Stage__c"
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -26,7 +28,8 @@ class Account:
     bad_token: str = "00Dxx0000001gPL!sesame.open.please"
 
     def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> Salesforce:
-        return self.org.salesforce(wanted, name=name, objects=(self.object,), token=token or TOKEN)
+        settings = {"objects": (self.object,), "manual": {"stage": MANUAL}, "token": token or TOKEN}
+        return self.org.salesforce(wanted, name=name, **settings)
 
     def add(self, people: int) -> Sequence[str]:
         return self.org.leads(people) if self.object == "Lead" else self.org.contacts(people)
@@ -54,6 +57,10 @@ class Account:
         at = self.org.org.clock.stamp()
         self.org.create("Event", Subject="Demo", WhoId=person, ActivityDateTime=at, DurationInMinutes=30)
 
+    def choose(self, person: str, stage: str | None) -> bool:
+        self.org.change(person, **{MANUAL: stage})
+        return True
+
     def score_shown(self, person: str) -> int | None:
         shown = self.org.shown(person).get(SCORE)
         return None if shown is None else round(float(shown) * 100)
@@ -69,4 +76,5 @@ class Account:
 )
 def test_it_conforms(kind: str, column: str, unknown_id: str, check: Check) -> None:
     with house() as org:
+        org.org.add_field(kind, {"fullName": MANUAL, "label": "Manual stage", "type": "Text", "length": 80})
         check(Account(org, kind, column, unknown_id))

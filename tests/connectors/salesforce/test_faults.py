@@ -170,9 +170,23 @@ def test_case_17_a_field_that_is_gone_is_named(org: House, hidden: str) -> None:
 def test_case_18_what_is_too_much_at_once_is_told_at_once(org: House, code: str) -> None:
     org.fault(path="queryAll", code=code)
     with pytest.raises(TooHeavy) as raised:
-        names(org.client())
+        list(org.client().query("reading Lead", QUERY, in_parts=True))
     assert raised.value.problem.code == code
     assert org.statuses("/queryAll") == {400: 1}
+
+
+def test_case_18_what_cannot_be_asked_in_parts_is_asked_again_but_not_for_ever(
+    org: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
+    org.leads(3)
+    org.fault(path="queryAll", code="QUERY_TIMEOUT", times=2)
+    assert len(org.client().query_all_rows("reading Lead", QUERY)) == 3
+    org.forget()
+    org.fault(path="queryAll", code="QUERY_TIMEOUT")
+    with pytest.raises(TooHeavy):
+        org.client().query_all_rows("reading Lead", QUERY)
+    assert org.statuses("/queryAll") == {400: 3}
 
 
 def test_a_small_look_up_is_repeated_whole(org: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,12 +120,14 @@ def test_case_03_a_log_that_is_twenty_minutes_behind_holds_the_watermark_back_an
 
 
 def test_case_05_when_a_locator_dies_reading_goes_on_from_the_last_record_and_brings_none_twice(org: House) -> None:
+    since = read(org)
+    org.control("clock", frozen=True)
     made = org.leads(450)
     org.behave(page_rows=100)
     org.let_pass(120)
     org.forget()
     org.fault(path="/query/0r8", code="INVALID_QUERY_LOCATOR", skip=1, times=1)
-    pages = pulled(org)
+    pages = pulled(org, since)
     assert sorted(ids(pages)) == sorted(made)
     assert len(ids(pages)) == len(set(ids(pages)))
     last = sorted(made)[199]
@@ -147,12 +149,13 @@ def test_case_05_a_locator_that_dies_among_changes_costs_nothing_either(org: Hou
 def test_a_locator_that_dies_each_time_ends_the_pull_as_something_that_patience_may_mend(
     org: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    since = read(org)
     let_waits_pass(monkeypatch, org)
     org.leads(250)
     org.behave(page_rows=200)
     org.fault(path="/query/0r8", code="INVALID_QUERY_LOCATOR")
     with pytest.raises(TemporaryError):
-        pulled(org)
+        pulled(org, since)
 
 
 @pytest.mark.parametrize("body", ["short_page", "empty_page", "no_next_url"])
@@ -404,7 +407,10 @@ def test_case_18_no_part_leads_beyond_what_is_complete() -> None:
     assert Changes(bound).ended(position, part, 0) == (position.caught_up(bound), False)
 
 
-def test_case_18_what_is_too_heavy_in_the_smallest_part_fails_and_does_not_end_green(org: House) -> None:
+def test_case_18_what_is_too_heavy_in_the_smallest_part_fails_and_does_not_end_green(
+    org: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_waits_pass(monkeypatch, org)
     org.leads(500)
     org.behave(query_timeout_rows=100)
     org.let_pass(120)

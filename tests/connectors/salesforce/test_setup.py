@@ -185,7 +185,7 @@ def test_a_stage_may_be_a_text_or_an_open_picklist(org: House, definition: dict[
 
 
 def test_what_syncer_does_not_write_to_is_not_created(org: House) -> None:
-    with pytest.raises(ConfigError, match=r"Lead\.Rating is no field that syncer writes to"):
+    with pytest.raises(ConfigError, match=r"Lead\.Rating is no field that syncer needs"):
         org.salesforce().create(FieldChange("field", "Lead.Rating", "Rating", "Number", False))
 
 

@@ -17,12 +17,14 @@ from connectors.salesforce.describe import FieldInfo
 from connectors.salesforce.fitting import fitted_score, fitted_text
 from connectors.salesforce.refusals import Problem, Refused
 from connectors.salesforce.write import Writer
+from syncer.connector import Wanted
 from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, Rejected, Standing, Written
 from tests.connectors.salesforce.orgs import (
     REASONS,
     SCORE,
     STAGE,
+    STAGES,
     House,
     Json,
     change,
@@ -486,22 +488,23 @@ def test_case_35_a_lost_answer_to_a_write_is_asked_for_again(
     assert {org.shown(each)[SCORE] for each in people[:3]} == {12.34}
 
 
-def test_case_26_a_lead_that_becomes_ready_for_sales_is_written_although_the_budget_is_short(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("handed", "other"), [("sql", "mql"), ("mql", "sql")])
+def test_case_26_a_lead_that_is_handed_over_is_written_although_the_budget_is_short(
+    monkeypatch: pytest.MonkeyPatch, handed: str, other: str
 ) -> None:
     with house(limits=Limits(daily=100)) as org:
         let_waits_pass(monkeypatch, org)
         ana, ben = org.leads(2)
-        asked = org.asked()
+        asked = org.asked(Wanted(stages=STAGES, handoff=handed))
         asked.describes.of("Lead")
         org.control("limits", used=85)
         asked.client.count("counting", "SELECT COUNT() FROM Lead")  # whose answer tells it
         answers: list[Written | Rejected] = []
         with pytest.raises(TemporaryError, match="goes on slowly") as caught:
-            answers.extend(Writer(asked).write([change(ana, stage="mql"), change(ben, stage="sql")]))
+            answers.extend(Writer(asked).write([change(ana, stage=other), change(ben, stage=handed)]))
         assert caught.value.code == "SY145"
         assert [isinstance(each, Written) and each.record.id for each in answers] == [ben]
-        assert (org.shown(ana)[SCORE], org.shown(ben)[SCORE], org.shown(ben)[STAGE]) == (None, 12.34, "sql")
+        assert (org.shown(ana)[SCORE], org.shown(ben)[SCORE], org.shown(ben)[STAGE]) == (None, 12.34, handed)
 
 
 def test_of_several_failures_the_one_that_a_person_must_mend_is_told(

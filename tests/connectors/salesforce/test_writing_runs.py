@@ -9,20 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from connectors.emulators.salesforce import Limits
 from connectors.salesforce import Salesforce
 from syncer import run
-from syncer.errors import TemporaryError
+from syncer.errors import ShareUsed, TemporaryError
 from syncer.model import Change, Rejected, Written
 from syncer.parts import Asked, Report
-from syncer.run import sync
-from syncer.store import mirror
-from tests.connectors.salesforce.orgs import REASONS, SCORE, STAGE, House, Json, Project, let_waits_pass
+from syncer.run import deliver, sync
+from syncer.store import mirror, runs
+from tests.connectors.salesforce.orgs import REASONS, SCORE, STAGE, House, Json, Project, house, let_waits_pass
 
 HANDOFF = "handoff: {when: sql, wait: 15m, notifiers: {todo: {type: task}}, notify: [todo]}\n"
 
 
 @pytest.fixture
 def project(org: House, tmp_path: Path, database_url: str) -> Project:
+    return begun(org, tmp_path, database_url)
+
+
+def begun(org: House, tmp_path: Path, database_url: str) -> Project:
     """After the first run, over somebody who is cold: from now on there is news."""
     built = Project(org, tmp_path, database_url)
     path = tmp_path / "syncer.yml"
@@ -205,3 +210,33 @@ def test_case_42_a_stage_that_somebody_clears_is_set_again_by_the_rules(project:
     org.change(lead, Country="FR")
     project.sync()
     assert (org.shown(lead)[STAGE], org.shown(lead)[SCORE]) == ("cold", 0)
+
+
+@pytest.mark.parametrize(("used", "others"), [(750, "mql"), (900, None)])
+def test_case_26_where_our_share_is_used_up_reading_rests_and_who_is_handed_over_is_written_and_told(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, used: int, others: str | None
+) -> None:
+    """Of 1,000 requests we use 800 at most, and read with 720."""
+    with house(limits=Limits(daily=1000)) as org:
+        let_waits_pass(monkeypatch, org)
+        project = begun(org, tmp_path, database_url)
+        (ana,), ben = org.leads(1, Country="ES"), ready(org)
+        org.fault(path="/composite/sobjects", method="PATCH", status=503)
+        assert isinstance(project.sync().failures["write"], TemporaryError)
+        org.no_faults()
+        org.control("limits", used=used)
+        (cara,) = org.leads(1, Country="ES")
+        report = project.sync()
+        assert isinstance(report.failures["Lead"], ShareUsed)
+        assert (report.counts["read"], "write" in report.failures) == (0, others is None)
+        assert (org.shown(ben)[STAGE], org.shown(ana)[STAGE]) == ("sql", others)
+        assert [each["WhoId"] for each in tasks(org)] == [ben]
+        with project.app() as app:
+            before = org.calls()["total"]
+            assert deliver(app.parts("crm")) is None
+            assert org.calls()["total"] == before, "what is not urgent is left to the next run"
+            with app.store.reading() as tx:
+                assert runs.parked(tx, "crm", datetime.now(UTC)) is None
+        org.control("limits", used=0)
+        project.sync()
+        assert (org.shown(ana)[STAGE], org.shown(cara)[STAGE]) == ("mql", "mql")

@@ -137,6 +137,26 @@ def _access(instance: Instance, body: Json) -> Json:
     return {}
 
 
+def _schema(instance: Instance, body: Json) -> Json:
+    """{"picklist": "Lead.Status", "values": [value, a star behind the default], "restricted"?}, {"remove": object}:
+    as when its feature is switched off"""
+    if "remove" in body:
+        instance.org.remove_object(body["remove"])
+    if "picklist" in body:
+        name, _, field = body["picklist"].partition(".")
+        instance.org.set_picklist(name, field, body["values"], bool(body.get("restricted", False)))
+    return {}
+
+
+def _sharing(instance: Instance, body: Json) -> Json:
+    """{"hide": [ids]} from everybody who calls; {"share": [ids] or null for all} with them again"""
+    if "hide" in body:
+        instance.org.hide(body["hide"])
+    if "share" in body:
+        instance.org.share(body["share"])
+    return {}
+
+
 def _manners(instance: Instance, body: Json) -> Json:
     """{fields of Manners}: what the API does."""
     instance.behave(body)
@@ -237,7 +257,8 @@ CONTROLS: Mapping[tuple[str, str], Control] = {
             "access": _access, "begin": _begin, "chaos": _chaos, "clock": _clock, "convert": _convert,
             "cursors": _cursors, "dump": _dump, "edit": _edit, "end": _end, "faults": _faults, "limits": _limits,
             "load": _load, "lock": _lock, "manners": _manners, "merge": _merge, "org": _org, "purge": _purge,
-            "reset-calls": _reset_calls, "switches": _switches, "tokens": _tokens, "touch": _touch,
+            "reset-calls": _reset_calls, "schema": _schema, "sharing": _sharing, "switches": _switches,
+            "tokens": _tokens, "touch": _touch,
         }.items()
     },
 }  # fmt: skip

@@ -46,6 +46,17 @@ def test_a_late_commit_shows_rows_older_than_what_was_seen_before(org: Org) -> N
     assert org.open_transactions() == {}
 
 
+def test_a_late_commit_does_not_make_a_row_older_than_it_was(org: Org) -> None:
+    lead = org.create("Lead", LEAD)
+    transaction = org.begin()
+    org.clock.advance(30)
+    org.update("Lead", lead, {"City": "Boston"})
+    org.clock.advance(30)
+    org.update("Lead", lead, {"Rating": "Hot"}, Caller(transaction=transaction))
+    org.commit(transaction)
+    assert stamps(org) == [("Doe", "Hot", "12:00:30")]
+
+
 def test_a_transaction_sees_its_own_writes(org: Org) -> None:
     caller = Caller(transaction=org.begin())
     lead = org.create("Lead", LEAD, caller)

@@ -1,0 +1,43 @@
+"""A stage that people have chosen by hand, out of the texts of the fields they keep for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from syncer.model import Manual
+
+
+def chosen(texts: Mapping[str, str | None], stages: Sequence[str], timezone: str) -> Manual | None:
+    """What the texts of `stage`, `reason` and `until` say; None: no stage is chosen. ValueError where it is none of
+    `stages`, in whatever case, or where the end is no time: a stage that would stand for ever is not obeyed then."""
+    wish = (texts.get("stage") or "").strip()
+    if not wish:
+        return None
+    stage = next((each for each in stages if each.casefold() == wish.casefold()), None)
+    if stage is None:
+        raise ValueError(f"the stage chosen by hand, {wish[:40]!r}, is none of: {', '.join(stages)}; it is not obeyed")
+    return Manual(stage, (texts.get("reason") or "").strip(), until=end((texts.get("until") or "").strip(), timezone))
+
+
+def end(text: str, timezone: str) -> datetime | None:
+    """When a choice ends: with a day, or at a time, which is in the time zone where it names none. ValueError."""
+    if not text:
+        return None
+    try:
+        day = len(text) == len("2027-01-15")
+        return last_moment(date.fromisoformat(text), timezone) if day else _time(text, timezone)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text[:40]!r} is no end of a stage chosen by hand, which is not obeyed") from None
+
+
+def last_moment(day: date, timezone: str) -> datetime:
+    """Of the day in that time zone, in UTC, to the millisecond."""
+    following = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(timezone))
+    return following.astimezone(UTC) - timedelta(milliseconds=1)
+
+
+def _time(text: str, timezone: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)

@@ -1,0 +1,257 @@
+"""What people say of a lead's stage, as rows: at most one word of a lead is open, the one that was spoken last.
+
+A word in a field of the CRM is heard when the field comes to say something else than was stored of it. The same text
+seen again is no new word, so what people have said otherwise since stands over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from syncer.model import Manual, Override, Record, RecordKey, somebody_in
+from syncer.store.arrivals import Arrival
+from syncer.store.sql import among, keys_among
+from syncer.store.tables import leads, overrides, records
+from syncer.store.touching import BITS, Touches
+
+_NAMES = tuple(each.name for each in fields(Override))
+_IS_LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A field of a record that says something new. `manual` None: it says nothing any more."""
+
+    record: RecordKey
+    manual: Manual | None
+    at: datetime  # by the CRM's clock: said no later than this
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lead that a person holds."""
+
+    lead: int
+    automatic: str | None  # where the rules would have it; None: not decided yet
+    word: Override
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An open word as it is stored."""
+
+    row: int
+    said: Override
+    record: str | None  # in whose field it was said; None: elsewhere
+
+
+def manual_of(stored: Mapping[str, Any] | None) -> Manual | None:
+    """Of a record's column `manual`."""
+    if stored is None:
+        return None
+    until = stored["until"]
+    return Manual(**{**stored, "until": datetime.fromisoformat(until) if until else None})
+
+
+def same_text(one: Manual, other: Manual) -> bool:
+    """Whether they say the same, by whomever: a CRM may not tell that every time, and whoever saves a workbook signs
+    all of it."""
+    return replace(one, author=None) == replace(other, author=None)
+
+
+def said(record: Record | None) -> Manual | None:
+    """What counts of its field: nothing where it is not live."""
+    return None if record is None or record.deleted or record.merged_into is not None else record.manual
+
+
+def spoken(before: Record | None, after: Record) -> Spoken | None:
+    """What the record's field says that it did not say before. One that another record absorbed goes on saying what it
+    said: it is the same person's."""
+    if after.merged_into is not None or said(before) == said(after):
+        return None
+    return Spoken(after.key, said(after), after.modified_at)
+
+
+def hear(
+    tx: Connection, told: Sequence[Spoken], lead_of: Mapping[RecordKey, int], arrival: Arrival, touches: Touches
+) -> None:
+    """Make what fields say the leads' words. What was said before a word that is open already has ended as that one
+    began; a date that is past ends what the field said before."""
+    if not told:
+        return
+    repeated = _repeated(tx, told)
+    fresh = [each for each in told if each.record in lead_of and each.record not in repeated]
+    for turn in _turns(sorted(fresh, key=lambda each: (each.at, each.record)), lead_of):
+        for lead in _hear_one_of_each(tx, turn, arrival):
+            touches[lead] |= BITS["override"] | (BITS["baseline"] if arrival.history else 0)
+
+
+def _turns(told: Sequence[Spoken], lead_of: Mapping[RecordKey, int]) -> Iterator[dict[int, Spoken]]:
+    """Of each lead one after the other."""
+    rest = list(told)
+    while rest:
+        turn: dict[int, Spoken] = {}
+        for each in rest:
+            turn.setdefault(lead_of[each.record], each)
+        yield turn
+        heard = {each.record for each in turn.values()}
+        rest = [each for each in rest if each.record not in heard]
+
+
+def _hear_one_of_each(tx: Connection, turn: Mapping[int, Spoken], arrival: Arrival) -> list[int]:
+    """The leads that somebody else decides now."""
+    last = _last_open(tx, turn, arrival.at)
+    living = _living(tx, last.values())
+    new: list[tuple[int, Override, str | None]] = []
+    ends: list[tuple[int, datetime]] = []
+    for lead, each in turn.items():
+        word, before = _word(each, arrival.at), last.get(lead)
+        if word is None:
+            if before is not None and _was_said_in(before, each.record, living):
+                ends.append((lead, arrival.at))
+        elif before is not None and before.said.since > word.since:
+            new.append((lead, _ended(word, before.said.since), str(each.record)))
+        else:
+            new.append((lead, word, str(each.record)))
+            ends.append((lead, word.since))
+    end(tx, ends)
+    _insert(tx, new)
+    return [lead for lead, _ in ends]
+
+
+def _word(each: Spoken, now: datetime) -> Override | None:
+    """None: it has ended, or never was one."""
+    manual = each.manual
+    if manual is None or (manual.until is not None and manual.until <= now):
+        return None
+    author = manual.author or somebody_in(each.record.connection)
+    return Override(manual.stage, author, manual.reason, "field", min(each.at, now), manual.until)
+
+
+def _ended(word: Override, at: datetime) -> Override:
+    return replace(word, until=at if word.until is None else min(at, word.until))
+
+
+def _was_said_in(word: _Open, record: RecordKey, living: Collection[str]) -> bool:
+    """Emptying a field takes back what was said there, or in a record that this one has taken the place of."""
+    return word.record is not None and (word.record == str(record) or word.record not in living)
+
+
+def _last_open(tx: Connection, of: Iterable[int], now: datetime) -> dict[int, _Open]:
+    """Lead -> the word spoken last of those that are open."""
+    found = tx.execute(
+        select(overrides)
+        .where(among(tx, overrides.c.lead_id, sorted(of)), or_(overrides.c.until.is_(None), overrides.c.until > now))
+        .order_by(overrides.c.since, overrides.c.id)
+    )
+    return {row.lead_id: _Open(row.id, _override(row), row.record) for row in found}
+
+
+def _override(row: Any) -> Override:
+    return Override(**{name: getattr(row, name) for name in _NAMES})
+
+
+def _living(tx: Connection, words: Iterable[_Open]) -> set[str]:
+    """Those of the records, by name, that are live."""
+    keys = [RecordKey(*each.record.split("/", 2)) for each in words if each.record is not None]
+    key = (records.c.connection, records.c.object, records.c.id)
+    return {str(RecordKey(*row)) for row in tx.execute(select(*key).where(keys_among(tx, key, keys), _IS_LIVE))}
+
+
+def _repeated(tx: Connection, told: Iterable[Spoken]) -> set[RecordKey]:
+    """Records that say only what another one said that they have absorbed: a CRM's merge copies its fields."""
+    says = {each.record: each.manual for each in told if each.manual is not None}
+    absorber = (records.c.connection, records.c.merged_object, records.c.merged_into)
+    absorbed = select(*absorber, records.c.manual).where(
+        records.c.merged_into.is_not(None), records.c.manual.is_not(None), keys_among(tx, absorber, says)
+    )
+    found: set[RecordKey] = set()
+    for connection, kind, identity, stored in tx.execute(absorbed):
+        key, manual = RecordKey(connection, kind, identity), manual_of(stored)
+        if manual is not None and same_text(manual, says[key]):
+            found.add(key)
+    return found
+
+
+def end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
+    """Of each lead whatever is open ends then."""
+    if ends:
+        lead: Any = bindparam("lead")
+        at: Any = bindparam("at", type_=overrides.c.until.type)
+        still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
+        ended = update(overrides).where(overrides.c.lead_id == lead, still_open).values(until=at)
+        tx.execute(ended, [{"lead": its_lead, "at": its_end} for its_lead, its_end in ends])
+
+
+def add(tx: Connection, new: Sequence[tuple[int, Override]]) -> None:
+    """Words that were said elsewhere than in a field."""
+    _insert(tx, [(lead, word, None) for lead, word in new])
+
+
+def _insert(tx: Connection, new: Sequence[tuple[int, Override, str | None]]) -> None:
+    if new:
+        rows = [
+            {"lead_id": lead, "record": record, **{name: getattr(word, name) for name in _NAMES}}
+            for lead, word, record in new
+        ]
+        tx.execute(insert(overrides), rows)
+
+
+def name_author(tx: Connection, lead: int, word: Override) -> None:
+    """Who said this word of the lead, now that it is known."""
+    this_one = (overrides.c.lead_id == lead, overrides.c.source == word.source, overrides.c.since == word.since)
+    tx.execute(update(overrides).where(*this_one, overrides.c.stage == word.stage).values(author=word.author))
+
+
+def settle(tx: Connection, joined: Collection[int], at: datetime) -> None:
+    """Of leads that were joined the word spoken last stays open; the others end where it began."""
+    for lead, word in _last_open(tx, joined, at).items():
+        others = (overrides.c.lead_id == lead, overrides.c.id != word.row)
+        still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
+        tx.execute(update(overrides).where(*others, still_open).values(until=word.said.since))
+
+
+def share(tx: Connection, lead: int, other: int, leaving: Collection[RecordKey], at: datetime) -> None:
+    """Records leave the lead for another one. The last word holds for both halves; one that stands in a field goes
+    where the field is."""
+    newest = overrides.c.until.is_(None).desc(), overrides.c.until.desc(), overrides.c.id.desc()
+    row = tx.execute(select(overrides).where(overrides.c.lead_id == lead).order_by(*newest).limit(1)).first()
+    if row is None:
+        return
+    word = _Open(row.id, _override(row), row.record)
+    goes = word.record in {str(key) for key in leaving}
+    if goes or word.record not in _living(tx, [word]):
+        _insert(tx, [(other, word.said, word.record)])
+    if goes:
+        end(tx, [(lead, at)])
+
+
+def erase(tx: Connection, keys: Iterable[RecordKey], reason: str, at: datetime) -> None:
+    """What stood in the fields of these records is over, and nobody knows any more why it was said."""
+    theirs = among(tx, overrides.c.record, [str(key) for key in keys])
+    tx.execute(update(overrides).where(theirs).values(reason=reason))
+    still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
+    tx.execute(update(overrides).where(theirs, still_open).values(until=at))
+
+
+def all_of(tx: Connection, lead: int) -> list[Override]:
+    """The oldest first."""
+    found = tx.execute(select(overrides).where(overrides.c.lead_id == lead).order_by(overrides.c.id))
+    return [_override(row) for row in found]
+
+
+def in_force(tx: Connection, now: datetime) -> list[Held]:
+    """Those that end first come first."""
+    rows = tx.execute(
+        select(overrides, leads.c.automatic)
+        .join(leads, leads.c.id == overrides.c.lead_id)
+        .where(leads.c.live.is_(True), or_(overrides.c.until.is_(None), overrides.c.until > now))
+        .order_by(overrides.c.since, overrides.c.id)
+    )
+    last = {row.lead_id: Held(row.lead_id, row.automatic, _override(row)) for row in rows}
+    return sorted(last.values(), key=lambda held: (held.word.until is None, held.word.until or now, held.lead))
