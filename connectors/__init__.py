@@ -3,5 +3,6 @@
 REGISTRY = {
     "hubspot": "connectors.hubspot.HubSpot",
     "salesforce": "connectors.salesforce.Salesforce",
+    "spreadsheet": "connectors.spreadsheet.Spreadsheet",
 }
 """The `type:` of a connection -> the dotted name of its connector class."""

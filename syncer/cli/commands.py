@@ -11,7 +11,7 @@ import click
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_CRMS = click.Choice(["hubspot", "salesforce"])
+_CRMS = click.Choice(["hubspot", "salesforce", "spreadsheet"])
 _PRESETS = click.Choice(["b2b-saas", "education", "demo"])
 _LANGUAGES = click.Choice(["en", "es"])
 _LEVELS = click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False)
@@ -49,7 +49,7 @@ def _do(ctx: click.Context, what: str, given: dict[str, Any]) -> None:
 
 @click.command(short_help="write a first project: connections, rules, lists")
 @click.argument("folder", type=_FOLDER, default=".")
-@click.option("--crm", type=_CRMS, help="Which CRM.")
+@click.option("--crm", type=_CRMS, help="Which CRM, or leads in a file.")
 @click.option("--preset", type=_PRESETS, help="The rules to start from.")
 @click.option("--language", type=_LANGUAGES, help="Of messages to sales.")
 @click.option("--timezone", default="Europe/Madrid", show_default=True, help="Where a day begins.")
@@ -181,10 +181,23 @@ def simulate(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "simulate:simulate", given)
 
 
+@click.command(short_help="the leads with scores, stages and reasons as a workbook or CSV")
+@_connection
+@click.option("--format", "kind", type=click.Choice(["xlsx", "csv"]), help="[default: what FILE ends in, or xlsx]")
+@click.option("--out", type=_PATH, metavar="FILE", help="- is standard output.  [default: leads-YYYY-MM-DD.xlsx]")
+@click.option("--stage", "only", multiple=True, metavar="STAGE", help="Only leads in this stage; may be repeated.")
+@click.option("--yes", is_flag=True, help="Replace FILE where it exists.")
+@click.pass_context
+def export(ctx: click.Context, /, **given: Any) -> None:
+    """The leads of a connection as one sheet: score, stage, who holds it, and why. Points are as of now, by the rules
+    in the files; stages as of the last run."""
+    _do(ctx, "export:export", given)
+
+
 @click.command(short_help="set a lead's stage by hand, list or clear such settings")
-@click.argument("words", nargs=-1, required=True, metavar="LEAD STAGE | list LEAD | clear LEAD")
+@click.argument("words", nargs=-1, required=True, metavar="LEAD STAGE | list [LEAD] | clear LEAD")
 @click.option("--reason", default="", help="Why; shown in explain.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the rules take over again.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it holds.")
 @click.option("--author", help="Who says so.  [default: the user of this machine]")
 @_json
 @click.pass_context
@@ -244,5 +257,5 @@ def config_show(ctx: click.Context, /, **given: Any) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, test, setup, plan, run, daemon, explain, simulate, override, status, import_, config,
+    init, demo, check, test, setup, plan, run, daemon, explain, simulate, export, override, status, import_, config,
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import click
 import orjson
@@ -67,18 +68,39 @@ _CONNECTIONS = {
     task:
       external_id: null              # Syncer_Key__c, once a Task has that text field (external id, unique)
 """,
+    "spreadsheet": """\
+    type: spreadsheet
+    path: leads.xlsx                 # forty invented people; your own file goes here: .xlsx, .xls, .ods, .csv
+    fields:                          # field of the model: heading of its column; others are called like their heading
+      jobtitle: Job title
+      numemployees: Employees
+      recent_conversion_event_name: Last form
+      recent_conversion_date: Last form on
+      hs_email_optout: Unsubscribed
+    activities:                      # what they did, a row each; take it out where nobody keeps that
+      deeds:
+        path: leads.xlsx
+        sheet: Activities
+        person: E-mail
+        at: When
+        kind_column: What
+        fields: {outcome: Outcome}
+    write: {in_place: false}         # scores go into leads.scored.xlsx beside it; `write: false` writes nothing
+""",
 }
 _SECRETS = {
     "hubspot": "HUBSPOT_TOKEN=\n",
     "salesforce": "SALESFORCE_URL=\nSALESFORCE_CLIENT_ID=\nSALESFORCE_CLIENT_SECRET=\n",
 }
 _PUT = {"hubspot": "the token", "salesforce": "the org's address and the app's id and secret"}
+_SAMPLE = "leads.xlsx"
 _ENV = """\
 # Copy to .env and fill in; .env never goes into git.
 {secrets}# SLACK_WEBHOOK_URL=
 # SYNCER_DATABASE_URL=postgresql://user:password@host/syncer
 """
 _IGNORE = ".env\n*.db\n*.db-*\n*.db.*\n.syncer/\n"
+_IGNORE_LEADS = "*.csv\n*.ods\n*.xls\n*.xlsb\n*.xlsm\n*.xlsx\n"
 
 
 def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: str | None) -> None:
@@ -91,14 +113,42 @@ def init(ctx: click.Context, folder: Path, timezone: str, yes: bool, **given: st
     preset = chosen["preset"]
     crm = chosen["crm"]
     project = _PROJECT.format(timezone=timezone, connection=_CONNECTIONS[crm], **chosen)
-    texts = {"syncer.yml": project, ".env.example": _ENV.format(secrets=_SECRETS[crm]), ".gitignore": _IGNORE}
+    texts = {"syncer.yml": project, ".gitignore": _IGNORE}
+    if crm in _SECRETS:
+        texts[".env.example"] = _ENV.format(secrets=_SECRETS[crm])
+    else:
+        texts[".gitignore"] += _IGNORE_LEADS
     copies = {f"models/{preset}.yml": examples() / "models" / f"{preset}.yml"}
     copies["tests/leads.yml"] = examples() / "tests" / f"{preset}.yml"
     copies |= {f"lists/{path.name}": path for path in sorted((examples() / "lists").iterdir())}
-    _refuse_overwriting(folder, [*texts, *copies])
+    sample = [_SAMPLE] if crm == "spreadsheet" else []
+    _refuse_overwriting(folder, [*texts, *copies, *sample])
     _write(folder, texts, copies)
     go = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"Next:  {go}cp .env.example .env   (put {_PUT[crm]} in it), then   syncer check")
+    if sample:
+        _write_sample(folder, datetime.now(ZoneInfo(timezone)).date())
+        click.echo(
+            f"Next:  {go}syncer run   (scores come into leads.scored.xlsx), then name your own file in syncer.yml"
+        )
+    else:
+        click.echo(f"Next:  {go}cp .env.example .env   (put {_PUT[crm]} in it), then   syncer check")
+
+
+def _write_sample(folder: Path, today: date) -> None:
+    """The invented leads, all days moved so that the last is yesterday: what was done long ago gives no points."""
+    import openpyxl
+
+    from syncer.sheets.writing import replacing
+
+    book = openpyxl.load_workbook(examples() / "samples" / _SAMPLE)
+    boxes = [box for sheet in book for row in sheet.iter_rows() for box in row]
+    moments = [(box, moment) for box in boxes if isinstance(moment := box.value, datetime)]
+    later = today - timedelta(days=1) - max(moment.date() for _, moment in moments)
+    for box, moment in moments:
+        box.value = moment + later
+    with replacing(folder / _SAMPLE) as file:
+        book.save(file)
+    click.echo(f"  created {_SAMPLE}")
 
 
 def _ask(ctx: click.Context, name: str, question: str, first: str) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import openpyxl
 import orjson
 import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from syncer.cli import cli
+from tests import sample_leads
 from tests.runs.house import ENVIRONMENT, House
 from tests.settings.test_schema import Checker
 
@@ -36,7 +41,10 @@ def typed(*words: str, text: str = "") -> Result:
     return CliRunner().invoke(cli, words, input=text, env={**kept, **TOKEN, **SALESFORCE}, catch_exceptions=False)
 
 
-@pytest.mark.parametrize(("crm", "preset"), [*(("hubspot", each) for each in PRESETS), ("salesforce", "b2b-saas")])
+@pytest.mark.parametrize(
+    ("crm", "preset"),
+    [*(("hubspot", each) for each in PRESETS), ("salesforce", "b2b-saas"), ("spreadsheet", "b2b-saas")],
+)
 def test_what_init_writes_passes_check_and_its_own_schema(here: Path, crm: str, preset: str) -> None:
     made = typed("init", "--yes", "--crm", crm, "--preset", preset)
     assert made.exit_code == 0, made.output
@@ -53,7 +61,7 @@ def test_what_init_writes_passes_check_and_its_own_schema(here: Path, crm: str, 
 def test_init_asks_for_what_is_not_given(here: Path) -> None:
     made = typed("init", "here", "--preset", "demo", text="hubspot\nes\n")
     assert made.exit_code == 0, made.output
-    assert "Which CRM? (hubspot, salesforce) [hubspot]" in made.stdout
+    assert "Which CRM? (hubspot, salesforce, spreadsheet) [hubspot]" in made.stdout
     assert "Language of messages? (en, es) [en]" in made.stdout
     assert "Start from?" not in made.stdout
     assert "language: es" in (here / "here" / "syncer.yml").read_text()
@@ -74,6 +82,39 @@ def test_init_for_salesforce_names_every_secret_it_asks_for(here: Path) -> None:
     assert asked == list(SALESFORCE)
     assert all(f"{name}=\n" in (here / ".env.example").read_text() for name in asked)
     assert "HUBSPOT" not in (here / ".env.example").read_text()
+
+
+def test_init_for_a_spreadsheet_needs_no_account_and_scores_the_leads_it_brings(here: Path) -> None:
+    made = typed("init", "--yes", "--crm", "spreadsheet", "--language", "es")
+    assert made.exit_code == 0, made.output
+    assert "Next:  syncer run   (scores come into leads.scored.xlsx)" in made.stdout
+    assert not (here / ".env.example").exists()
+    deeds = openpyxl.load_workbook(here / "leads.xlsx")["Activities"]
+    moments = [row[1].value for row in deeds.iter_rows(min_row=2)]
+    days = [moment.date() for moment in moments if isinstance(moment, datetime)]
+    assert len(days) == len(moments)
+    today = datetime.now(ZoneInfo("Europe/Madrid")).date()
+    assert timedelta(0) < today - max(days) <= timedelta(days=2)
+    run = typed("run")
+    assert run.exit_code == 0, run.output
+    sheet = openpyxl.load_workbook(here / "leads.scored.xlsx").worksheets[0]
+    headings, *rows = ([cell.value for cell in row] for row in sheet.iter_rows())
+    stages = Counter(row[headings.index("Etapa")] for row in rows)
+    assert sum(stages.values()) == 40
+    assert min(stages[each] for each in ("cold", "iql", "mql", "sql")) >= 5
+    (spy,) = [row for row in rows if row[0] == "kike.bueno@rival.example"]
+    assert spy[headings.index("Etapa")] == "cold"
+    again = typed("run")
+    assert again.exit_code == 0, again.output
+
+
+def test_the_sample_is_what_its_maker_makes(tmp_path: Path) -> None:
+    sample_leads.write(tmp_path / "made.xlsx")
+    made, kept = (openpyxl.load_workbook(path) for path in (tmp_path / "made.xlsx", sample_leads.PATH))
+    assert made.sheetnames == kept.sheetnames == ["Leads", "Activities"]
+    for one, other in zip(made, kept, strict=True):
+        assert list(one.values) == list(other.values)
+    assert len(list(kept["Leads"].values)) == 41
 
 
 def test_init_overwrites_nothing(here: Path) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from syncer.cli import cli, tally
 from syncer.settings import load_columns
+from syncer.sheets.writing import write_table
 from tests.runs import x_education
 from tests.runs.house import MODEL, House
 from tests.settings.test_proposals import git
@@ -280,17 +281,30 @@ def test_a_spreadsheets_semicolons_quotes_and_byte_mark_are_understood(table: Pa
     assert orjson.loads(result.stdout)["mean_total"] == 7.5
 
 
+def test_a_workbook_is_read_as_a_table_is(table: Path) -> None:
+    workbook = table.with_name("leads.xlsx")
+    write_table(workbook, ["Country", "Company size"], [["ES", 80.0], ["FR", 90], [None, None]])
+    given = ["simulate", "--leads", str(workbook), "--model", str(table.parent / "tiny.yml"), "--json"]
+    (table.parent / "tiny.yml").write_text(TABLE_MODEL)
+    assert orjson.loads(CliRunner().invoke(cli, given, catch_exceptions=False).stdout)["mean_total"] == 10
+
+
+def test_what_excel_saves_in_spain_is_understood(table: Path) -> None:
+    text = "Country;Company size;Won?\nES;1.080,5;1\nEspaña;49,5;0\n".encode("cp1252")
+    assert orjson.loads(measured(table, text, "--json").stdout)["mean_total"] == 7.5
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "leads.csv:1: the table is empty"),
         (f"{HEADING}\nES,80,1\nES,80\n", "leads.csv:3: this row has 2 cells, and the heading 3 cells"),
-        (f'{HEADING}\n"E\nS",80,1\nES,80,1,1\n', "leads.csv:4: this row has 4 cells, and the heading 3 cells"),
+        (f'{HEADING}\n"E\nS",80,1\nES,80,1,1\n', "leads.csv:3: this row has 4 cells, and the heading 3 cells"),
         ("Country,country ,Won?\nES,80,1\n", "columns 1 'Country' and 2 'country' both give the field country"),
         ("Country,Country,Won?\nES,80,1\n", "both give the field country; rename one of them in the table\n"),
         (f"{HEADING}\n\n", "leads.csv: the table has a heading and no rows"),
         ("Country,,Won?\nES,80,1\n", "leads.csv:1: column 2 has no heading"),
-        (f"{HEADING}\nES,80,1\n".encode() + b"Espa\xf1a,80,1\n", "leads.csv:3: this line is not UTF-8"),
+        (f"{HEADING}\nES,80,1\n".encode() + b"Espa\x81a,80,1\n", "leads.csv:3: this line is neither UTF-8"),
         (f'{HEADING}\nES,"80,1\nES,80,1\n', "leads.csv:2: this row cannot be read as CSV"),
         (f"{HEADING}\nES,80,0\n", "leads.csv: no lead has Won?=1"),
         ("Land,Won?\nES,1\n", "leads.csv: no column gives a field of the model (company_size, country)"),

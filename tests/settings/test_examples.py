@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from connectors.spreadsheet.settings import ActivityTable, ManualColumns, Settings, Write
 from syncer.settings import load_model, load_project
 from syncer.settings.models import (
     BurstFile,
@@ -43,6 +45,18 @@ def test_the_commented_project_loads() -> None:
     assert "email_received" in project.needed_activities
 
 
+def test_the_commented_project_on_spreadsheets_needs_no_secret() -> None:
+    project = load_project(CONFIG / "spreadsheet.yml", {"spreadsheet": Settings}, {})
+    (settings,) = [each.settings for each in project.connections]
+    assert isinstance(settings, Settings)
+    assert settings.writes
+    assert sorted(settings.activities) == ["calls", "deeds"]
+    sample = openpyxl.load_workbook(CONFIG / "samples" / "leads.xlsx")
+    headings = {str(cell.value) for sheet in sample for cell in sheet[1]}
+    assert {*settings.fields.values(), settings.key, settings.owner, settings.activities["deeds"].at} <= headings
+    assert settings.activities["deeds"].sheet in sample.sheetnames
+
+
 @pytest.mark.parametrize("path", sorted((CONFIG / "models").glob("*.yml")), ids=lambda path: path.name)
 def test_every_model_file_loads_and_can_reach_its_last_stage(path: Path) -> None:
     model = load_model(path)
@@ -73,6 +87,7 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
     ("file", "shapes"),
     [
         ("syncer.yml", (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, RouteFile, Web)),
+        ("spreadsheet.yml", (Settings, ManualColumns, ActivityTable, Write)),
         (
             "models/b2b-saas.yml",
             (ModelFile, DimensionFile, RuleFile, StageFile, VetoFile, IgnoreFile, FollowsFile, BurstFile),

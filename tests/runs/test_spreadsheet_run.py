@@ -1,0 +1,180 @@
+"""Whole runs over files: what goes in as a table comes out scored, and what is in no file any more goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from connectors.spreadsheet import scored
+from syncer.app import App, opened
+from syncer.cli import cli
+from syncer.model import Lead
+from syncer.parts import Asked, Report
+from syncer.run import sync
+from syncer.settings import process_settings
+from syncer.store import mirror
+from tests.connectors.spreadsheet.accounts import save
+from tests.runs import x_education
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+MODEL = """\
+name: small
+fit:
+  rules:
+    - {name: In a city we sell to, when: {city: [Madrid, Lima]}, points: 40}
+engagement:
+  rules:
+    - {name: Came to a meeting, when: {activity: meeting}, points: 30}
+stages:
+  - {name: cold}
+  - {name: warm, enter: [total >= 30]}
+  - {name: hot, enter: [total >= 70]}
+"""
+PROJECT = """\
+version: 1
+timezone: Europe/Madrid
+connections:
+  sheet: {{type: spreadsheet, path: leads.csv, {more}}}
+sync: {{max_stage_changes: 10000}}
+models: model.yml
+"""
+HEADINGS = ("Correo", "Ciudad")
+
+
+@dataclass
+class Desk:
+    """A project over files, and its database."""
+
+    folder: Path
+    database_url: str
+
+    def project(self, more: str, model: str = MODEL) -> None:
+        (self.folder / "model.yml").write_text(model)
+        (self.folder / "syncer.yml").write_text(PROJECT.format(more=more))
+
+    def save(self, *rows: Sequence[Any]) -> None:
+        save(self.folder / "leads.csv", [HEADINGS, *rows])
+
+    @contextmanager
+    def app(self) -> Iterator[App]:
+        process = process_settings(self.folder, config=self.folder / "syncer.yml", database_url=self.database_url)
+        with opened(process, {}) as app:
+            yield app
+
+    def sync(self, asked: Asked | None = None) -> Report:
+        with self.app() as app:
+            return sync(app.parts("sheet"), asked or Asked())
+
+    def leads(self) -> dict[str, str]:
+        """Lead -> stage, of those who live."""
+        with self.app() as app:
+            found = [lead for chunk in _chunks(app) for lead in chunk]
+        return {lead.records[0].key.id: lead.state.stage.stage for lead in found if lead.state.stage is not None}
+
+
+def _chunks(app: App) -> Iterator[list[Lead]]:
+    return mirror.chunks(app.store, "sheet", which="all", now=datetime.now(UTC))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str) -> Desk:
+    return Desk(tmp_path, database_url)
+
+
+def test_leads_and_what_they_did_come_out_scored_and_a_second_run_writes_nothing(desk: Desk) -> None:
+    desk.project(
+        "fields: {city: Ciudad}, activities: {visits: {path: visits.csv, kind: meeting, at: Fecha, person: Quien}}"
+    )
+    desk.save(("ana@acme.test", "Madrid"), ("LUIS@acme.test ", "Roma"), ("", "Lima"))
+    save(desk.folder / "visits.csv", [("Fecha", "Quien"), ("03/11/2026", "Ana@acme.test"), ("nunca", "ana@acme.test")])
+    report = desk.sync()
+    assert report.counts["unreadable"] == 2
+    assert desk.leads() == {"ana@acme.test": "hot", "luis@acme.test": "cold"}
+    shown = scored.read(desk.folder / "leads.scored.xlsx")
+    assert {key: (row.score, row.stage) for key, row in shown.items()} == {
+        "ana@acme.test": (7000, "hot"),
+        "luis@acme.test": (0, "cold"),
+    }
+    assert desk.sync().counts["written"] == 0
+
+
+@pytest.mark.parametrize(("missing", "left"), [("kept", 2), ("deleted", 1)])
+def test_a_row_that_is_gone_is_kept_unless_the_settings_say_otherwise(desk: Desk, missing: str, left: int) -> None:
+    desk.project(f"fields: {{city: Ciudad}}, missing: {missing}")
+    desk.save(("ana@acme.test", "Madrid"), ("luis@acme.test", "Roma"))
+    desk.sync()
+    desk.save(("ana@acme.test", "Madrid"))
+    desk.sync()
+    assert len(desk.leads()) == left
+
+
+def test_what_could_not_be_read_is_forgotten_once_it_is_right_or_gone(desk: Desk) -> None:
+    visits = "{path: visits.csv, kind: meeting, at: Fecha, person: Quien}"
+    desk.project(f"fields: {{city: Ciudad}}, activities: {{visits: {visits}}}")
+    for email, day, left in (("ana", "nunca", {"leads.csv:2", "visits.csv:2"}), ("ana@acme.test", "03/11/2026", set())):
+        desk.save((email, "Madrid"))
+        save(desk.folder / "visits.csv", [("Fecha", "Quien"), (day, "ana@acme.test")])
+        desk.sync()
+        with desk.app() as app, app.store.reading() as tx:
+            assert {each.rejected.id for each in mirror.rejections(tx, "sheet")} == left
+    assert desk.leads() == {"ana@acme.test": "hot"}
+
+
+def test_a_file_with_nearly_nobody_left_deletes_nobody(desk: Desk) -> None:
+    desk.project("fields: {city: Ciudad}, missing: deleted")
+    people = [(f"person{each}@acme.test", "Madrid") for each in range(120)]
+    desk.save(*people)
+    desk.sync()
+    desk.save(*people[:10])
+    report = desk.sync()
+    assert "does not show 110 of 120 people any more" in report.failures["sweep"].message
+    assert len(desk.leads()) == 120
+
+
+def test_an_older_file_that_is_copied_back_is_read(desk: Desk) -> None:
+    desk.project("fields: {city: Ciudad}")
+    desk.save(("ana@acme.test", "Madrid"))
+    desk.sync()
+    desk.save(("ana@acme.test", "Roma"))
+    os.utime(desk.folder / "leads.csv", (1_700_000_000, 1_700_000_000))
+    desk.sync()
+    assert desk.leads() == {"ana@acme.test": "cold"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not x_education.TABLE.is_file(), reason="the real leads are not here")
+def test_real_leads_as_a_plain_file_get_the_stages_that_the_rules_give_them(desk: Desk) -> None:
+    """The same as over HubSpot: each lead is known by the prospect's id there and here."""
+    shutil.copy(x_education.TABLE, desk.folder / "leads.csv")
+    columns = YAML(typ="safe").load(CONFIG / "columns" / "x_education.yml")
+    fields = {name: heading for heading, name in columns["columns"].items()}
+    more = f"key: Prospect ID, not_given: Select, fields: {orjson.dumps(fields).decode()}"
+    desk.project(more, (CONFIG / "models" / "education.yml").read_text())
+    report = desk.sync()
+    assert report.counts["scored"] == report.counts["written"] == 6468
+    told = _simulated(desk.folder)
+    stages = desk.leads()
+    assert Counter(stages.values()) == told
+    shown = {key: row.stage for key, row in scored.read(desk.folder / "leads.scored.xlsx").items()}
+    assert shown == stages
+
+
+def _simulated(folder: Path) -> Counter[str]:
+    """Stage -> leads, of the table without any run."""
+    columns = str(CONFIG / "columns" / "x_education.yml")
+    words = ["--leads", str(folder / "leads.csv"), "--model", str(folder / "model.yml"), "--columns", columns, "--json"]
+    told = orjson.loads(CliRunner().invoke(cli, ["simulate", *words], catch_exceptions=False).stdout)
+    return Counter({each["stage"]: each["leads"] for each in told["stages"] if each["leads"]})
