@@ -25,6 +25,7 @@ from connectors.spreadsheet.streams import LeadStream
 from connectors.spreadsheet.write import BATCH, Desk, LeadFile
 from syncer.connector import FieldChange, Finding, Wanted
 from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Written
+from syncer.sheets.writing import version
 
 __all__ = ["Spreadsheet"]
 
@@ -86,5 +87,6 @@ class Spreadsheet:
         if self._leads is None:
             return
         for file in self._leads.files():
-            read = self._leads.table(file.path, whole=False)
-            yield LeadFile(read.table, read.id_of, manual=read.manual is not None)
+            since = version(file.path)
+            read = self._leads.table(file.path)
+            yield LeadFile(read.table, read.id_of, manual=read.manual is not None, since=since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from connectors.spreadsheet.chunks import Chunks
 from connectors.spreadsheet.deeds import DeedTable
 from connectors.spreadsheet.files import File
 from connectors.spreadsheet.leads import LeadTable
@@ -27,13 +28,13 @@ class Check:
         """A file that cannot be read does not hide the others."""
         if self._settings.path:
             leads = LeadStream(self._name, self._settings, self._wanted)
-            yield from _each(leads, lambda file: self._leads(leads.table(file.path, whole=False), file))
+            yield from _each(leads, lambda file: self._leads(leads.table(file.path), file))
         for name in self._settings.activities:
             deeds = DeedStream(name, self._name, self._settings, self._wanted)
             yield from _each(deeds, lambda file, of=deeds: _deeds(of.table(file.path), file))  # type: ignore[misc]
 
     def _leads(self, read: LeadTable, file: File) -> Iterator[Finding]:
-        repeats = Repeats(read.identities)
+        repeats = Repeats(Chunks(read).keys)
         yield _found(read.table, file, f"{repeats.count:,} rows with a lead")
         columns = {"e-mail": read.email, "name": read.name, "owner": read.owner}
         said = [f"{what} is '{read.table.headings[at]}'" for what, at in columns.items() if at is not None]
@@ -71,7 +72,7 @@ def _each(stream: Stream, told: Callable[[File], Iterator[Finding]]) -> Iterator
 
 def _deeds(read: DeedTable, file: File) -> Iterator[Finding]:
     kind = f"'{read.kind}'" if isinstance(read.kind, str) else f"the kinds under '{read.table.headings[read.kind]}'"
-    count = sum(identity is not None for _, identity in read.identities())
+    count = sum(len(chunk.ids) for chunk in Chunks(read))
     yield _found(read.table, file, f"{count:,} rows, which {read.stream} takes for {kind}")
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors.spreadsheet.leads import key_text
+from connectors.spreadsheet.identities import key_text
 from connectors.spreadsheet.settings import PEOPLE, ActivityTable, Settings
 from syncer.connector import Wanted
 from syncer.model import Activity, RecordKey, Value
 from syncer.sheets.cells import Cell, moment_of, value_of
-from syncer.sheets.reading import Table, field_name, open_table
+from syncer.sheets.reading import Rows, Table, field_name, open_table
 
 PersonOf = Callable[[str], str]
 """What stands for a person -> the lead's id. ValueError with words where it is nobody."""
@@ -42,9 +42,12 @@ class DeedTable:
         said = "\x1f".join("" if cell is None else str(cell) for cell in cells)
         return blake2b(said.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
-    def identities(self) -> Iterator[tuple[int, str | None]]:
-        for number, cells in self.table.rows(_left_out):
-            yield number, self.id_of(cells)
+    def ids_of(self, rows: Rows) -> list[str | None]:
+        """The same of each."""
+        return [self.id_of(cells) for cells in rows]
+
+    def why_nobody(self, cells: Sequence[Cell]) -> str:
+        return "there is nothing in the column that names the row"
 
     def person_of(self, cells: Sequence[Cell]) -> str:
         """What stands for the person. ValueError where nothing does."""
@@ -107,7 +110,3 @@ def deed_table(path: Path, stream: str, connection: str, settings: Settings, wan
         id=None if asked.id is None else table.column(asked.id),
         fields=tuple((by_heading | mapped).items()),
     )
-
-
-def _left_out(row: int, why: str) -> None:
-    """What is no row is told when its activity is asked for."""

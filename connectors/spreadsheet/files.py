@@ -25,6 +25,7 @@ class File:
     name: str  # as it is spoken of: relative to the project where it lies there
     hash: str
     modified_at: datetime
+    saved_at: int = 0  # the file alone, as `saved_at` tells it
 
 
 def found(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
@@ -42,12 +43,20 @@ def found(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
         if not some:
             raise _none(name, pattern, Path(whole))
         paths |= dict.fromkeys(some)
-    return sorted(paths, key=lambda each: (each.stat().st_mtime_ns, str(each)))
+    return sorted(paths, key=lambda each: (saved_at(each), str(each)))
+
+
+def saved_at(path: Path) -> int:
+    """In nanoseconds since 1970; 0: it is not there any more."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def look(path: Path, folder: Path, beside: Iterable[Path] = ()) -> File:
     """`beside`: what belongs to it, and changes it when it changes; need not be there."""
-    digest, modified = hashlib.sha256(), 0.0
+    digest, modified, saved = hashlib.sha256(), 0.0, saved_at(path)
     for each in (path, *beside):
         try:
             with each.open("rb") as file:
@@ -59,7 +68,7 @@ def look(path: Path, folder: Path, beside: Iterable[Path] = ()) -> File:
             digest.update(b"absent")
         except OSError as error:
             raise ConfigError(f"{each.name}: cannot be read: {error.strerror}", code="SY173") from error
-    return File(path, spoken(path, folder), digest.hexdigest()[:32], datetime.fromtimestamp(modified, UTC))
+    return File(path, spoken(path, folder), digest.hexdigest()[:32], datetime.fromtimestamp(modified, UTC), saved)
 
 
 def spoken(path: Path, folder: Path) -> str:

@@ -28,7 +28,7 @@ from syncer.errors import ConfigError
 from syncer.model import Standing
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import TEXTS, Table
-from syncer.sheets.writing import LONGEST_TEXT, csv_text, replacing
+from syncer.sheets.writing import LONGEST_TEXT, Version, csv_text, replacing
 
 MOST_ROWS = 5_000
 """openpyxl needs half a minute for 20,000 rows."""
@@ -83,12 +83,14 @@ def obstacle(table: Table) -> str | None:
     return f"{path.name}: writing in place would lose its {', its '.join(lost)}; {instead}" if lost else None
 
 
-def rewrite(table: Table, id_of: IdOf, standings: Mapping[str, Standing], wording: Wording) -> None:
+def rewrite(
+    table: Table, id_of: IdOf, standings: Mapping[str, Standing], wording: Wording, since: Version | None = None
+) -> None:
     """Put these into the rows of their leads. ConfigError (SY184) for a file that had better not be written to, and
-    what `replacing` raises."""
+    what `replacing` raises, also where the file is no longer as it was `since` the table was opened."""
     if (why := obstacle(table)) is not None:
         raise ConfigError(why, code="SY184")
-    with replacing(table.path) as file:
+    with replacing(table.path, since) as file:
         if table.path.suffix.lower() in TEXTS:
             _rewrite_text(table, id_of, (standings, wording), file)
         else:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from connectors.spreadsheet import scored
+from connectors.spreadsheet.chunks import Chunk, Fault
+from connectors.spreadsheet.files import saved_at
+from connectors.spreadsheet.identities import address, addresses, key_text, key_texts, plain
 from connectors.spreadsheet.scored import Places, Typed
 from connectors.spreadsheet.settings import PEOPLE, USUAL, Settings
 from syncer.connector import Wanted
 from syncer.errors import ConfigError
 from syncer.model import Manual, Record, RecordKey, Value
-from syncer.sheets.cells import ERRORS, Cell, is_day, moment_of, values_of
-from syncer.sheets.reading import Table, field_name, folded, open_table
+from syncer.sheets.cells import Cell, is_day, moment_of, values_of
+from syncer.sheets.reading import Rows, Table, field_name, folded, open_table
 
-_PLAIN = (str, int, float, bool)
+ReadTexts = Callable[[Sequence[Cell]], list[str | None]]
+
+Shown = Mapping[str, tuple[str | None, Typed]]
+"""Lead -> the stage that scored workbooks show, and what people have typed there."""
+
 _NOTHING = Typed()
 
 
@@ -52,8 +60,8 @@ class LeadTable:
     places: tuple[int, ...]  # where each of them stands
     manual: ManualPlaces | None  # None: the scored workbook is where people choose
     ours: Places | None  # our columns, where they stand in the table itself
-    shown: Mapping[str, tuple[str | None, Typed]] = field(default_factory=dict)  # id -> stage, what was typed
-    last_author: str | None = None  # whoever saved the workbook last in which people choose
+    shown: Shown = field(default_factory=dict)
+    last_author: str | None = None  # whoever saved this file last, where people choose in it
 
     @property
     def by_email(self) -> bool:
@@ -61,13 +69,12 @@ class LeadTable:
 
     def id_of(self, cells: Sequence[Cell]) -> str | None:
         """The lead that a row is about; None: it names nobody."""
-        return address(cells[self.key]) if self.key == self.email else key_text(cells[self.key])
+        return address(cells[self.key]) if self.by_email else key_text(cells[self.key])
 
-    def identities(self) -> Iterator[tuple[int, str | None]]:
-        """(row, lead) of every row."""
-        named = address if self.by_email else key_text
-        for number, cell in self.table.cells_at(self.key):
-            yield number, named(cell)
+    def ids_of(self, rows: Rows) -> list[str | None]:
+        """The same of each."""
+        keys = _column(rows, self.key)
+        return addresses(keys) if self.by_email else key_texts(keys)
 
     def why_nobody(self, cells: Sequence[Cell]) -> str:
         heading, text = self.table.headings[self.key], str(cells[self.key] or "").strip()
@@ -75,41 +82,46 @@ class LeadTable:
             f"'{text[:60]}' under '{heading}' is no e-mail address" if text else f"there is nothing under '{heading}'"
         )
 
-    def records(self, rows: Sequence[tuple[str, Sequence[Cell]]], at: datetime) -> Iterator[tuple[Record, str | None]]:
-        """What each row of (lead, cells) says, and what of it is not obeyed, in words."""
-        connection, simple = self.connection, self._nobody_chose
-        email, owner, name = self.email, self.owner, self.name
-        for (identity, cells), fields in zip(rows, self._fields([cells for _, cells in rows]), strict=True):
-            record = Record(
-                RecordKey(connection, PEOPLE, identity),
-                at,
-                identity if email == self.key else None if email is None else address(cells[email]),
-                fields,
-                owner=None if owner is None else key_text(cells[owner]),
-                name=None if name is None else key_text(cells[name]),
-            )
-            yield (record, None) if simple else self._with_chosen(record, cells)
+    def records(self, chunk: Chunk, at: datetime) -> tuple[list[Record], list[Fault]]:
+        """What each row says, and what of it is not obeyed."""
+        connection, ids, rows = self.connection, chunk.ids, chunk.rows
+        emails = ids if self.by_email else self._texts(self.email, rows, addresses)
+        owners, names = (self._texts(place, rows, key_texts) for place in (self.owner, self.name))
+        keys, nothing = map(RecordKey, repeat(connection), repeat(PEOPLE), ids), repeat(None)
+        unseen = (nothing, nothing, nothing, nothing, repeat(False))  # what a CRM would show of stages
+        records = list(map(Record, keys, repeat(at), emails, self._fields(rows), *unseen, owners, names))
+        return (records, []) if self._nobody_chose else self._with_chosen(records, chunk)
+
+    def _texts(self, place: int | None, rows: Rows, read: ReadTexts) -> Iterable[str | None]:
+        return repeat(None) if place is None else read(_column(rows, place))
 
     @property
     def _nobody_chose(self) -> bool:
         """Nothing shows a stage, neither ours nor one chosen by hand."""
         return self.manual is None and self.ours is None and not self.shown
 
-    def _with_chosen(self, record: Record, cells: Sequence[Cell]) -> tuple[Record, str | None]:
-        stage, typed = self._chosen(record.key.id, cells)
-        manual, complaint = (None, None) if typed.stage is None else self._manual(typed)
-        return replace(record, stage=stage, manual=manual), complaint
+    def _with_chosen(self, records: Sequence[Record], chunk: Chunk) -> tuple[list[Record], list[Fault]]:
+        found, faults = list[Record](), list[Fault]()
+        by_plain = {plain(each): each for each in reversed(self.wanted.stages)}
+        for record, number, cells in zip(records, chunk.numbers, chunk.rows, strict=True):
+            stage, typed = self._chosen(record.key.id, cells)
+            manual, complaint = (None, None) if typed.stage is None else self._manual(typed)
+            if stage is not None and stage not in self.wanted.stages:
+                stage = by_plain.get(plain(stage), stage)  # people write "SQL" for sql
+            found.append(replace(record, stage=stage, manual=manual))
+            if complaint is not None:
+                faults.append(Fault(number, complaint, cells))
+        return found, faults
 
-    def _fields(self, rows: Sequence[Sequence[Cell]]) -> Iterator[dict[str, Value]]:
-        """Of each row, gone through by columns: see `values_of`."""
-        not_given, habits = self.settings.not_given, self.table.habits
-        columns = [values_of([cells[place] for cells in rows], habits) for place in self.places]
-        if not_given:
-            columns = [[None if value in not_given else value for value in column] for column in columns]
-        empty = any(None in column for column in columns)
-        for values in zip(*columns, strict=True) if columns else ((),) * len(rows):
-            found = dict(zip(self.names, values, strict=False))  # checked: a third more
-            yield {name: value for name, value in found.items() if value is not None} if empty else found
+    def _fields(self, rows: Rows) -> list[dict[str, Value]]:
+        """Of each row, filled column by column."""
+        found: list[dict[str, Value]] = [{} for _ in rows]
+        not_given = self.settings.not_given
+        for name, place in zip(self.names, self.places, strict=True):
+            for fields, value in zip(found, values_of(_column(rows, place), self.table.habits), strict=False):
+                if value is not None and value not in not_given:
+                    fields[name] = value
+        return found
 
     def _chosen(self, identity: str, cells: Sequence[Cell]) -> tuple[str | None, Typed]:
         if self.ours is not None:
@@ -144,9 +156,8 @@ class LeadTable:
         return datetime.combine(moment.astimezone(zone).date(), time(23, 59, 59), zone).astimezone(UTC)
 
 
-def lead_table(path: Path, connection: str, settings: Settings, wanted: Wanted, *, whole: bool = True) -> LeadTable:
-    """The file, opened; `whole` with what its scored workbook shows. ConfigError where it cannot be read, or where a
-    column is not there."""
+def lead_table(path: Path, connection: str, settings: Settings, wanted: Wanted, shown: Shown) -> LeadTable:
+    """The file, opened. ConfigError where it cannot be read, or where a column is not there."""
     named = [settings.key, settings.email, settings.name, settings.owner, *settings.fields.values()]
     named += [getattr(settings.manual, each) for each in ("stage", "reason", "author", "until")]
     headings = [each for each in named if each is not None]
@@ -163,8 +174,6 @@ def lead_table(path: Path, connection: str, settings: Settings, wanted: Wanted, 
     manual = _manual_places(table, settings)
     fields = dict(_fields(table, settings, wanted.fields))
     in_place = settings.write is not False and settings.write.in_place
-    beside = scored.beside(path)
-    shows = whole and settings.writes and not in_place and beside.exists()
     return LeadTable(
         table=table,
         connection=connection,
@@ -178,8 +187,8 @@ def lead_table(path: Path, connection: str, settings: Settings, wanted: Wanted, 
         places=tuple(fields.values()),
         manual=manual,
         ours=scored.places(table.headings) if in_place else None,
-        shown=_shown(beside) if shows else {},
-        last_author=scored.last_saved_by(path if manual is not None or in_place else beside) if whole else None,
+        shown=shown,
+        last_author=scored.last_saved_by(path) if manual is not None or in_place else None,
     )
 
 
@@ -214,36 +223,21 @@ def _manual_places(table: Table, settings: Settings) -> ManualPlaces | None:
     return ManualPlaces(stage, *(_place(table, heading, usual) for heading, usual in rest))
 
 
-def _shown(workbook: Path) -> dict[str, tuple[str | None, Typed]]:
-    """Ours of every row; stages and empty cells, which are alike, are kept once."""
+def shown_in(workbooks: Iterable[Path]) -> Shown:
+    """Of a lead that stands in several of these scored workbooks, the one saved last tells the stage; what was typed is
+    that of the last in which anybody chose one. Rows that are alike are kept once."""
     alike: dict[tuple[str | None, Typed], tuple[str | None, Typed]] = {}
-    rows = ((identity, (row.stage, row.manual)) for identity, row in scored.rows(workbook))
-    return {identity: alike.setdefault(each, each) for identity, each in rows}
+    found: dict[str, tuple[str | None, Typed]] = {}
+    for workbook in sorted(workbooks, key=saved_at):
+        author = scored.last_saved_by(workbook)
+        for identity, row in scored.rows(workbook):
+            _, typed = found.get(identity, (None, _NOTHING))
+            if key_text(row.manual.stage) is not None:
+                typed = replace(row.manual, author=row.manual.author or author)
+            each = (row.stage, typed)
+            found[identity] = alike.setdefault(each, each)
+    return found
 
 
-def key_text(cell: Cell) -> str | None:
-    """A cell as it names something: 34600111222.0 is "34600111222"; None: it is empty."""
-    if isinstance(cell, str):
-        text = cell.strip()
-        return text if text and text not in ERRORS else None
-    if cell is None:
-        return None
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-
-
-def address(cell: Cell) -> str | None:
-    """An e-mail address, in small letters; None: it is none."""
-    if not isinstance(cell, str):
-        return None
-    text = cell.strip().lower()
-    return text if text.count("@") == 1 and " " not in text and text[0] != "@" != text[-1] else None
-
-
-def plain(text: str) -> str:
-    """Without case, accents and spaces around it."""
-    taken_apart = unicodedata.normalize("NFKD", text.strip().casefold())
-    return "".join(sign for sign in taken_apart if not unicodedata.combining(sign))
-
-
-def _left_out(row: int, why: str) -> None:
-    """What is no row is told when its record is asked for."""
+def _column(rows: Rows, place: int) -> list[Cell]:
+    return [*map(itemgetter(place), rows)]

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import islice
+from typing import cast
 
-from connectors.spreadsheet.files import File
+from connectors.spreadsheet.chunks import PAGE, Chunk, Fault
+from connectors.spreadsheet.files import File, saved_at
 from connectors.spreadsheet.position import Begun, Position, position, told_at
 from connectors.spreadsheet.settings import PEOPLE, Settings
-from connectors.spreadsheet.streams import DeedStream, Fault, LeadStream, OpenFile, PersonStream, Row, Stream
+from connectors.spreadsheet.streams import DeedStream, LeadStream, OpenFile, PersonStream, Stream
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, NotFound, TemporaryError
 from syncer.model import Activity, Cursor, Page, Record, RecordKey, Rejected
@@ -19,7 +20,6 @@ from syncer.retry import wait
 from syncer.sheets.cells import Cell
 from syncer.sheets.writing import write_table
 
-PAGE = 1_000  # rows
 _MOST_TOLD = 1_000  # faults of a file, told one by one
 _MOST_LISTED = 10_000  # faults of a file, in its workbook of errors
 _REASON = {"en": ("Row", "Reason"), "es": ("Fila", "Motivo")}
@@ -89,7 +89,8 @@ class Reader:
             yield replace(self._settled(stream, sorted(right)), cursor=place.cursor(), rejected=rest)
 
     def sweep(self, stream: str, since: Cursor | None) -> Iterator[Page]:
-        """The same without a word on what is wrong, and as of the file's own time: what changed a pull has told."""
+        """The same without a word on what is wrong, and as of the file's own time: what changed a pull has told. An
+        error where the file may have more in it than was read: ConfigError (SY177), TemporaryError (SY178)."""
         told = self._stream(stream)
         place = position(since, f"sweep {self._means(told)}")
         begun = place.begun
@@ -120,9 +121,11 @@ class Reader:
 
     def _asked_for(self, opened: OpenFile, file: File, asked: Collection[str]) -> dict[str, Record | Activity]:
         at = told_at(file.modified_at, None, _now())
-        rows = [row for row in opened.rows() if isinstance(row, Row) and row.id in asked]
-        said = zip(rows, opened.told(rows, at), strict=True)
-        return {row.id: each for row, (each, _) in said if each is not None}
+        found: dict[str, Record | Activity] = {}
+        for every in opened.chunks():
+            said, _ = opened.told(every.only([each in asked for each in every.ids]), at)
+            found |= {_id_of(each): each for each in said}
+        return found
 
     def _gone(self, stream: str, identity: str) -> Record | Activity:
         if stream == PEOPLE:
@@ -144,29 +147,31 @@ class Reader:
         """The file's rows behind where it was left. What was told of it already is gone through for what is wrong."""
         wait(0, self._wanted.stop)
         opened = walk.stream.open(walk.file)
-        entries = opened.rows()
-        while chunk := list(islice(entries, PAGE)):
+        for chunk in opened.chunks():
             wait(0, self._wanted.stop)
             page = self._page(walk, opened, chunk, sweeping=sweeping)
-            last = chunk[-1].number
-            if last > walk.after:
-                begun = replace(place, begun=Begun(walk.file.name, walk.file.hash, last))
+            if chunk.last > walk.after:
+                begun = replace(place, begun=Begun(walk.file.name, walk.file.hash, chunk.last))
                 yield replace(page, cursor=begun.cursor(), expected=opened.count or None)
         if not sweeping:
             self._list_faults(walk, opened)
+        elif saved_at(walk.file.path) != walk.file.saved_at:
+            why = f"{walk.file.name} was saved while it was read; who is in it no more, the next run tells"
+            raise TemporaryError(why, code="SY178")
 
-    def _page(self, walk: _Walk, opened: OpenFile, chunk: Sequence[Row | Fault], *, sweeping: bool) -> Page:
+    def _page(self, walk: _Walk, opened: OpenFile, chunk: Chunk, *, sweeping: bool) -> Page:
         file, stream = walk.file, walk.stream.name
-        rows = [row for row in chunk if isinstance(row, Row)]
-        asks = stream == PEOPLE and not sweeping
-        known = self._wanted.known(stream, [row.id for row in rows]) if asks else {}
+        known = self._wanted.known(stream, chunk.ids) if stream == PEOPLE and not sweeping else {}
         at = told_at(file.modified_at, max(known.values(), default=None), _now())
-        told = opened.told(rows, at)
-        said = [next(told) if isinstance(each, Row) else (None, each) for each in chunk]
-        faults = [walk.note(fault) for _, fault in said if fault is not None]
-        records = tuple([each for each, _ in said if isinstance(each, Record)])
-        activities = tuple([each for each, _ in said if isinstance(each, Activity)])
-        return Page(None, records, activities, rejected=tuple(each for each in faults if each is not None))
+        said, wrong = opened.told(chunk, at)
+        if sweeping:
+            _insist_on_everybody(walk.file, chunk)
+            chunk, wrong = replace(chunk, faults=()), ()
+        faults = sorted((*chunk.faults, *wrong), key=lambda fault: fault.number)
+        noted = tuple(each for each in map(walk.note, faults) if each is not None)
+        if stream == PEOPLE:
+            return Page(None, tuple(cast(Sequence[Record], said)), rejected=noted)
+        return Page(None, activities=tuple(cast(Sequence[Activity], said)), rejected=noted)
 
     def _list_faults(self, walk: _Walk, opened: OpenFile) -> None:
         """In a workbook beside the file, which goes when nothing is wrong any more."""
@@ -190,7 +195,8 @@ class Reader:
 
         def rows() -> Iterator[Sequence[Cell]]:
             for fault in walk.listed:
-                yield fault.number, fault.why, *fault.cells, *(None,) * (width - len(fault.cells))
+                cells = (None if cell == "" else cell for cell in fault.cells)
+                yield fault.number, fault.why, *cells, *(None,) * (width - len(fault.cells))
             if walk.count > len(walk.listed):
                 more = _MORE.get(self._wanted.language, _MORE["en"]).format(walk.count - len(walk.listed))
                 yield None, more, *(None,) * width
@@ -203,6 +209,19 @@ class Reader:
         gone = [self._gone(stream, each) for each in ids]
         records = tuple(each for each in gone if isinstance(each, Record))
         return Page(None, records, tuple(each for each in gone if isinstance(each, Activity)))
+
+
+def _insist_on_everybody(file: File, chunk: Chunk) -> None:
+    """ConfigError (SY177) where the rows may have more leads or activities than can be read: they are not gone."""
+    hidden = next((fault for fault in chunk.faults if fault.hides), None)
+    if hidden is not None:
+        why = f"{file.name}:{hidden.number}: {hidden.why}; until then nobody who is missing is taken for gone"
+        raise ConfigError(why, code="SY177")
+
+
+def _id_of(said: Record | Activity) -> str:
+    """As it is asked for: an activity's, without its stream."""
+    return said.key.id if isinstance(said, Record) else said.id.partition("/")[2]
 
 
 def _now() -> datetime:

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
 from connectors.spreadsheet import scored
+from connectors.spreadsheet.chunks import PAGE, Chunk, Chunks, Fault
 from connectors.spreadsheet.deeds import DeedTable, Occurrences, PersonOf, deed_table
-from connectors.spreadsheet.files import ERRORS, File, found, look
-from connectors.spreadsheet.leads import LeadTable, address, lead_table
+from connectors.spreadsheet.files import ERRORS, File, found, look, saved_at
+from connectors.spreadsheet.identities import address, addresses
+from connectors.spreadsheet.leads import LeadTable, Shown, lead_table, shown_in
 from connectors.spreadsheet.repeats import Repeats
 from connectors.spreadsheet.settings import PEOPLE, Settings
 from syncer.connector import Wanted
 from syncer.model import Activity, Record, RecordKey
-from syncer.sheets.cells import Cell
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A row that cannot be read, or not all of it."""
-
-    number: int
-    why: str
-    cells: tuple[Cell, ...] = ()
-
-
-class Row(NamedTuple):
-    """One row of a file, understood as far as telling whom or what it is about."""
-
-    number: int
-    id: str  # as the CRM would write it
-    cells: tuple[Cell, ...]
-
-
-Told = tuple[Record | Activity | None, Fault | None]
+Told = tuple[Sequence[Record | Activity], Sequence[Fault]]
+"""What rows say, and what is wrong with some of them."""
 
 
 class OpenFile(Protocol):
@@ -51,11 +37,11 @@ class OpenFile(Protocol):
         """Its rows that name something."""
         ...
 
-    def rows(self) -> Iterator[Row | Fault]:
-        """In their order."""
+    def chunks(self) -> Iterator[Chunk]:
+        """Its rows in their order."""
         ...
 
-    def told(self, rows: Sequence[Row], at: datetime) -> Iterator[Told]:
+    def told(self, chunk: Chunk, at: datetime) -> Told:
         """What each row says, as of then, and what cannot be read of it."""
         ...
 
@@ -80,27 +66,6 @@ class Stream(Protocol):
         ...
 
 
-def rows_of(table: LeadTable | DeedTable, why_nobody: Callable[[Sequence[Cell]], str]) -> Iterator[Row | Fault]:
-    """Each row of the table, or what is wrong with it."""
-    unreadable: list[Fault] = []
-    width = len(table.table.headings)
-    for number, cells in table.table.rows(lambda row, why: unreadable.append(Fault(row, why))):
-        if unreadable:
-            yield from unreadable
-            unreadable.clear()
-        identity = table.id_of(cells)
-        if len(cells) > width:
-            why = (
-                f"the row has {len(cells)} cells, and the headings {width}; put quotes around cells with the separator"
-            )
-            yield Fault(number, why, cells)
-        elif identity is None:
-            yield Fault(number, why_nobody(cells), cells)
-        else:
-            yield Row(number, identity, cells)
-    yield from unreadable
-
-
 class LeadStream:
     """The rows of files of leads."""
 
@@ -108,51 +73,64 @@ class LeadStream:
 
     def __init__(self, connection: str, settings: Settings, wanted: Wanted) -> None:
         self._connection, self._settings, self._wanted = connection, settings, wanted
+        in_place = settings.write is not False and settings.write.in_place
+        self._shows = settings.writes and not in_place
+        self._shown: tuple[dict[Path, int], Shown] = ({}, {})
 
     def means(self) -> str:
         return ""
 
     def files(self) -> list[File]:
-        in_place = self._settings.write is not False and self._settings.write.in_place
-        shows = self._settings.writes and not in_place
         return [
-            look(path, self._wanted.folder, (scored.beside(path),) if shows else ())
-            for path in found(self._wanted.folder, self._settings.path, self._connection)
+            look(path, self._wanted.folder, (scored.beside(path),) if self._shows else ()) for path in self._paths()
         ]
 
-    def table(self, path: Path, *, whole: bool = True) -> LeadTable:
-        return lead_table(path, self._connection, self._settings, self._wanted, whole=whole)
+    def _paths(self) -> list[Path]:
+        return found(self._wanted.folder, self._settings.path, self._connection)
+
+    def table(self, path: Path, shown: Shown = MappingProxyType({})) -> LeadTable:
+        """`shown`: of all scored workbooks, since a lead may stand in several."""
+        return lead_table(path, self._connection, self._settings, self._wanted, shown)
+
+    def _shown_now(self) -> Shown:
+        workbooks = {each: saved_at(each) for each in map(scored.beside, self._paths())} if self._shows else {}
+        if self._shown[0] != workbooks:
+            self._shown = (workbooks, shown_in(workbooks))
+        return self._shown[1]
 
     def errors_of(self, path: Path) -> Path | None:
         return path.with_name(path.stem + ERRORS)
 
     def open(self, file: File) -> OpenFile:
-        return _Leads(self.table(file.path))
+        return _Leads(self.table(file.path, self._shown_now()))
 
 
 class _Leads:
     def __init__(self, table: LeadTable) -> None:
         self._table = table
-        self._repeats = Repeats(table.identities)
+        self._chunks = Chunks(table)
+        self._repeats = Repeats(self._chunks.keys)
         self.headings = table.table.headings
         self.count = self._repeats.count
 
-    def rows(self) -> Iterator[Row | Fault]:
+    def chunks(self) -> Iterator[Chunk]:
         """Of a lead that stands twice the last row counts."""
-        rows = rows_of(self._table, self._table.why_nobody)
-        return rows if not self._repeats.more else self._last_of_each(rows)
+        chunks = iter(self._chunks)
+        return map(partial(_last_of_each, repeats=self._repeats), chunks) if self._repeats.more else chunks
 
-    def _last_of_each(self, rows: Iterator[Row | Fault]) -> Iterator[Row | Fault]:
-        for row in rows:
-            if isinstance(row, Row) and (last := self._repeats.last(row.id, row.number)) != row.number:
-                yield Fault(row.number, f"'{row.id[:60]}' stands again in row {last}, which counts", row.cells)
-            else:
-                yield row
+    def told(self, chunk: Chunk, at: datetime) -> Told:
+        return self._table.records(chunk, at)
 
-    def told(self, rows: Sequence[Row], at: datetime) -> Iterator[Told]:
-        said = self._table.records([(row.id, row.cells) for row in rows], at)
-        for row, (record, complaint) in zip(rows, said, strict=True):
-            yield record, Fault(row.number, complaint, row.cells) if complaint else None
+
+def _last_of_each(chunk: Chunk, repeats: Repeats) -> Chunk:
+    last = [*map(repeats.last, chunk.ids, chunk.numbers)]
+    kept = [*map(int.__eq__, last, chunk.numbers)]
+    faults = (
+        Fault(number, f"'{identity[:60]}' stands again in row {counts}, which counts", cells)
+        for number, identity, cells, counts in zip(chunk.numbers, chunk.ids, chunk.rows, last, strict=True)
+        if counts != number
+    )
+    return chunk if all(kept) else chunk.only(kept, *faults)
 
 
 class DeedStream:
@@ -184,7 +162,7 @@ class DeedStream:
     def _person_of(self) -> PersonOf:
         if self._leads is None:
             return _by_email
-        tables = [self._leads.table(file.path, whole=False) for file in self._leads.files()]
+        tables = [self._leads.table(file.path) for file in self._leads.files()]
         keys = {mail: key for table in tables for mail, key in _emails(table)}
         return lambda said: _by_key(said, keys)
 
@@ -192,28 +170,34 @@ class DeedStream:
 class _Deeds:
     def __init__(self, table: DeedTable, person_of: PersonOf) -> None:
         self._table, self._person_of = table, person_of
-        self._repeats = Repeats(table.identities)
+        self._chunks = Chunks(table)
+        self._repeats = Repeats(self._chunks.keys)
         self._occurrences = Occurrences(Counter())
         self.headings = table.table.headings
         self.count = self._repeats.count
 
-    def rows(self) -> Iterator[Row | Fault]:
-        for row in rows_of(self._table, lambda cells: "there is nothing in the column that names the row"):
-            if isinstance(row, Fault) or not self._repeats.suspected(row.id):
-                yield row
-            elif self._table.id is None:
-                yield row._replace(id=self._occurrences.named(row.id))
-            elif (last := self._repeats.last(row.id, row.number)) != row.number:
-                yield Fault(row.number, f"'{row.id[:60]}' stands again in row {last}, which counts", row.cells)
-            else:
-                yield row
+    def chunks(self) -> Iterator[Chunk]:
+        chunks = iter(self._chunks)
+        if not self._repeats.more:
+            return chunks
+        return (
+            map(self._named, chunks)
+            if self._table.id is None
+            else (_last_of_each(each, self._repeats) for each in chunks)
+        )
 
-    def told(self, rows: Sequence[Row], at: datetime) -> Iterator[Told]:
-        for row in rows:
+    def _named(self, chunk: Chunk) -> Chunk:
+        suspected, named = self._repeats.suspected, self._occurrences.named
+        return replace(chunk, ids=[named(each) if suspected(each) else each for each in chunk.ids])
+
+    def told(self, chunk: Chunk, at: datetime) -> Told:
+        found, faults = list[Activity](), list[Fault]()
+        for number, identity, cells in zip(chunk.numbers, chunk.ids, chunk.rows, strict=True):
             try:
-                yield self._table.activity(row.id, row.cells, self._person_of), None
+                found.append(self._table.activity(identity, cells, self._person_of))
             except ValueError as error:
-                yield None, Fault(row.number, str(error), row.cells)
+                faults.append(Fault(number, str(error), cells))
+        return found, faults
 
 
 class PersonStream:
@@ -250,17 +234,20 @@ class _Persons:
         self._connection, self._table, self._seen = connection, table, seen
         self.headings = table.table.headings
 
-    def rows(self) -> Iterator[Row | Fault]:
+    def chunks(self) -> Iterator[Chunk]:
         """Each once. What is wrong with a row its own stream tells."""
-        for number, cells in self._table.table.rows(_told_elsewhere):
-            email = address(cells[self._table.person])
-            if email is not None and hash(email) not in self._seen:
-                self._seen.add(hash(email))
-                yield Row(number, email, cells)
+        for numbers, rows in self._table.table.chunks(PAGE, _told_elsewhere):
+            ids = addresses([cells[self._table.person] for cells in rows])
+            new = [each is not None and self._is_new(each) for each in ids]
+            yield Chunk(numbers, [each or "" for each in ids], rows).only(new)
 
-    def told(self, rows: Sequence[Row], at: datetime) -> Iterator[Told]:
-        for row in rows:
-            yield Record(RecordKey(self._connection, PEOPLE, row.id), at, row.id), None
+    def _is_new(self, email: str) -> bool:
+        before = len(self._seen)
+        self._seen.add(hash(email))
+        return len(self._seen) > before
+
+    def told(self, chunk: Chunk, at: datetime) -> Told:
+        return [Record(RecordKey(self._connection, PEOPLE, each), at, each) for each in chunk.ids], []
 
 
 def _told_elsewhere(row: int, why: str) -> None:

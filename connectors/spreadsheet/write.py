@@ -21,7 +21,7 @@ from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, RecordKey, Rejected, Standing, Written
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import Table
-from syncer.sheets.writing import Column, write_table
+from syncer.sheets.writing import Column, Version, write_table
 
 BATCH = 100_000
 
@@ -33,6 +33,7 @@ class LeadFile:
     table: Table
     id_of: Callable[[Sequence[Cell]], str | None]  # the lead that a row is about; None: it names nobody
     manual: bool  # it has a column for the manual stage itself: people write there, and only there
+    since: Version | None = None  # of the file when the table was opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ def _written(desk: Desk, file: LeadFile, changes: Mapping[str, Change]) -> dict[
     standings = {each: change.after for each, change in changes.items()}
     target = _target(desk, file)
     if desk.in_place:
-        in_place.rewrite(file.table, file.id_of, standings, in_place.Wording(desk.language, desk.stages, file.manual))
+        wording = in_place.Wording(desk.language, desk.stages, file.manual)
+        in_place.rewrite(file.table, file.id_of, standings, wording, file.since)
         shown = _rows_in_place(desk, file)
     else:
         columns = _columns(desk, file)

@@ -10,7 +10,8 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import compress, islice
+from operator import itemgetter
 from pathlib import Path
 
 from syncer.errors import ConfigError
@@ -25,6 +26,9 @@ BOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 FORMATS = TEXTS | BOOKS
 
 _LOOKED_AT = 50  # rows among which the heading stands
+
+
+Rows = Sequence[Sequence[Cell]]
 
 
 def _no_rows(unreadable: Unreadable | None) -> Iterator[tuple[int, Sequence[Cell]]]:
@@ -43,6 +47,11 @@ class Table:
     every_row: Lines = field(default=_no_rows, repr=False, compare=False)
     book_sheet: BookSheet | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def kept(self) -> bool:
+        """Whether its rows lie in memory, since they are few."""
+        return self.book_sheet is not None and self.book_sheet.keeps
+
     def rows(self, unreadable: Unreadable | None = None) -> Iterator[tuple[int, tuple[Cell, ...]]]:
         """(row number, its cells, one per heading) of each row below the headings that is not empty; more cells where
         a text file's row has more than headings. What is no row of the table is told to `unreadable` as (row number,
@@ -60,14 +69,18 @@ class Table:
             else:
                 yield number, tuple(cells)
 
-    def cells_at(self, place: int) -> Iterator[tuple[int, Cell]]:
-        """(row number, cell) of one column, from 0: what `rows` gives there, for less; also of rows that are empty."""
-        if self.book_sheet is not None:
-            yield from islice(enumerate(self.book_sheet.column(place), start=1), self.row, None)
+    def chunks(self, size: int, unreadable: Unreadable | None = None) -> Iterator[tuple[Sequence[int], Rows]]:
+        """The same as lists of at most so many (row numbers, rows), for less than one by one. An empty cell may be ""
+        here."""
+        if self.book_sheet is None:
+            rows = self.rows(unreadable)
+            while some := list(islice(rows, size)):
+                yield [number for number, _ in some], [cells for _, cells in some]
             return
-        for number, cells in self.every_row(_not_told):
-            if number > self.row and place < len(cells):
-                yield number, cells[place]
+        lines, number = islice(self.book_sheet.lines(), self.row, None), self.row + 1
+        while sheet_rows := list(islice(lines, size)):
+            yield _without_empty(range(number, number + len(sheet_rows)), sheet_rows, len(self.headings))
+            number += len(sheet_rows)
 
     def column(self, heading: str) -> int:
         """Where it stands, from 0; case and spacing do not matter. ConfigError (SY171)."""
@@ -169,6 +182,16 @@ def _likely(head: Sequence[tuple[int, Sequence[Cell]]]) -> tuple[int, Sequence[C
 
 def _filled(cells: Sequence[Cell]) -> int:
     return sum(_text(cell) != "" for cell in cells)
+
+
+def _without_empty(numbers: Sequence[int], rows: Rows, width: int) -> tuple[Sequence[int], Rows]:
+    """Of rows of one width those with something in them, as wide as that."""
+    if len(rows[0]) != width:
+        rows = [[*cells[:width], *("",) * (width - len(cells))] for cells in rows]
+    if "" not in map(itemgetter(0), rows):
+        return numbers, rows
+    filled = [any(cell != "" for cell in cells) for cells in rows]
+    return [*compress(numbers, filled)], [*compress(rows, filled)]
 
 
 def _text(cell: Cell) -> str:

@@ -6,10 +6,10 @@ by what its archive unpacks to or by a cell far from the others. So an archive i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetTypeEnum
 from python_calamine import SheetVisibleEnum as Visible
@@ -21,6 +21,7 @@ from syncer.sheets.cells import Cell, Unreadable
 _ARCHIVE = b"PK\x03\x04"
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and any workbook with a password
 _LARGEST_XLS = 256 << 20  # bytes
+_KEPT = 500_000  # cells, some 50 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,25 @@ class BookSheet:
 
     name: str
     read: CalamineSheet
+    kept: list[Sequence[Any]] = field(default_factory=list, repr=False)
 
     def rows(self, unreadable: Unreadable | None = None) -> Iterator[tuple[int, Sequence[Cell]]]:
-        for number, cells in enumerate(self.read.iter_rows(), start=1):
-            some = cast(list[Cell], cells)  # but for times of day and spans, which are rare: see `value_of`
-            yield number, [None if cell == "" else cell for cell in some] if "" in some else some
+        for number, cells in enumerate(self.lines(), start=1):
+            yield number, [None if cell == "" else cell for cell in cells] if "" in cells else cells
 
-    def column(self, place: int) -> Iterator[Cell]:
-        """One cell of each row from the top; None in a row that is shorter."""
-        if place < self.read.width:
-            for cells in self.read.iter_rows():
-                yield cast(Cell, cells[place])
+    @property
+    def keeps(self) -> bool:
+        """Whether its rows stay in memory once they are asked for."""
+        return (self.read.total_height + 1) * (self.read.total_width + 1) <= _KEPT
+
+    def lines(self) -> Iterable[Sequence[Cell]]:
+        """Its rows from the top, all of one width; an empty cell is "". Times of day and spans are among
+        the cells too, which are rare: see `value_of`."""
+        if not self.keeps:
+            return cast(Iterable[Sequence[Cell]], self.read.iter_rows())
+        if not self.kept:
+            self.kept.extend(self.read.to_python(skip_empty_area=False))
+        return self.kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,16 +123,21 @@ def csv_text(cell: Cell, decimal: str = ".") -> str:
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
+Version = tuple[int, int, int]
+"""Of a file: another one says that somebody has saved it."""
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, since: Version | None = None) -> Iterator[IO[bytes]]:
     """A file to write into that takes the place of `path` at the end, at once and whole; after an error `path` is as it
-    was. What `path` holds may be read meanwhile: if it changes before the end, it stays.
+    was. What `path` holds may be read meanwhile: if it changes before the end, it stays. `since`: its version when that
+    was read, where it was before.
 
     TemporaryError (SY180) while somebody has `path` open, ConfigError (SY181) where it cannot be written."""
     target = path.resolve()  # a link stays a link
     insist_closed(target)
     _sweep_leftovers(target)
-    before = _version(target)
+    before = since or version(target)
     new = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         try:
@@ -155,7 +160,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _version(path: Path) -> tuple[int, int, int] | None:
+def version(path: Path) -> Version | None:
     """Another one: somebody has saved the file. None: there is none."""
     try:
         found = path.stat()
@@ -164,9 +169,9 @@ def _version(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _insist_unchanged(path: Path, before: tuple[int, int, int] | None) -> None:
+def _insist_unchanged(path: Path, before: Version | None) -> None:
     insist_closed(path)
-    if _version(path) != before:
+    if version(path) != before:
         message = f"{path.name} was changed while it was being written; what is there now stays, the next try writes it"
         raise TemporaryError(message, code="SY180")
 

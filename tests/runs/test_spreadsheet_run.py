@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import orjson
 import pytest
 from click.testing import CliRunner
@@ -26,7 +29,9 @@ from syncer.run import sync
 from syncer.settings import process_settings
 from syncer.store import mirror
 from tests.connectors.spreadsheet.accounts import save
+from tests.reporting import FIGURES
 from tests.runs import x_education
+from tests.runs.house import House, house_on
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -144,6 +149,45 @@ def test_a_file_with_nearly_nobody_left_deletes_nobody(desk: Desk) -> None:
     assert len(desk.leads()) == 120
 
 
+def test_a_row_that_is_spoilt_deletes_nobody_and_is_told_once(desk: Desk) -> None:
+    desk.project("fields: {city: Ciudad}, missing: deleted")
+    desk.save(("ana@acme.test", "Madrid"), ("luis@acme.test", "Roma"))
+    desk.sync()
+    desk.save(("ana@acme.test", "Madrid", "more"), ("luis@acme.test", "Roma"))
+    report = desk.sync()
+    assert "leads.csv:2: the row has 3 cells" in report.failures["sweep"].message
+    assert "nobody who is missing is taken for gone" in report.failures["sweep"].message
+    assert set(desk.leads()) == {"ana@acme.test", "luis@acme.test"}
+    desk.save(("", "Madrid"), ("luis@acme.test", "Roma"))
+    assert desk.sync().counts["unreadable"] == 1
+    assert set(desk.leads()) == {"luis@acme.test"}
+
+
+def test_what_people_choose_for_a_lead_of_two_files_counts_in_whichever_workbook_they_choose(desk: Desk) -> None:
+    desk.project("fields: {city: Ciudad}")
+    config = desk.folder / "syncer.yml"
+    config.write_text(config.read_text().replace("path: leads.csv", 'path: "*.csv"'))
+    for name in ("a", "b"):
+        save(desk.folder / f"{name}.csv", [HEADINGS, ("ana@acme.test", "Madrid")])
+    desk.sync()
+    choices = (("Stage", "Cold", "cold"), ("Manual stage", "HOT", "hot"), ("Manual stage", "", "warm"))
+    for heading, stage, after in choices:
+        _type_in(desk.folder / "a.scored.xlsx", heading, stage)
+        for _ in range(2):
+            desk.sync()
+            assert desk.leads() == {"ana@acme.test": after}
+
+
+def _type_in(path: Path, heading: str, text: str) -> None:
+    """What a person does with the first row, in a spreadsheet program."""
+    book = openpyxl.load_workbook(path)
+    sheet = book.worksheets[0]
+    column = next(number for number, cell in enumerate(sheet[1], start=1) if cell.value == heading)
+    sheet.cell(2, column).value = text or None
+    book.properties.lastModifiedBy = "Marta"
+    book.save(path)
+
+
 def test_an_older_file_that_is_copied_back_is_read(desk: Desk) -> None:
     desk.project("fields: {city: Ciudad}")
     desk.save(("ana@acme.test", "Madrid"))
@@ -154,15 +198,21 @@ def test_an_older_file_that_is_copied_back_is_read(desk: Desk) -> None:
     assert desk.leads() == {"ana@acme.test": "cold"}
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not x_education.TABLE.is_file(), reason="the real leads are not here")
-def test_real_leads_as_a_plain_file_get_the_stages_that_the_rules_give_them(desk: Desk) -> None:
-    """The same as over HubSpot: each lead is known by the prospect's id there and here."""
-    shutil.copy(x_education.TABLE, desk.folder / "leads.csv")
+def _of_real_leads(folder: Path, database_url: str) -> Desk:
+    """Their table as a plain file, and the shipped model: each lead is known by the prospect's id, as over HubSpot."""
+    desk = Desk(folder, database_url)
+    shutil.copy(x_education.TABLE, folder / "leads.csv")
     columns = YAML(typ="safe").load(CONFIG / "columns" / "x_education.yml")
     fields = {name: heading for heading, name in columns["columns"].items()}
     more = f"key: Prospect ID, not_given: Select, fields: {orjson.dumps(fields).decode()}"
     desk.project(more, (CONFIG / "models" / "education.yml").read_text())
+    return desk
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not x_education.TABLE.is_file(), reason="the real leads are not here")
+def test_real_leads_as_a_plain_file_get_the_stages_that_the_rules_give_them(desk: Desk) -> None:
+    desk = _of_real_leads(desk.folder, desk.database_url)
     report = desk.sync()
     assert report.counts["scored"] == report.counts["written"] == 6468
     told = _simulated(desk.folder)
@@ -170,6 +220,52 @@ def test_real_leads_as_a_plain_file_get_the_stages_that_the_rules_give_them(desk
     assert Counter(stages.values()) == told
     shown = {key: row.stage for key, row in scored.read(desk.folder / "leads.scored.xlsx").items()}
     assert shown == stages
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not x_education.TABLE.is_file(), reason="the real leads are not here")
+def test_real_leads_get_the_same_stages_as_a_plain_file_and_over_hubspot(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    for name in ("portal", "desk"):
+        (tmp_path / name).mkdir()
+    with house_on(tmp_path / "portal", f"sqlite:///{tmp_path}/portal/syncer.db") as house:
+        house.write_project((CONFIG / "models" / "education.yml").read_text())
+        _import(house)
+        house.setup()
+        house.sync()
+        people = house.control("dump", objectType="contacts")["results"]
+        over_hubspot = {each["properties"]["email"]: each["properties"]["ls_stage"] for each in people}
+    desk = _of_real_leads(tmp_path / "desk", f"sqlite:///{tmp_path}/desk/syncer.db")
+    words = ["--config", str(desk.folder / "syncer.yml"), "--database-url", desk.database_url, "run"]
+    assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
+    as_a_file = {key: row.stage for key, row in scored.read(desk.folder / "leads.scored.xlsx").items()}
+    counts = Counter(as_a_file.values())
+    record_property(FIGURES, f"as a file and over HubSpot alike: {dict(sorted(counts.items()))}")
+    assert counts == Counter(over_hubspot.values())
+    assert {f"{key.lower()}@{x_education.DOMAIN}": stage for key, stage in as_a_file.items()} == over_hubspot
+    if shutil.which("soffice") is not None:
+        assert Counter(row["Stage"] for row in _shown_by_libreoffice(desk.folder / "leads.scored.xlsx")) == counts
+
+
+def _import(house: House) -> None:
+    """Into the portal, as contacts."""
+    group = {"name": x_education.GROUP, "label": x_education.GROUP_LABEL}
+    house.api("POST", "/crm/v3/properties/contacts/groups", **group)
+    house.api("POST", "/crm/v3/properties/contacts/batch/create", inputs=list(x_education.definitions()))
+    people = [{"properties": x_education.contact_of(row)} for row in x_education.rows(x_education.TABLE)]
+    for first in range(0, len(people), 100):
+        house.api("POST", "/crm/v3/objects/contacts/batch/create", inputs=people[first : first + 100])
+
+
+def _shown_by_libreoffice(path: Path) -> list[dict[str, str]]:
+    """The rows by heading, after it has opened the workbook and saved it as CSV."""
+    profile = f"-env:UserInstallation=file://{path.parent / 'profile'}"
+    words = ["soffice", profile, "--headless", "--convert-to", "csv:Text - txt - csv (StarCalc):59,34,76,1"]
+    words += ["--outdir", str(path.parent), str(path)]
+    subprocess.run(words, check=True, capture_output=True, timeout=180)
+    with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))
 
 
 def _simulated(folder: Path) -> Counter[str]:

@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from pydantic import ValidationError
 
 from connectors.spreadsheet import Spreadsheet
+from connectors.spreadsheet.chunks import PAGE
 from connectors.spreadsheet.position import told_at
 from connectors.spreadsheet.repeats import Repeats
 from connectors.spreadsheet.settings import Settings
 from syncer.connector import Wanted
-from syncer.errors import ConfigError
-from syncer.model import Cursor, Manual, Page, Record
+from syncer.errors import ConfigError, TemporaryError
+from syncer.model import Change, Cursor, Manual, Page, Record, RecordKey, Standing
 from syncer.sheets.reading import open_table
 from tests.connectors.spreadsheet.accounts import save
 
@@ -126,6 +128,21 @@ def test_a_stage_chosen_by_hand_comes_with_reason_author_and_last_day(
     assert reasons(first) == ([f"leads.csv:2: {reason}"] if reason else [])
 
 
+def test_a_stage_that_somebody_types_in_the_scored_workbook_is_that_stage_in_any_case(tmp_path: Path) -> None:
+    save(tmp_path / "leads.csv", [("Email", "City"), *((f"{name}@acme.test", "Lima") for name in ("ana", "eva"))])
+    source = connect(tmp_path)
+    keys = [RecordKey("sheet", "leads", f"{name}@acme.test") for name in ("ana", "eva")]
+    list(source.write([Change(key, Standing(), Standing(100, "cold"), "baseline") for key in keys]))
+    path = tmp_path / "leads.scored.xlsx"
+    book = openpyxl.load_workbook(path)
+    sheet = book.worksheets[0]
+    column = next(cell.column for cell in sheet[1] if cell.value == "Stage")
+    for row, typed in ((2, " CALIDO "), (3, "Warmish")):
+        sheet.cell(row, column).value = typed
+    book.save(path)
+    assert [each.stage for each in records(pulled(source)).values()] == ["cálido", "Warmish"]
+
+
 def test_a_changed_file_is_read_again_whole_and_the_others_are_not(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save(tmp_path / f"{name}.csv", [("Email", "City"), (f"{name}@acme.test", "Lima")])
@@ -138,6 +155,26 @@ def test_a_changed_file_is_read_again_whole_and_the_others_are_not(tmp_path: Pat
     assert set(records(pulled(source, since=last(first)))) == {"b@acme.test", "c@acme.test"}
     again = connect(tmp_path, path="*.*", write=False, not_given="Roma")
     assert len(records(pulled(again, since=last(first)))) == 3
+
+
+def test_a_file_that_is_saved_while_it_is_swept_takes_nobody_away(tmp_path: Path) -> None:
+    people = [(f"person{each}@acme.test", "Lima") for each in range(PAGE + 1)]
+    save(tmp_path / "leads.csv", [("Email", "City"), *people])
+    sweep = connect(tmp_path, missing="deleted").sweep("leads", None)
+    assert len(next(sweep).records) == PAGE
+    save(tmp_path / "leads.csv", [("Email", "City"), *people, ("new@acme.test", "Lima")])
+    with pytest.raises(TemporaryError, match=r"leads\.csv was saved while it was read"):
+        list(sweep)
+
+
+def test_a_file_that_vanishes_while_others_are_read_is_one_message(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / f"{name}.csv", [("Email", "City"), (f"{name}@acme.test", "Lima")])
+    pull = connect(tmp_path, path="*.csv").pull("leads", None)
+    assert next(pull).records
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(ConfigError, match=r"b\.csv: the table cannot be read: No such file"):
+        list(pull)
 
 
 def test_people_are_those_of_the_activities_where_there_is_no_other_file(tmp_path: Path) -> None:
@@ -228,7 +265,7 @@ def test_what_an_older_or_a_future_file_says_is_still_news() -> None:
 
 
 def test_the_last_of_many_rows_counts_and_unlike_keys_never_meet() -> None:
-    keys = [*map(str, range(60_000)), "7", None, "8", "7"]
-    found = Repeats(lambda: enumerate(keys))
+    keys = [*map(str, range(60_000)), "7", "x", "8", "7"]
+    found = Repeats(lambda: iter([(range(60_000), keys[:60_000]), (range(60_000, len(keys)), keys[60_000:])]))
     assert (found.last("7", 7), found.last("8", 8), found.last("9", 9)) == (60_003, 60_002, 9)
-    assert (found.more, found.count) == (3, 60_003)
+    assert (found.more, found.count) == (3, 60_004)

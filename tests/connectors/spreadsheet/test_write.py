@@ -24,7 +24,8 @@ from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, RecordKey, Rejected, Standing, Written
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import open_table
-from syncer.sheets.writing import write_table
+from syncer.sheets.writing import version, write_table
+from tests.connectors.spreadsheet.accounts import save
 
 STAGES = ("cold", "mql", "sql")
 PEOPLE: list[list[Cell]] = [
@@ -304,6 +305,23 @@ def test_in_place_a_csv_file_keeps_its_encoding_its_separator_and_every_cell(
     score = "42,5" if separator == ";" else "42.5"
     assert luis == separator.join(["luis@acme.example", "-5", "", score, "mql", "'=why"])
     assert f"ana@acme.example{separator}=1+1{separator}" in after
+
+
+@pytest.mark.parametrize("name", ["leads.csv", "leads.xlsx"])
+def test_in_place_a_file_that_somebody_saves_after_it_was_read_stays_as_they_saved_it(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    save(path, [("Correo", "Nombre"), ("ana@acme.example", "Ana")])
+    since = version(path)
+    table = open_table(path, headings=("Correo",))
+    save(path, [("Correo", "Nombre"), ("rosa@acme.example", "Rosa"), ("ana@acme.example", "Ana")])
+    theirs = path.read_bytes()
+    file = LeadFile(table, partial(text_at, 0), False, since)
+    desk = Desk("crm", "en", STAGES, True, lambda: [file])
+    with pytest.raises(TemporaryError, match="was changed while it was being written"):
+        list(write.write(desk, [change("ana@acme.example", 100, "cold")]))
+    assert path.read_bytes() == theirs
 
 
 @pytest.mark.slow
