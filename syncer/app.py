@@ -76,7 +76,7 @@ class App:
         """The connector of a connection, built for what the rules look at."""
         wanted = Wanted(
             fields=self.project.needed_fields,
-            activities=self.project.needed_activities,
+            activities=self.project.wanted_activities,
             stages=self.project.stages,
             handoff=self.project.handoff.when if self.project.handoff else None,
             stop=self.stop,

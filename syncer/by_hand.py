@@ -26,10 +26,18 @@ def end(text: str, timezone: str) -> datetime | None:
     if not text:
         return None
     try:
-        day = len(text) == len("2027-01-15")
-        return last_moment(date.fromisoformat(text), timezone) if day else _time(text, timezone)
+        day = _day(text)
+        return _time(text, timezone) if day is None else last_moment(day, timezone)
     except (ValueError, OverflowError):
         raise ValueError(f"{text[:40]!r} is no end of a stage chosen by hand, which is not obeyed") from None
+
+
+def _day(text: str) -> date | None:
+    """However it is written: 2027-01-15, 20270115. None: it is a time."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def last_moment(day: date, timezone: str) -> datetime:

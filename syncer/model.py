@@ -55,6 +55,11 @@ class Manual:
     reason: str = ""
     author: str | None = None  # None: the CRM does not tell
     until: datetime | None = None
+    cleared: bool = False  # as the store has it: the rules were given the lead back, so it says nothing until rewritten
+
+    def is_said(self, at: datetime) -> bool:
+        """Whether it speaks then, where nobody has said anything since."""
+        return not self.cleared and (self.until is None or self.until > at)
 
 
 def somebody_in(connection: str) -> str:
@@ -324,6 +329,13 @@ class Task:
     fallback_owner: str | None = None  # e-mail; for a record whose owner is missing or has left
 
 
+class Did(NamedTuple):
+    """One thing that a lead did, as a message tells it."""
+
+    kind: str  # of activity
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Handoff:
     """One qualification of one lead: sales is told of it once. `key` is the same in every replay."""
@@ -341,6 +353,19 @@ class Handoff:
     url: str | None
     fields: Mapping[str, Value] = field(default_factory=lambda: NO_FIELDS)  # for routing
     reasons: tuple[str, ...] = ()  # the strongest first, readable
+    caused_at: datetime | None = None  # when the activity happened that made the lead ready; None: it was none
+    did: tuple[Did, ...] = ()  # the last things that give points, the newest first
+    missing: tuple[str, ...] = ()  # what nobody knows yet of need and readiness, readable, what weighs most first
+    assigned_to: str | None = None  # the e-mail address of who shall act; None: nobody in particular
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The last hand-off of a lead that sales heard, or is about to hear, of."""
+
+    key: str
+    stage: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +375,13 @@ class LeadPlan:
     decision: Decision
     changes: tuple[Change, ...] = ()
     handoff: Handoff | None = None
+    resumes: str | None = None  # the key of an earlier hand-off that goes on, so that nobody is told anew
 
 
-NoticeState = Literal["waiting", "ready", "sending", "uncertain", "sent", "dead"]
+NoticeState = Literal["waiting", "ready", "sending", "uncertain", "sent", "dead", "dropped"]
+
+NoticeKind = Literal["handoff", "reminder", "escalation"]
+"""What a message says: the lead is ready, nobody has acted yet, or nobody has acted after the reminder either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,10 +392,12 @@ class Notice:
     handoff: Handoff
     channel: str  # the notifier's name in the project file
     recipient: str
-    state: NoticeState = "waiting"  # waiting: for the CRM to confirm the stage, at most until `not_before`
+    state: NoticeState = "waiting"  # for the CRM to confirm the stage, at most until `not_before`
     attempts: int = 0
     not_before: datetime | None = None
     error: str | None = None
+    kind: NoticeKind = "handoff"
+    unsure: bool = False  # an earlier attempt may have arrived: the next one is marked as a possible repeat
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from syncer.model import (
     Cause,
     Change,
     Decision,
+    Did,
     Handoff,
     Lead,
     LeadPlan,
@@ -22,15 +23,19 @@ from syncer.model import (
     Signals,
     StageState,
     Standing,
+    Told,
     WriteState,
     somebody_in,
 )
-from syncer.rules import Model
-from syncer.scoring import Evaluation, dimensions_of
+from syncer.rules import ActivityTest, Model, leaves
+from syncer.scoring import Evaluation, dimensions_of, not_given
+from syncer.scoring.hygiene import sieve
 from syncer.stages import Hands, Marks, Occasion, next_state
 
 _LONGEST_REASONS = 2_000  # a text a person reads in a CRM's side bar
 _MOST_REASONS = 8
+_MOST_DEEDS, _MOST_MISSING = 3, 5
+_TO_ASK = ("need", "readiness")  # the dimensions that sales can find out by asking
 _UNSEEN = WriteState(Standing())
 
 
@@ -44,6 +49,7 @@ class Policy:
     respect_edits: bool = True
     respect_for: timedelta | None = None  # None: until somebody takes it back
     handoff_stage: str | None = None
+    cool_down: timedelta = timedelta(0)  # after a hand-off; who comes back within it is no news
     baseline: bool = False  # the first scoring of a base alerts nobody
     notify_model_changes: bool = False
     history: bool = False  # of some stream we are only now reading what was there before we looked
@@ -87,7 +93,18 @@ def plan_lead(lead: Lead, look: Look, model: Model, policy: Policy) -> LeadPlan:
     )
     writable = [record for record in _live(lead) if record.key.connection in policy.writable]
     changes = tuple(change for record in writable if (change := _change(record, lead, decision, policy)) is not None)
-    return LeadPlan(decision, changes, _handoff(lead, decision, policy))
+    return LeadPlan(decision, changes, _handoff(lead, decision, model, policy))
+
+
+def resumed(planned: LeadPlan, told: Told | None, policy: Policy) -> LeadPlan:
+    """The plan of a lead that is handed over, given of which hand-off sales was told last. Within `cool_down` after
+    that the lead comes back into the same episode: its stage moves as always, and nobody is told anew."""
+    alert, decision = planned.handoff, planned.decision
+    if alert is None or told is None or told.stage != alert.stage or alert.at - told.at >= policy.cool_down:
+        return planned
+    episode = decision.before.episode if decision.before else decision.after.episode
+    same = replace(decision, after=replace(decision.after, episode=episode))
+    return replace(planned, decision=same, handoff=None, resumes=told.key)
 
 
 def known_at(signals: Signals, moment: datetime) -> Signals:
@@ -120,7 +137,7 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
         kept = None
     edit = edited_stage(lead, policy)
     if edit is None or not policy.respect_edits or (kept is not None and _is_later(kept, edit[0])):
-        return Hands(kept)
+        return Hands(kept or _still_said(lead, model, as_of))
     record, stage = edit
     automatic = lead.state.stage.automatic if lead.state.stage else None
     if stage == automatic:
@@ -138,10 +155,24 @@ def _is_later(kept: Override, edited: Record) -> bool:
     return kept.since > edited.modified_at or (kept.source == "field" and kept.since == edited.modified_at)
 
 
-def nameless_word(lead: Lead) -> Record | None:
-    """The record in whose field the word in force was just said, where the CRM has not told by whom."""
+def _still_said(lead: Lead, model: Model, as_of: datetime) -> Override | None:
+    """What a field of the lead says still, now that whatever was said after it has ended."""
+    for record in _live(lead):
+        manual = record.manual
+        if manual is not None and manual.is_said(as_of) and _ours(manual.stage, model):
+            author = manual.author or somebody_in(record.key.connection)
+            return Override(manual.stage, author, manual.reason, "field", as_of, manual.until)
+    return None
+
+
+def nameless_word(lead: Lead, as_of: datetime) -> Record | None:
+    """The record in whose field the word in force was just said, or is said still now that another one has ended,
+    where the CRM has not told by whom."""
     word = lead.state.override
-    if word is None or word.source != "field" or "override" not in lead.state.touched:
+    if word is None or (word.until is not None and word.until <= as_of):
+        still = (each for each in _live(lead) if each.manual is not None and each.manual.is_said(as_of))
+        return next((each for each in still if each.manual and each.manual.author is None), None)
+    if word.source != "field" or "override" not in lead.state.touched:
         return None
     found = (each for each in _live(lead) if word.author == somebody_in(each.key.connection) and each.manual)
     return next((each for each in found if each.manual and each.manual.stage == word.stage), None)
@@ -305,7 +336,7 @@ def _was_said_before(lead: Lead, decision: Decision) -> bool:
     return word is not None and word.source == "field" and "baseline" in lead.state.touched
 
 
-def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
+def _handoff(lead: Lead, decision: Decision, model: Model, policy: Policy) -> Handoff | None:
     """The one alert of this qualification, if the lead has just entered the stage that is handed over."""
     after, before = decision.after, decision.before
     entered = after.stage == policy.handoff_stage and (before is None or before.stage != after.stage)
@@ -330,4 +361,31 @@ def _handoff(lead: Lead, decision: Decision, policy: Policy) -> Handoff | None:
         url=record.url,
         fields=lead.signals.fields,
         reasons=(*_said_by_a_person(decision), *strongest(decision.score, 3)),
+        caused_at=_newest_deed(lead, model, decision.score.as_of) if after.cause == "activity" else None,
+        did=_last_deeds(lead, model, decision.score.as_of),
+        missing=_missing(lead, model, decision.score),
     )
+
+
+def _last_deeds(lead: Lead, model: Model, as_of: datetime) -> tuple[Did, ...]:
+    """Of the activities that count and of a kind that gives points. Of those that a counter told of at once, one."""
+    tests = (leaf for _, rule in model.rules if rule.points > 0 for leaf in leaves(rule.when))
+    kinds = {each.kind for each in tests if isinstance(each, ActivityTest)}
+    found = {Did(each.kind, each.at) for each in sieve(model)(lead.signals).kept if each.kind in kinds}
+    past = (each for each in found if each.at <= as_of)
+    return tuple(sorted(past, key=lambda each: (each.at, each.kind), reverse=True)[:_MOST_DEEDS])
+
+
+def _missing(lead: Lead, model: Model, score: Score) -> tuple[str, ...]:
+    """What `explain` calls not given: "Has a budget (budget is empty)"."""
+    found = (each for each in not_given(model, score, lead.signals) if each.dimension in _TO_ASK)
+    return tuple(f"{each.rule.name} ({each.why})" for each in found)[:_MOST_MISSING]
+
+
+def _newest_deed(lead: Lead, model: Model, as_of: datetime) -> datetime | None:
+    """When the last of the activities happened that the model looks at."""
+    tests = (leaf for condition in model.conditions() for leaf in leaves(condition))
+    kinds = {each.kind for each in tests if isinstance(each, ActivityTest)}
+    singly = [each.at for each in lead.signals.activities if each.kind in kinds]
+    counted = [each.last_at or each.seen_at for each in lead.signals.readings if each.kind in kinds]
+    return max((at for at in (*singly, *counted) if at <= as_of), default=None)

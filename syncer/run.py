@@ -7,7 +7,7 @@ run goes on, so a process may die between any two lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,6 +39,7 @@ from syncer.model import (
     Rejected,
     WriteState,
     Written,
+    somebody_in,
 )
 from syncer.parts import ORDINARY, Asked, Parts, Report, wish_s
 from syncer.reading import ask_later, begin, doubtful, follow_hints, pull, revisit, sweep, sweep_whole
@@ -129,6 +130,7 @@ def _look_at_hints(parts: Parts, lease: Lease) -> Report:
     with _failing(parts, lease, report):
         _insist_on_account(parts, lease)
         follow_hints(parts, lease, report)
+        _name_choosers(parts, lease)
         decide(parts, lease, report, ORDINARY)
     return report
 
@@ -166,10 +168,12 @@ def deliver(parts: Parts) -> Report | None:
     now = parts.clock()
     with parts.store.reading() as tx:
         resting = runs.parked(tx, parts.name, now) is not None
-        saved_up = any(run.counts.get(_SAVED_UP) for run in runs.last(tx, parts.name, kind="full"))
+        saved_up = runs.noted(tx, parts.name, _SAVED_UP) > 0
         may_write = not (resting or saved_up)
         unwritten = may_write and bool(write_backs.pending(tx, parts.name, now, order=(), limit=1))
-        due = unwritten or outbox.anything_due(tx, parts.name, now)
+        settings = parts.project.handoff
+        remind = settings is not None and handoff.anything_due(tx, parts.name, settings, now)
+        due = unwritten or remind or outbox.anything_due(tx, parts.name, now)
     lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
     if lease is None:
         return None
@@ -178,9 +182,11 @@ def deliver(parts: Parts) -> Report | None:
         if parts.destination is not None and unwritten:
             _write_if_possible(parts, lease, parts.destination, report)
         hand_off(parts, lease, report, crm_rests=resting or report.patience is not None)
-        if report.patience is not None:
+        if report.failures:
             with parts.store.writing(lease) as tx:
-                _park(parts, tx, report.patience)
+                runs.note(tx, parts.name, _SAVED_UP, report.counts[_SAVED_UP])
+                if report.patience is not None:
+                    _park(parts, tx, report.patience)
     finally:
         _ring(parts, report.rings)
         leases.release(parts.store, lease)
@@ -200,6 +206,7 @@ def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
         revisit(parts, lease, report)
         if asked.full:
             sweep_whole(parts, lease, report)
+        _name_choosers(parts, lease)
         decide(parts, lease, report, asked)
     return report
 
@@ -257,23 +264,50 @@ def _decide_chunk(
     closer = [lead.id for lead in leads if lead.footprint is not None and lead.id not in settled]
     for some in mirror.chunks(parts.store, parts.name, which=closer, now=as_of):
         whole += some
-    decided = deciding.decide(_with_authors(parts, whole, policy), segments, policy, as_of)
-    return [*quiet, *decided.plans], decided.footprints
+    decided = deciding.decide(_with_authors(parts, whole, policy, as_of), segments, policy, as_of)
+    return [*quiet, *_resumed(parts, decided.plans, policy)], decided.footprints
 
 
-def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy) -> Sequence[Lead]:
+def _resumed(parts: Parts, plans: Sequence[LeadPlan], policy: planning.Policy) -> Sequence[LeadPlan]:
+    """The plans, without alerts for leads that come back within the cool-down."""
+    handed = [each.decision.lead for each in plans if each.handoff is not None]
+    if not handed or not policy.cool_down:
+        return plans
+    with parts.store.reading() as tx:
+        told = outbox.last_told(tx, handed)
+    return [planning.resumed(each, told.get(each.decision.lead), policy) for each in plans]
+
+
+def _with_authors(parts: Parts, leads: Sequence[Lead], policy: planning.Policy, as_of: datetime) -> Sequence[Lead]:
     """The leads; where somebody has set or chosen a stage in the CRM since the last run, with who it was."""
     found = ((lead.id, planning.edited_stage(lead, policy)) for lead in leads)
     edits = {lead: edit[0].key for lead, edit in found if edit is not None and edit[0].key.connection == parts.name}
-    nameless = ((lead.id, planning.nameless_word(lead)) for lead in leads)
+    nameless = ((lead.id, planning.nameless_word(lead, as_of)) for lead in leads)
     words = {lead: each.key for lead, each in nameless if each is not None and each.key.connection == parts.name}
     if parts.destination is None:
         return leads
     moved = _authors(parts, parts.destination.stage_authors, edits if policy.respect_edits else {})
-    chose = _authors(parts, getattr(parts.destination, "manual_authors", _nobody_known), words)
+    chose = _choosers(parts, words)
     movers = {lead: (key, moved[key]) for lead, key in edits.items() if key in moved}
-    choosers = {lead: chose[key] for lead, key in words.items() if key in chose}
+    choosers = {lead: (key, chose[key]) for lead, key in words.items() if key in chose}
     return [_with_author(lead, movers.get(lead.id), choosers.get(lead.id)) for lead in leads]
+
+
+def _name_choosers(parts: Parts, lease: Lease) -> None:
+    """Who has chosen stages in this CRM for leads that another connection decides: that one cannot ask."""
+    if parts.project.same_person is None:
+        return
+    with parts.store.reading() as tx:
+        said = decisions.nameless_elsewhere(tx, parts.name, parts.clock())
+    known = _choosers(parts, {lead: record for lead, _, record in said})
+    with parts.store.writing(lease) as tx:
+        for lead, word, record in said:
+            if record in known:
+                decisions.name_author(tx, lead, replace(word, author=known[record]))
+
+
+def _choosers(parts: Parts, of: Mapping[int, RecordKey]) -> Mapping[RecordKey, str]:
+    return _authors(parts, getattr(parts.destination, "manual_authors", _nobody_known), of)
 
 
 def _authors(
@@ -291,15 +325,27 @@ def _nobody_known(records: Sequence[RecordKey]) -> Mapping[RecordKey, str]:
     return {}
 
 
-def _with_author(lead: Lead, mover: tuple[RecordKey, str] | None, chooser: str | None) -> Lead:
+_Author = tuple[RecordKey, str]
+"""Where something was done, and by whom."""
+
+
+def _with_author(lead: Lead, mover: _Author | None, chooser: _Author | None) -> Lead:
     if mover is not None:
         key, author = mover
         records = (replace(each, stage_by=author) if each.key == key else each for each in lead.records)
         lead = replace(lead, records=tuple(records))
+    return lead if chooser is None else _with_chooser(lead, *chooser)
+
+
+def _with_chooser(lead: Lead, key: RecordKey, author: str) -> Lead:
+    named = tuple(
+        replace(each, manual=replace(each.manual, author=author)) if each.key == key and each.manual else each
+        for each in lead.records
+    )
     word = lead.state.override
-    if chooser is None or word is None:
-        return lead
-    return replace(lead, state=replace(lead.state, override=replace(word, author=chooser)))
+    if word is not None and word.source == "field" and word.author == somebody_in(key.connection):
+        word = replace(word, author=author)
+    return replace(lead, records=named, state=replace(lead.state, override=word))
 
 
 def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bool = False) -> None:
@@ -344,8 +390,11 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
         if saved and (changed := decisions.stale(tx, report.run)):
             raise StalePlanError(f"{changed} leads changed since the plan was made; plan again", code="SY053")
         decisions.leave_out_stale(tx, report.run)  # a person's override came while we scored: the next run obeys it
-        for plans in decisions.plan_of(tx, report.run):
+        for planned in decisions.plan_of(tx, report.run):
+            plans = _assigned(parts, tx, planned, asked)
             notices = [notice for each in plans for notice in _notices(parts, each, asked)]
+            if parts.project.handoff is not None:
+                handoff.heed(tx, plans, parts.project.handoff, parts.project.stages)
             decisions.apply(tx, report.run, plans, notices, now)
         if not report.counts["incomplete"]:
             runs.set_baseline(tx, parts.name, now)  # until the whole base is here, nobody is told of what was there
@@ -355,6 +404,12 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
         runs.keep_rules(tx, parts.name, segments_text(parts.project.segments), now)
         decisions.drop_plan(tx, report.run)
     log.debug("plan_applied", connection=parts.name, run=report.run)
+
+
+def _assigned(parts: Parts, tx: Connection, plans: Sequence[LeadPlan], asked: Asked) -> Sequence[LeadPlan]:
+    """The plans, their hand-offs with who shall act; where nobody is told, nobody shall."""
+    settings = parts.project.handoff
+    return plans if settings is None or not asked.notify else handoff.assign(tx, plans, settings, parts.clock())
 
 
 def _notices(parts: Parts, planned: LeadPlan, asked: Asked) -> Sequence[Notice]:
@@ -425,16 +480,27 @@ def _still_ours(
     edited: list[Record] = []
     with parts.store.writing(lease) as tx:
         states = write_backs.states(tx, list(fresh))
+        chosen = _chosen_otherwise(tx, moving, fresh)
         _put_back(parts, tx, list(fresh.values()), report)
         for record in fresh.values():
-            if _not_ours(record, states[record.key]):
+            by_hand = record.key in chosen
+            if by_hand or _not_ours(record, states[record.key]):
                 edited.append(record)
                 write_backs.drop(tx, record.key)
-                if parts.project.sync.respect_edits or record.deleted or record.merged_into:
+                if by_hand or parts.project.sync.respect_edits or record.deleted or record.merged_into:
                     outbox.withhold(tx, record.key, "the lead was moved in the CRM before the alert could go out")
     report.counts["kept_by_people"] += len(edited)
     gone = {record.key for record in edited}
     return [_seen(change, fresh.get(change.record)) for change in changes if change.record not in gone]
+
+
+def _chosen_otherwise(
+    tx: Connection, moving: Sequence[Change], fresh: Mapping[RecordKey, Record]
+) -> Collection[RecordKey]:
+    """The records in whose field people say something new, and not the very stage that we are about to write."""
+    ours = {change.record: change.after.stage for change in moving}
+    said = mirror.newly_chosen(tx, fresh.values())
+    return {key for key, manual in said.items() if manual is None or manual.stage != ours.get(key)}
 
 
 def _put_back(parts: Parts, tx: Connection, shown: Sequence[Record], report: Report) -> None:
@@ -600,6 +666,7 @@ def _policy(parts: Parts, asked: Asked, report: Report, tx: Connection) -> plann
         respect_edits=settings.respect_edits,
         respect_for=settings.respect_for,
         handoff_stage=parts.project.handoff.when if parts.project.handoff else None,
+        cool_down=parts.project.handoff.cool_down if parts.project.handoff else timedelta(0),
         baseline=not runs.baseline_done(tx, parts.name),
         notify_model_changes=asked.notify_model_changes,
         history=bool(report.history),

@@ -32,6 +32,7 @@ def test_a_stage_is_known_in_any_case_and_an_empty_field_is_no_choice(
     ("until", "ends"),
     [
         ("2027-01-15", datetime(2027, 1, 15, 22, 59, 59, 999_000, UTC)),
+        ("20270115", datetime(2027, 1, 15, 22, 59, 59, 999_000, UTC)),
         ("2027-07-15", datetime(2027, 7, 15, 21, 59, 59, 999_000, UTC)),  # summer
         ("2027-03-28", datetime(2027, 3, 28, 21, 59, 59, 999_000, UTC)),  # an hour shorter than others
         ("2027-01-15T12:00:00", datetime(2027, 1, 15, 11, tzinfo=UTC)),

@@ -28,6 +28,7 @@ from syncer.model import (
     Signals,
     StageState,
     Standing,
+    Told,
     WriteState,
     somebody_in,
 )
@@ -43,11 +44,12 @@ from syncer.planning import (
     nameless_word,
     plan_lead,
     reasons_of,
+    resumed,
     shown,
     stage_set_by_others,
     strongest,
 )
-from syncer.rules import All, Gate, Model, Stage, Veto
+from syncer.rules import ActivityTest, All, Condition, Dimension, FieldTest, Gate, Model, Rule, Stage, Veto
 from syncer.stages import Hands, Marks
 
 NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
@@ -427,10 +429,57 @@ class TestHandoff:
         assert read_only is not None
         assert read_only.record == row.key
 
+    @given(st.integers(0, 20), st.integers(0, 20), st.sampled_from(("sql", "mql")))
+    def test_who_comes_back_within_the_cool_down_goes_on_in_the_same_episode(
+        self, ago: int, cool: int, of: str
+    ) -> None:
+        policy, before = replace(POLICY, cool_down=timedelta(days=cool)), self.qualify(episode=2)
+        after = resumed(before, Told("inst/crm/contacts/7#2", of, NOW - timedelta(days=ago)), policy)
+        if ago >= cool or of != "sql":
+            assert after == before
+            return
+        assert (after.handoff, after.resumes, after.decision.after.episode) == (None, "inst/crm/contacts/7#2", 2)
+        assert after.changes == before.changes, "the stage moves as always"
+        assert replace(after.decision, after=before.decision.after) == before.decision
+
+    def test_nothing_resumes_what_was_never_told_or_is_not_handed_over(self) -> None:
+        policy = replace(POLICY, cool_down=timedelta(days=7))
+        assert resumed(self.qualify(), None, policy) == self.qualify()
+        silent = self.qualify(replace(policy, baseline=True))
+        assert resumed(silent, Told("k", "sql", NOW), policy) == silent
+
     def test_the_three_strongest_reasons_go_along(self) -> None:
         found = plan(lead(), look(60, contributions=LINES)).handoff
         assert found is not None
         assert found.reasons == ("-20 Student (a = b)", "+12.5 Director (c)", "+3 Opens (2 × open)")
+
+
+def happened(kind: str, days_ago: float) -> ActivitySignal:
+    return ActivitySignal(kind, NOW - timedelta(days=days_ago), seen_at=EARLIER)
+
+
+def test_a_hand_off_tells_the_last_three_things_that_give_points_and_what_is_missing_of_need_and_readiness() -> None:
+    def rule(name: str, when: Condition, points: int = 100) -> Rule:
+        return Rule(name, name, when, points, where="m:1")
+
+    sent = (happened("sent", 0.5), happened("open", -1))  # sales did the first; the other is still to come
+    did = (happened("open", 1), happened("open", 5), happened("open", 1), happened("visit", 2), happened("visit", 3))
+    who = lead(signals=Signals(1, {"country": "ES"}, (*sent, *did)))
+    model = replace(
+        MODEL,
+        dimensions=(
+            Dimension("engagement", (rule("Opens", ActivityTest("open")), rule("Visits", ActivityTest("visit")),
+                                     rule("Silent", ActivityTest("sent"), -100), rule("Calls", ActivityTest("call")))),
+            Dimension("need", (rule("Pain", FieldTest("pain", "is_set", True)),)),
+            Dimension("readiness", (rule("Budget", FieldTest("budget", "at_least", 5), 900),
+                                    rule("Here", FieldTest("country", "any_of", ("FR",))))),
+        ),
+    )  # fmt: skip
+    told = plan(who, look(60), model=model).handoff
+    assert told is not None
+    days_ago = [(each.kind, (NOW - each.at).days) for each in told.did]
+    assert days_ago == [("open", 1), ("visit", 2), ("visit", 3)]
+    assert told.missing == ("Budget (budget is empty)", "Pain (pain is empty)")
 
 
 LINES = (
@@ -551,12 +600,12 @@ class TestFields:
 
     def test_who_said_it_is_asked_once_where_the_crm_has_not_told(self) -> None:
         asked = self.who(3, manual=Manual("sql", "knows them"))
-        assert nameless_word(asked) == asked.records[0]
+        assert nameless_word(asked, NOW) == asked.records[0]
         named = replace(self.WORD, author="ana")
         known = self.who(3, named, manual=Manual("sql"))
         obeyed = replace(asked, state=replace(asked.state, touched=frozenset({"activity"})))
         elsewhere = self.who(3, replace(self.WORD, source="command"), manual=Manual("sql"))
-        assert [nameless_word(each) for each in (known, obeyed, elsewhere, self.who(3))] == [None] * 4
+        assert [nameless_word(each, NOW) for each in (known, obeyed, elsewhere, self.who(3))] == [None] * 4
 
     @pytest.mark.parametrize(("touched", "told"), [({"override"}, True), ({"override", "baseline"}, False)])
     def test_what_stood_in_a_field_before_we_looked_is_nobodys_news(self, touched: set[Cause], told: bool) -> None:

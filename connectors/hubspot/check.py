@@ -185,7 +185,11 @@ class Check:
             found = known.get(target.name)
             if found is None:
                 message = f"{self._name}: the property {target.name} does not exist in HubSpot yet"
-                yield Finding("fields", "warning", message, "SY043", "`syncer setup` creates it")
+                help_ = "`syncer setup` creates it"
+                if target.manual:  # without it people are not read: see `people.lens`
+                    yield Finding("fields", "error", message, "SY186", help_)
+                else:
+                    yield Finding("fields", "warning", message, "SY043", help_)
             elif lack := target.lack(found):
                 yield Finding("fields", "error", f"{self._name}: {lack.text}", lack.code)
 

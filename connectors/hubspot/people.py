@@ -13,6 +13,7 @@ from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
 from syncer.by_hand import chosen
 from syncer.connector import PackedFields, Wanted
+from syncer.errors import ConfigError
 from syncer.model import Manual, Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
@@ -78,13 +79,18 @@ class Lens:
 
     def record(self, row: Json) -> Record:
         """One contact. ValueError where it does not say when it was modified."""
+        return self.read(row)[0]
+
+    def read(self, row: Json) -> tuple[Record, Rejected | None]:
+        """One contact, and why the stage that people have chosen for it cannot be obeyed. ValueError as `record`."""
         values, settings = row.get("properties") or {}, self.portal.settings
         contact, lifecycle, owner = str(row["id"]), text(values, LIFECYCLE), text(values, OWNER)
         first, last = text(values, "firstname"), text(values, "lastname")
         fields = texts(values, self.fields)
         if self.of_company:
             fields |= self.company_fields(values)
-        return Record(
+        manual, disobeyed = self._chosen(contact, values) if settings.manual else (None, None)
+        found = Record(
             key=self.key(contact),
             modified_at=modified_at(row),
             email=text(values, "email"),
@@ -96,28 +102,18 @@ class Lens:
             owner=(self.portal.owner(owner) or owner) if owner else None,
             name=f"{first} {last}" if first and last else first or last,
             url=self.portal.account().page(contact),
-            manual=self.manual(values) if settings.manual else None,
+            manual=manual,
         )
+        return found, disobeyed
 
-    def manual(self, values: Json) -> Manual | None:
-        """The stage that people have chosen; None as well where it cannot be obeyed: see `disobeyed`."""
-        try:
-            return self._chosen(values)
-        except ValueError:
-            return None
-
-    def disobeyed(self, row: Json) -> Rejected | None:
-        """Why the stage that people have chosen cannot be obeyed."""
-        try:
-            self._chosen(row.get("properties") or {})
-        except ValueError as error:
-            return Rejected(str(row["id"]), str(error))
-        return None
-
-    def _chosen(self, values: Json) -> Manual | None:
+    def _chosen(self, contact: str, values: Json) -> tuple[Manual | None, Rejected | None]:
+        """The stage that people have chosen, or why it cannot be obeyed."""
         names = self.portal.settings.manual.names() if self.portal.settings.manual else {}
-        wanted = self.portal.wanted
-        return chosen({part: text(values, name) for part, name in names.items()}, wanted.stages, wanted.timezone)
+        said, wanted = {part: text(values, name) for part, name in names.items()}, self.portal.wanted
+        try:
+            return chosen(said, wanted.stages, wanted.timezone), None
+        except ValueError as error:
+            return None, Rejected(contact, str(error))
 
     def company_fields(self, values: Json) -> dict[str, str]:
         """What the rules ask of the contact's primary company; nothing where there is none."""
@@ -162,8 +158,11 @@ class Lens:
 
 
 def lens(portal: Portal, rows: Iterable[Json] = ()) -> Lens:
-    """For contacts read now: `rows`, whose companies are read together."""
+    """For contacts read now: `rows`, whose companies are read together. ConfigError (SY186) where HubSpot does not show
+    what people choose in."""
     settings, wanted = portal.settings, portal.wanted
+    rows = list(rows)
+    _insist_on_manual(portal, rows)
     of_company = mapped_companies(settings, wanted)
     if of_company:
         companies = [text(row.get("properties") or {}, PRIMARY_COMPANY) for row in rows]
@@ -171,6 +170,21 @@ def lens(portal: Portal, rows: Iterable[Json] = ()) -> Lens:
     stages = {theirs: ours for ours, theirs in reversed(settings.write.lifecyclestage.items())}  # the first one counts
     counters = wanted_counters(settings, wanted)
     return Lens(portal, portal.client.now(), mapped(settings, wanted), of_company, counters, stages)
+
+
+def _insist_on_manual(portal: Portal, rows: Sequence[Json]) -> None:
+    """HubSpot leaves out a property that it does not know: archived, renamed, not made yet. Its absence would look as
+    if everybody had emptied it. What is only empty is shown as null, or else the portal's properties tell."""
+    manual = portal.settings.manual
+    names = manual.names().values() if manual else ()
+    absent = {name for row in rows for name in names if name not in (row.get("properties") or {})}
+    lacking = sorted(absent - portal.definitions(anew=True).keys()) if absent else []
+    if lacking:
+        raise ConfigError(
+            f"{portal.connection}: HubSpot has no contact property {', '.join(lacking)}, in which people choose a "
+            "stage by hand; restore it there, run `syncer setup`, or take it out of `manual`",
+            code="SY186",
+        )
 
 
 def modified_at(row: Json) -> datetime:

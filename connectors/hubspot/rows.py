@@ -71,12 +71,12 @@ class Contacts:
             try:
                 for each in asked:
                     records[each] = lens.absorbed(each, row)
-                record = lens.record(row)
+                record, disobeyed = lens.read(row)
             except ValueError as error:
                 rejected.append(Rejected(str(row["id"]), str(error)))
                 continue
             records[record.key.id] = record
-            if lens.portal.settings.manual and (disobeyed := lens.disobeyed(row)):
+            if disobeyed is not None:
                 rejected.append(disobeyed)
             for reading in lens.readings(row) if lens.counters else ():
                 readings.append(reading) if isinstance(reading, Reading) else rejected.append(reading)

@@ -61,16 +61,23 @@ class Lens:
         return RecordKey(self.org.connection, self.object, identity)
 
     def record(self, row: Row) -> Record:
-        """One person. ValueError where the row does not say when it was changed."""
+        """One person, whatever they say that cannot be obeyed. ValueError where the row does not say when it was
+        changed."""
+        return self.read(row)[0]
+
+    def read(self, row: Row) -> tuple[Record, Rejected | None]:
+        """One person, and why the stage that people have chosen for them cannot be obeyed. ValueError as `record`."""
         identity, modified_at, get = str(row["Id"]), moment(row["SystemModstamp"]), row.get
         if row["IsDeleted"]:
             master = self.masters.get(identity)
             merged_into = self.key(master) if master else None
-            return Record(self.key(identity), modified_at, deleted=merged_into is None, merged_into=merged_into)
+            gone = Record(self.key(identity), modified_at, deleted=merged_into is None, merged_into=merged_into)
+            return gone, None
         if get("IsConverted"):
-            return self._converted(identity, modified_at, get("ConvertedContactId"))
+            return self._converted(identity, modified_at, get("ConvertedContactId")), None
         status, first, last, owner = get(STATUS), get("FirstName"), get("LastName"), get("OwnerId")
-        return Record(
+        manual, disobeyed = self._chosen(identity, row) if self.by_hand else (None, None)
+        found = Record(
             key=self.key(identity),
             modified_at=modified_at,
             email=get("Email"),
@@ -82,29 +89,18 @@ class Lens:
             owner=self.owners.get(owner, owner) if owner else None,
             name=f"{first} {last}" if first and last else first or last,
             url=f"{self.site}/{identity}",
-            manual=self.manual(row) if self.by_hand else None,
+            manual=manual,
         )
+        return found, disobeyed
 
-    def manual(self, row: Row) -> Manual | None:
-        """The stage that people have chosen; None as well where it cannot be obeyed: see `disobeyed`."""
-        try:
-            return self._chosen(row)
-        except ValueError:
-            return None
-
-    def disobeyed(self, row: Row) -> Rejected | None:
-        """Why the stage that people have chosen cannot be obeyed."""
-        try:
-            if not (row["IsDeleted"] or row.get("IsConverted")):
-                self._chosen(row)
-        except ValueError as error:
-            return Rejected(str(row["Id"]), str(error))
-        return None
-
-    def _chosen(self, row: Row) -> Manual | None:
+    def _chosen(self, identity: str, row: Row) -> tuple[Manual | None, Rejected | None]:
+        """The stage that people have chosen, or why it cannot be obeyed."""
         names = self.org.settings.manual.names() if self.org.settings.manual else {}
-        wanted = self.org.wanted
-        return chosen({part: _text(row.get(name)) for part, name in names.items()}, wanted.stages, wanted.timezone)
+        said, wanted = {part: _text(row.get(name)) for part, name in names.items()}, self.org.wanted
+        try:
+            return chosen(said, wanted.stages, wanted.timezone), None
+        except ValueError as error:
+            return None, Rejected(identity, str(error))
 
     def _converted(self, identity: str, modified_at: datetime, contact: str | None) -> Record:
         """A lead that has become a contact; where that is not shown to us there is nobody left to score."""
@@ -161,7 +157,7 @@ class People:
         """A stage that is not shown would look like one that somebody has cleared; so for what a lead has become."""
         own = ("Email", "LastName", "MasterRecordId", *(_OF_LEADS if self.object == LEAD else ()))
         manual = self.org.settings.manual
-        return frozenset((*own, self.org.settings.write.stage, *([manual.stage] if manual else [])))
+        return frozenset((*own, self.org.settings.write.stage, *(manual.names().values() if manual else ())))
 
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         seen = lens(self.org, self.object, found.rows)
@@ -170,12 +166,12 @@ class People:
         rejected: list[Rejected] = []
         for row in found.rows:
             try:
-                record = seen.record(row)
+                record, disobeyed = seen.read(row)
             except ValueError as error:
                 rejected.append(Rejected(str(row["Id"]), str(error)))
                 continue
             records[record.key.id] = record
-            if seen.by_hand and (disobeyed := seen.disobeyed(row)):
+            if disobeyed is not None:
                 rejected.append(disobeyed)
         return Page(cursor, tuple(records.values()), rejected=tuple(rejected), expected=expected)
 

@@ -19,8 +19,10 @@ from syncer.cli.output import app_of, counted, print_json, process_of, show, tab
 from syncer.cli.test import failure_text, judge_all
 from syncer.connector import Destination, FieldChange, Finding, HandoffTarget, Listener
 from syncer.errors import ConfigError, SyncerError
+from syncer.handoff import wording
+from syncer.handoff.messages import sample_facts
 from syncer.handoff.text import one_line
-from syncer.settings import CrmTask, HandoffSettings, ProcessSettings, Project, SettingsError
+from syncer.settings import CrmTask, HandoffSettings, ProcessSettings, Project, SettingsError, did_you_mean
 from syncer.settings import show as effective
 from syncer.store import Store, mirror, open_store, sampling
 
@@ -133,6 +135,18 @@ def _local(process: ProcessSettings, project: Project) -> Iterator[Line]:
         help_ = "add `notifiers` and `notify` under `handoff:`"
         yield Line("files", "warning", "nobody is told when a lead is ready", "SY083", help_)
     yield from _taskless(project)
+    if project.handoff is not None and project.handoff.templates is not None:
+        yield from _templates(project.handoff.templates)
+
+
+def _templates(folder: Path) -> Iterator[Line]:
+    """What is wrong with the texts that shall stand in for ours."""
+    for each in wording.broken(folder, sample_facts()):
+        help_ = "until it is mended, messages go out in syncer's own words"
+        yield Line("files", "error", f"a template of messages is broken: {each.why}", "SY204", help_, each.where)
+    for name in wording.strangers(folder):
+        help_ = did_you_mean(name, wording.NAMES, known_as="names")
+        yield Line("files", "warning", f"the template {name} stands in for none of ours", "SY205", help_)
 
 
 def _taskless(project: Project) -> Iterator[Line]:

@@ -216,6 +216,37 @@ def status(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "status:status", given)
 
 
+@click.command(short_help="whom sales was told of, over what, and what has come of it")
+@_connection
+@click.option("--open", "only_open", is_flag=True, help="Only those on which sales still has to act.")
+@click.option("--late", is_flag=True, help="Of these only those that are overdue (handoff.respond_within).")
+@click.option("--since", metavar="TIME", help="Only those from then on: a day (2026-11-22) or an age (7d).")
+@click.option("--all", "every", is_flag=True, help="List every hand-off, not only the latest 30.")
+@_json
+@click.pass_context
+def handoffs(ctx: click.Context, /, **given: Any) -> None:
+    """Who became ready when, to whom it was told over which channel, and since when it is open. The latest first."""
+    _do(ctx, "handoffs:handoffs", given)
+
+
+@click.command(short_help="messages that were not sent, and why; retry or drop them")
+@click.argument("words", nargs=-1, metavar="[CONNECTION] | retry KEY... | drop KEY...")
+@click.option("--dead", is_flag=True, help="Only what could not be sent; with retry: all of it.")
+@click.option("--waiting", is_flag=True, help="Only what is still to be sent.")
+@click.option("--all", "every", is_flag=True, help="Also what was sent or dropped.")
+@click.option("--reason", default="", help="With drop: why; kept with the message.")
+@click.option("--author", help="With drop: who says so.  [default: the user of this machine]")
+@_json
+@click.pass_context
+def outbox(ctx: click.Context, /, **given: Any) -> None:
+    """Messages to sales that were not sent: why, how often it was tried, when it is tried next.
+
+    KEY is the beginning of a message's key. `retry` sends again what is dead, marked as a possible repeat where it may
+    have arrived; `drop` ends a message for good.
+    """
+    _do(ctx, "outbox:outbox", given)
+
+
 @click.group("import", short_help="a first model file from the CRM's own lead score")
 def import_() -> None:
     """Take over what another system has."""
@@ -257,5 +288,6 @@ def config_show(ctx: click.Context, /, **given: Any) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, test, setup, plan, run, daemon, explain, simulate, export, override, status, import_, config,
+    init, demo, check, test, setup, plan, run, daemon, explain, simulate, export, override, status, handoffs, outbox,
+    import_, config,
 )  # fmt: skip

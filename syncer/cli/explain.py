@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -26,11 +27,11 @@ from syncer.cli.output import (
 )
 from syncer.errors import NotFound
 from syncer.handoff.text import one_line
-from syncer.model import Contribution, Lead, Override, Score, Transition
+from syncer.model import Contribution, Lead, Override, Score, Told, Transition
 from syncer.rules import Gate, Model
 from syncer.settings import Project
 from syncer.stages import Marks
-from syncer.store import decisions, histories, mirror
+from syncer.store import decisions, histories, mirror, outbox
 
 _HELD = {
     "rules": "held by the rules",
@@ -51,9 +52,11 @@ class Explanation:
     marks: Marks
     history: tuple[Transition, ...]  # by then
     overrides: tuple[Override, ...]
+    told: tuple[Told, ...] = ()  # every hand-off of the lead, the oldest first
     past: bool = False  # not as of now
     rules_unknown: str = ""  # why other rules stand in for those of then
     rules_unused: bool = False  # those in the files have changed since the last run
+    complaints: tuple[str, ...] = ()  # what of its records makes no sense, as a stage chosen by hand that is none
 
 
 def explain(ctx: click.Context, lead: str, as_json: bool, **asked: str | None) -> None:
@@ -90,7 +93,10 @@ def explain_lead(app: App, selector: str) -> Explanation:
     moves, words = moves_and_words(app, lead.id)
     with app.store.reading() as tx:
         unused = replay.unused(app, tx, mirror.home(tx, lead.id), now)
-    return Explanation(lead, model, score, marks, moves, words, rules_unused=unused)
+        told = tuple(outbox.of_lead(tx, lead.id))
+        complaints = mirror.complaints(tx, [record.key for record in lead.records])
+    why = tuple(f"{key.connection}: {reason}" for key, reason in complaints)
+    return Explanation(lead, model, score, marks, moves, words, told, rules_unused=unused, complaints=why)
 
 
 def explain_then(app: App, selector: str, text: str) -> Explanation:
@@ -102,6 +108,7 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
     signals = replay.signals_then(history, at, selector, zone)
     with app.store.reading() as tx:
         rules = replay.rules_at(app, tx, mirror.home(tx, lead.id), at, now)
+        told = tuple(outbox.of_lead(tx, lead.id))
     model = replay.model_of(signals, rules.segments, at)
     evaluation, marks = replay.marks_at(signals, model, at)
     score = scoring.score_of(signals, model, at, evaluation, 0)
@@ -114,6 +121,7 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
         marks=marks,
         history=tuple(move for move in moves if move.at <= at),
         overrides=tuple(word for word in words if word.since <= at),
+        told=told,
         past=True,
         rules_unknown=rules.unknown,
     )
@@ -167,8 +175,12 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "vetoes": [veto.name for veto in found.marks.vetoes],
         "missing_for": following[0] if following else None,
         "missing": [str(gate) for gate in following[1]] if following else [],
-        "history": [move_json(move) for move in found.history],
+        "history": [
+            {**move_json(move), "resumes": earlier.key if earlier else None}
+            for move, earlier in with_resumed(found.history, found.told)
+        ],
         "overrides": [override_json(each) for each in found.overrides],
+        "makes_no_sense": list(found.complaints),
     }
 
 
@@ -264,7 +276,8 @@ def _print(found: Explanation, project: Project) -> None:
     show(f"{one_line(holder(found))}\n")
     show(ledger(found.score, [*_ignored_rows(found.score), *_not_given_rows(_not_given(found))]))
     click.echo()
-    facts = [*_next(found), *history_rows(found.history, project.timezone)]
+    no_sense = [["No sense", one_line(each)] for each in found.complaints]
+    facts = [*no_sense, *_next(found), *history_rows(found.history, project.timezone, found.told)]
     show(table([("", "left"), ("", "left")], facts, headed=False))
 
 
@@ -342,12 +355,29 @@ def _next(found: Explanation) -> list[list[str]]:
     return rows
 
 
-def history_rows(moves: Sequence[Transition], timezone: str) -> list[list[str]]:
+def with_resumed(moves: Sequence[Transition], told: Sequence[Told]) -> list[tuple[Transition, Told | None]]:
+    """Each move with the earlier hand-off that it has taken up again, where it came back within the cool-down: back in
+    the stage, but in no new episode and with no hand-off of its own."""
+    found: list[tuple[Transition, Told | None]] = [(move, None) for move in moves[:1]]
+    for before, move in pairwise(moves):
+        earlier = [each for each in told if each.stage == move.after and each.at <= move.at]
+        back = move.episode == before.episode and bool(earlier) and earlier[-1].at <= before.at
+        found.append((move, earlier[-1] if back else None))
+    return found
+
+
+def history_rows(moves: Sequence[Transition], timezone: str, told: Sequence[Told] = ()) -> list[list[str]]:
     return [
         [
             "" if number else "History",
             f"{day_and_time(move.at, timezone)}  {move.before or 'new'} → {move.after}, "
-            f"{move.total / 100:g} points, {move.cause} (run {move.run})",
+            f"{move.total / 100:g} points, {move.cause} (run {move.run}){_silent(earlier, timezone)}",
         ]
-        for number, move in enumerate(moves)
+        for number, (move, earlier) in enumerate(with_resumed(moves, told))
     ]
+
+
+def _silent(earlier: Told | None, timezone: str) -> str:
+    if earlier is None:
+        return ""
+    return f"; no alert: handed over {day_and_time(earlier.at, timezone)}, within the cool-down"

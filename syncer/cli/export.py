@@ -17,7 +17,7 @@ from syncer.cli.explain import in_force
 from syncer.cli.output import app_of, counted, progress
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line, web_link
-from syncer.model import Lead, Score
+from syncer.model import Lead, Record, Score
 from syncer.rules import DIMENSIONS, Segment
 from syncer.sheets.cells import Cell
 from syncer.sheets.writing import DIALECTS, Column, replacing, write_csv, write_table
@@ -129,13 +129,13 @@ def _columns(shape: _Shape) -> list[Column]:
 def _rows(app: App, connection: str, shape: _Shape, only: Collection[str]) -> Iterator[list[Cell]]:
     """A row a lead, chunk after chunk."""
     with app.store.reading() as tx:
-        of = mirror.count(tx, connection)
+        of = mirror.count_shown(tx, connection)
     done = 0
     with progress(connection) as tell:
-        for leads in mirror.chunks(app.store, connection, which="all", now=shape.now, size=_CHUNK):
+        for leads in mirror.chunks(app.store, connection, which="shown", now=shape.now, size=_CHUNK):
             wanted = [lead for lead in leads if not only or _stage(lead) in only]
             scores = _scores(wanted, app.project.segments, shape.now)
-            yield from (_row(lead, scores.get(lead.id), shape) for lead in wanted)
+            yield from (_row(lead, _record(lead, connection), scores.get(lead.id), shape) for lead in wanted)
             done += len(leads)
             tell("score", "leads", done, of)
 
@@ -156,8 +156,13 @@ def _stage(lead: Lead) -> str | None:
     return lead.state.stage.stage if lead.state.stage else None
 
 
-def _row(lead: Lead, score: Score | None, shape: _Shape) -> list[Cell]:
-    record, state, word = lead.records[0], lead.state.stage, lead.state.override
+def _record(lead: Lead, connection: str) -> Record:
+    """As the connection shows the lead, whichever other ones show it, too."""
+    return next(each for each in lead.records if each.key.connection == connection)
+
+
+def _row(lead: Lead, record: Record, score: Score | None, shape: _Shape) -> list[Cell]:
+    state, word = lead.state.stage, lead.state.override
     stage = _stage(lead)
     said = word if in_force(word, shape.now) else None
     points = [score.total, *(score.dimensions.get(name, 0) for name in shape.dimensions)] if score else None

@@ -15,7 +15,7 @@ from syncer.cli.explain import find_one, in_force, override_json
 from syncer.cli.output import app_of, day, print_json, show, table
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
-from syncer.model import Override
+from syncer.model import Override, RecordKey
 from syncer.store import decisions, mirror
 
 
@@ -83,7 +83,7 @@ def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -
     end = last_moment(last.date(), app.project.timezone) if last else None
     if end is not None and end <= now:
         raise ConfigError(f"--until {last:%Y-%m-%d} is past; name a day to come", code="SY089")
-    author = said["author"] or _user()
+    author = said["author"] or this_user()
     with app.store.writing() as tx:
         before = decisions.lead_state(tx, lead).stage
         decisions.set_override(tx, lead, Override(stage, author, said["reason"], "command", now, end))
@@ -97,11 +97,17 @@ def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -
 
 def _clear(app: App, lead: int, selector: str) -> str:
     with app.store.writing() as tx:
-        kept = decisions.lead_state(tx, lead).override
-        if not in_force(kept, app.clock()):
+        kept = decisions.lead_state(tx, lead, app.clock()).override
+        silenced = decisions.end_override(tx, lead, app.clock())
+        if not (in_force(kept, app.clock()) or silenced):
             return f"{selector}: nothing is set by hand."
-        decisions.end_override(tx, lead, app.clock())
-    return f"{selector}: the rules decide again, from the next run on."
+    more = f" What stands in {_fields(silenced)} counts again once it is written anew." if silenced else ""
+    return f"{selector}: the rules decide again, from the next run on.{more}"
+
+
+def _fields(silenced: Sequence[RecordKey]) -> str:
+    names = ", ".join(sorted({key.connection for key in silenced}))
+    return f"the field for it in {names}"
 
 
 def _listed(kept: Sequence[Override], app: App) -> str:
@@ -114,7 +120,7 @@ def _listed(kept: Sequence[Override], app: App) -> str:
     return "\n".join(lines) or "nothing was ever set by hand"
 
 
-def _user() -> str:
+def this_user() -> str:
     """Who works at this machine; in a container a user may have a number and no name."""
     try:
         return getpass.getuser()

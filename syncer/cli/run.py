@@ -15,6 +15,7 @@ from syncer.app import App
 from syncer.cli.explain import override_json
 from syncer.cli.output import app_of, day, day_and_time, points, print_json, progress, show, signed, stopping, table
 from syncer.cli.saved import SavedPlan
+from syncer.cli.status import dead_letters
 from syncer.errors import SyncerError, TemporaryError
 from syncer.handoff.text import one_line
 from syncer.log import redact
@@ -24,7 +25,7 @@ from syncer.planning import Limits, shown
 from syncer.run import apply_saved
 from syncer.run import plan as make_plan
 from syncer.run import sync as run_once
-from syncer.store import Store, decisions, mirror, runs, write_backs
+from syncer.store import Store, decisions, mirror, outbox, runs, write_backs
 
 _SHOWN_ROWS = 30
 _SHOWN_REASONS = 3
@@ -58,6 +59,7 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
             done = [_carried_out(app, plan_file, asked)]
         else:
             done = _all_ran(app, [each.name for each in app.chosen(connection)], asked)
+        dead = _dead(app, sorted({name for name, _ in done}))
     if as_json:
         print_json("syncer.run/1", {"runs": [outcome_json(*each) for each in done]})
     else:
@@ -66,8 +68,17 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
                 click.echo(report_line(name, outcome))
                 if any(outcome.counts[each] for each in _TROUBLES):
                     click.echo(f"{name}: `syncer status` says what the CRM did not take, and why", err=True)
+        for name, count in dead.items():
+            click.echo(f"{name}: {dead_letters(count)}", err=True)
     # What a person must mend comes last, when everything else is done; its class gives the exit code.
     _raise_first(failure for _, outcome in done for failure in _failures(outcome))
+
+
+def _dead(app: App, names: Sequence[str]) -> dict[str, int]:
+    """Connection -> its messages that could not be sent, where there are any."""
+    with app.store.reading() as tx:
+        found = {name: outbox.counts(tx, name).get("dead", 0) for name in names}
+    return {name: count for name, count in found.items() if count}
 
 
 Outcome = Report | SyncerError
@@ -203,7 +214,7 @@ def _row(each: LeadPlan, names: dict[int, str], timezone: str) -> list[str]:
     before = decision.before.stage if decision.before else "new"
     was = "" if decision.previous_total is None else f"{shown(decision.previous_total)} → "
     score = f"{was}{shown(decision.score.total)}"
-    told = "tell sales: " if each.handoff else ""
+    told = "tell sales: " if each.handoff else "told before: " if each.resumes else ""
     why = f"{told}{_why(decision, timezone)}"
     return [_name(decision.lead, names), f"{before} → {decision.after.stage}", score, why]
 
@@ -269,6 +280,7 @@ def _lead_json(each: LeadPlan, names: dict[int, str]) -> dict[str, Any]:
         "previous_total": None if decision.previous_total is None else points(decision.previous_total),
         "total": points(decision.score.total),
         "handoff": each.handoff is not None,
+        "resumes": each.resumes,
         "contributions": [
             {"rule": line.rule, "name": line.name, "dimension": line.dimension, "points": points(line.hundredths)}
             for line in decision.score.contributions

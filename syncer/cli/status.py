@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from syncer.app import App
-from syncer.cli.output import ago, app_of, day_and_time, print_json, show, table
+from syncer.cli.output import ago, app_of, counted, day_and_time, print_json, show, table
 from syncer.errors import ConfigError, NotFound
 from syncer.handoff.text import one_line
 from syncer.log import redact
@@ -60,6 +60,7 @@ def _connection(app: App, name: str) -> dict[str, Any]:
         held = leases.holder_of(tx, name)
         counts = decisions.stage_counts(tx, name)
         due, parked = runs.due_at(tx, name), runs.parked(tx, name, app.clock())
+        rejections = mirror.rejections(tx, name)
         return {
             "leads": mirror.count(tx, name),
             "stages": {stage: counts[stage] for stage in app.project.stages if stage in counts},
@@ -78,14 +79,18 @@ def _connection(app: App, name: str) -> dict[str, Any]:
             "write_backs": write_backs.counts(tx, name),
             "refused": _reasons(write_backs.troubles(tx, name)),
             "notices": outbox.counts(tx, name),
-            "rejected": len(mirror.rejections(tx, name)),
+            "rejected": sum(not each.arrived for each in rejections),
+            "makes_no_sense": _most_frequent(each.rejected.reason for each in rejections if each.arrived),
         }
 
 
 def _reasons(troubles: Sequence[write_backs.Trouble]) -> dict[str, int]:
     """Why the CRM did not take something -> how many records; the most frequent first."""
-    counts = Counter(redact(each.reason) for each in troubles)
-    return dict(counts.most_common(_SHOWN_REASONS))
+    return _most_frequent(each.reason for each in troubles)
+
+
+def _most_frequent(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(map(redact, reasons)).most_common(_SHOWN_REASONS))
 
 
 def _run_json(run: Run) -> dict[str, Any]:
@@ -117,11 +122,13 @@ def _print(name: str, each: Mapping[str, Any], here: tuple[datetime, str]) -> No
         ["to write", _counts(each["write_backs"])],
         *(
             [
-                ["" if number else "refused", one_line(f"{reason} ({count:,} x)")]
-                for number, (reason, count) in enumerate(each["refused"].items())
+                ["" if number else heading, one_line(f"{reason} ({count:,} x)")]
+                for heading, kept in (("refused", each["refused"]), ("no sense", each["makes_no_sense"]))
+                for number, (reason, count) in enumerate(kept.items())
             ]
         ),
         ["messages", _counts(each["notices"])],
+        *([["", dead_letters(each["notices"]["dead"])]] if each["notices"].get("dead") else []),
         *([["unreadable", f"{each['rejected']:,} records of the CRM"]] if each["rejected"] else []),
     ]
     show(name, style="bold")
@@ -158,6 +165,10 @@ def _when(moment: datetime, here: tuple[datetime, str]) -> str:
 
 def _due(moment: datetime, here: tuple[datetime, str]) -> str:
     return f"{'due ' if moment <= here[0] else ''}{_when(moment, here)}"
+
+
+def dead_letters(count: int) -> str:
+    return f"{counted(count, 'message')} could not be sent: syncer outbox --dead"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

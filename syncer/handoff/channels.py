@@ -11,7 +11,7 @@ from syncer.handoff.mail import EmailChannel, MailServer
 from syncer.handoff.messages import Audience
 from syncer.handoff.slack import SlackChannel
 from syncer.handoff.webhook import WebhookChannel
-from syncer.settings import CrmTask, Email, HandoffSettings, Slack, Webhook
+from syncer.settings import Apprise, CrmTask, Email, HandoffSettings, Slack, Webhook
 
 
 def open_channels(
@@ -23,7 +23,7 @@ def open_channels(
 
 
 def _channel(
-    notifier: Slack | Email | Webhook | CrmTask,
+    notifier: Slack | Email | Webhook | CrmTask | Apprise,
     settings: HandoffSettings,
     audience: Audience,
     target: HandoffTarget | None,
@@ -35,7 +35,15 @@ def _channel(
         return WebhookChannel(notifier.url, secret, notifier.timeout_s)
     if isinstance(notifier, CrmTask):
         return CrmTaskChannel(target, notifier.due_in, audience, settings)
+    if isinstance(notifier, Apprise):
+        return _through_apprise(notifier, audience, settings)
     return EmailChannel(_server(notifier), notifier.sender, audience, settings.email_repeats)
+
+
+def _through_apprise(notifier: Apprise, audience: Audience, settings: HandoffSettings) -> Channel:
+    from syncer.handoff.apprise import AppriseChannel  # noqa: PLC0415  # what it brings takes 0.1 s to import
+
+    return AppriseChannel(notifier.url.get_secret_value(), audience, settings.apprise_repeats, notifier.timeout_s)
 
 
 def _server(notifier: Email) -> MailServer:

@@ -55,5 +55,7 @@ class CrmTaskChannel:
 
 
 def _stand_in(handoff: Handoff, settings: HandoffSettings) -> str | None:
-    """Who the routes name for such a lead where it has no owner."""
+    """Whom it was given to where that is not its owner; else who the routes name for such a lead without one."""
+    if handoff.assigned_to not in (None, handoff.owner):
+        return handoff.assigned_to
     return next(iter(recipients(replace(handoff, owner=None), settings)), None)

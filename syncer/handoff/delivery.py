@@ -49,10 +49,10 @@ class Channel(Protocol):
         """Deliver it; `repeat` says that it may have arrived before. DeliveryError where it did not, or may not."""
 
 
-def refusal(url: str, status: int, retry_after: str | None, told: str) -> DeliveryError:
-    """What an HTTP answer other than 2xx means; `told` is its body, as `quoted` gives it."""
+def refusal(name: str, status: int, retry_after: str | None, told: str) -> DeliveryError:
+    """What an HTTP answer other than 2xx means; `name` is the receiver's, `told` its body, as `quoted` gives it."""
     patience = status in (408, 425, 429) or status >= 500
-    message = f"{host(url)} answered {status}{told}"
+    message = f"{name} answered {status}{told}"
     if not patience:
         return DeliveryError(message, "permanent")
     return DeliveryError(message, "temporary", _wish_s(retry_after))

@@ -75,7 +75,7 @@ class EmailChannel:
 
 def envelope(notice: Notice, sender: str, audience: Audience, repeat: bool = False) -> EmailMessage:
     """The message as it is sent. A repeat carries the same Message-ID, by which many mailboxes drop it."""
-    written = letter(notice.handoff, audience, repeat)
+    written = letter(notice.handoff, audience, repeat, notice.kind)
     message = EmailMessage()
     message["From"] = sender
     message["To"] = notice.recipient

@@ -18,12 +18,13 @@ from sqlalchemy import Connection
 
 from syncer.connector import HandoffTarget
 from syncer.errors import LeaseLost
+from syncer.handoff import clock
 from syncer.handoff.channels import open_channels
 from syncer.handoff.delivery import Channel, DeliveryError
 from syncer.handoff.messages import Audience, Language
 from syncer.model import Notice
 from syncer.settings import CrmTask, HandoffSettings
-from syncer.store import Lease, Store, leases, outbox
+from syncer.store import Lease, Store, clocks, leases, outbox
 
 log = structlog.get_logger(__name__)
 
@@ -70,15 +71,35 @@ def drain(delivery: Delivery) -> Counter[str]:
     -> notices_sent, of these notices_repeated, notices_postponed, notices_uncertain, notices_dead, of these
     notices_held. LeaseLost where another process took over.
     """
-    audience = Audience(delivery.language, delivery.timezone)
+    audience = Audience(delivery.language, delivery.timezone, delivery.settings.templates)
     going = _Round(delivery, open_channels(delivery.settings, audience, delivery.target))
     with delivery.store.writing(delivery.lease) as tx:
         uncertain = outbox.recover(tx, delivery.connection, delivery.clock())
+    _catch_up(delivery)
+    _remind(going)
     for notice in chain(uncertain, _due(delivery, {notice.key for notice in uncertain})):
         if delivery.stop.is_set():
             break
         _deliver(going, notice)
+    if going.counts["notices_dead"]:
+        _catch_up(delivery)
     return going.counts
+
+
+def _catch_up(delivery: Delivery) -> None:
+    with delivery.store.writing(delivery.lease) as tx:
+        clock.catch_up(tx, delivery.connection, delivery.settings, delivery.clock())
+
+
+def _remind(going: _Round) -> None:
+    """Queue what is due of hand-offs on which nobody has acted."""
+    delivery, seen = going.delivery, frozenset[str]()
+    while not delivery.stop.is_set():
+        with delivery.store.writing(delivery.lease) as tx:
+            looked = clock.remind(tx, delivery.connection, delivery.settings, delivery.clock())
+        if looked <= seen:  # none, or none that a step has moved on
+            return
+        seen |= looked
 
 
 def pause_s(attempts: int, wish_s: float | None) -> float:
@@ -104,37 +125,51 @@ def _deliver(going: _Round, notice: Notice) -> None:
     if going.delivery.crm_rests and _is_task(going, notice):
         return
     channel = going.channels.get(notice.channel)
-    repeat = notice.state == "uncertain"
     if channel is None:
         _bury(going, notice, f"the project file no longer has a notifier {notice.channel!r}")
-    elif repeat and channel.repeats == "hold":
+    elif notice.state == "uncertain" and channel.repeats == "hold":
         going.counts["notices_held"] += 1
         _bury(going, notice, HELD)
     elif going.failures[notice.channel] < _PATIENCE:
-        _send(going, channel, notice, repeat)
+        _send(going, channel, notice)
 
 
 def _is_task(going: _Round, notice: Notice) -> bool:
     return isinstance(going.delivery.settings.notifiers.get(notice.channel), CrmTask)
 
 
-def _send(going: _Round, channel: Channel, notice: Notice, repeat: bool) -> None:
-    delivery = going.delivery
+def _send(going: _Round, channel: Channel, notice: Notice) -> None:
+    delivery, repeat = going.delivery, notice.state == "uncertain" or notice.unsure
     settled_at = delivery.clock() + _TASK_SETTLES if _is_task(going, notice) else None
     with delivery.store.writing(delivery.lease) as tx:
+        if not clock.still_wanted(tx, notice, delivery.settings):
+            outbox.drop(tx, notice.key, "sales had acted, or the lead had left the stage, before this could go out")
+            return
         if not outbox.mark_sending(tx, notice.key, settled_at):
             return
     _enough_time(delivery)
     try:
         channel.send(notice, repeat)
     except DeliveryError as failure:
-        _keep_failure(going, notice, failure, repeat)
+        _keep_failure(going, notice, failure)
         return
-    with delivery.store.writing(delivery.lease) as tx:
-        outbox.mark_sent(tx, notice.key, delivery.clock())
+    _keep_sent(delivery, notice)
     going.failures[notice.channel] = 0
     going.counts["notices_sent"] += 1
     going.counts["notices_repeated"] += repeat
+
+
+def _keep_sent(delivery: Delivery, notice: Notice) -> None:
+    """That it was sent is kept by itself, for nothing that fails afterwards may have it sent again. An escalation tells
+    somebody else, so it starts no clock."""
+    sent_at, starts = delivery.clock(), notice.kind != "escalation"
+    with delivery.store.writing(delivery.lease) as tx:
+        outbox.mark_sent(tx, notice.key, sent_at)
+        if starts:
+            clocks.owe(tx, notice.key)
+    if starts:
+        with delivery.store.writing(delivery.lease) as tx:
+            clock.tell(tx, notice.handoff, delivery.settings, sent_at)
 
 
 def _enough_time(delivery: Delivery) -> None:
@@ -146,7 +181,7 @@ def _enough_time(delivery: Delivery) -> None:
         )
 
 
-def _keep_failure(going: _Round, notice: Notice, failure: DeliveryError, repeat: bool) -> None:
+def _keep_failure(going: _Round, notice: Notice, failure: DeliveryError) -> None:
     attempts = notice.attempts + 1
     if failure.outcome == "permanent":
         _bury(going, notice, failure.message)
@@ -157,13 +192,14 @@ def _keep_failure(going: _Round, notice: Notice, failure: DeliveryError, repeat:
         _bury(going, notice, f"given up after {attempts} attempts: {failure.message}")
         return
     with going.delivery.store.writing(going.delivery.lease) as tx:
-        _put_off(going, tx, notice, failure, repeat)
+        _put_off(going, tx, notice, failure)
 
 
-def _put_off(going: _Round, tx: Connection, notice: Notice, failure: DeliveryError, repeat: bool) -> None:
-    """What may have arrived once stays uncertain however its repeats fail, so that the next one is marked as well."""
+def _put_off(going: _Round, tx: Connection, notice: Notice, failure: DeliveryError) -> None:
+    """What may have arrived once stays uncertain however its repeats fail, so that the next one is marked as well; but
+    for one that a person wants to be repeated, which stays marked and is not held again."""
     next_at = going.delivery.clock() + timedelta(seconds=pause_s(notice.attempts + 1, failure.retry_after_s))
-    if failure.outcome == "uncertain" or repeat:
+    if failure.outcome == "uncertain" or notice.state == "uncertain":
         going.counts["notices_uncertain"] += 1
         outbox.mark_uncertain(tx, notice.key, failure.message, next_at)
         return

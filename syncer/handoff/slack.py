@@ -28,11 +28,11 @@ class SlackChannel:
     timeout_s: float = TIMEOUT_S
 
     def send(self, notice: Notice, repeat: bool) -> None:
-        answer = self._answer(slack_post(notice.handoff, self.audience, repeat))
+        answer = self._answer(slack_post(notice.handoff, self.audience, repeat, notice.kind))
         told = quoted(answer.body, secrets_of(self.url))
         if answer.status_code != 200:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            raise refusal(self.url, answer.status_code, headers.get("retry-after"), told)
+            raise refusal(host(self.url), answer.status_code, headers.get("retry-after"), told)
         if answer.body.strip() != "ok":
             # Slack says ok and nothing else; another page under this URL would swallow every hand-off unseen.
             # A proxy or a wrong address, as a rule: a person mends it while the message waits.

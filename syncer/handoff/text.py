@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 _PART = r"[^\s\x00-\x1f\x7f@<>,;:\"()\[\]\\]+"
 _ADDRESS = re.compile(f"{_PART}@{_PART}", re.ASCII)
 _CUT_ESCAPE = re.compile(r"&[^;]*$")
+_CALL = re.compile(r"(?<![\w.+-])@(?=\w)")
+_WORD_JOINER = "\u2060"  # shows as nothing
 _TURNERS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder what is read
 
 
@@ -37,6 +39,13 @@ def slack_safe(text: str, length: int) -> str:
     """
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return safe if len(safe) <= length else _CUT_ESCAPE.sub("", safe[: length - 1]) + "…"
+
+
+def chat_safe(text: str) -> str:
+    """For services whose mark-up is not known: no tag, no mention of everybody, and no word that hides a link, as
+    Markdown, HTML and the usual chats write them."""
+    plain = text.replace("<", "‹").replace(">", "›").replace("](", "] (")
+    return _CALL.sub(f"@{_WORD_JOINER}", plain)
 
 
 def web_link(url: str | None) -> str | None:

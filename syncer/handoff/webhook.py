@@ -57,7 +57,7 @@ class WebhookChannel:
         if 200 <= answer.status < 300:
             return
         told = quoted(_beginning(answer), (*secrets_of(self.url), self.secret or ""))
-        raise refusal(self.url, answer.status, answer.headers.get("Retry-After"), told)
+        raise refusal(host(self.url), answer.status, answer.headers.get("Retry-After"), told)
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:

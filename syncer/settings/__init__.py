@@ -5,15 +5,28 @@ from syncer.settings.loading import load_project
 from syncer.settings.models import load_model
 from syncer.settings.problems import Problem, SettingsError, did_you_mean
 from syncer.settings.process import ProcessSettings, process_settings
-from syncer.settings.project import Connection, HandoffSettings, Outcome, Project, Route, Sync, digest
+from syncer.settings.project import (
+    Clock,
+    Connection,
+    HandoffSettings,
+    Outcome,
+    Person,
+    Project,
+    Route,
+    Sync,
+    Team,
+    digest,
+)
 from syncer.settings.proposals import rules_at, rules_set, rules_with
 from syncer.settings.schema import cases_schema, json_schema, model_schema
-from syncer.settings.shapes import OWNER, CrmTask, Email, Notifier, Slack, Web, Webhook
+from syncer.settings.shapes import OWNER, Apprise, CrmTask, Email, Notifier, Slack, Web, Webhook
 from syncer.settings.showing import show
 from syncer.settings.values import duration
 
 __all__ = [
     "OWNER",
+    "Apprise",
+    "Clock",
     "Columns",
     "Connection",
     "CrmTask",
@@ -21,6 +34,7 @@ __all__ = [
     "HandoffSettings",
     "Notifier",
     "Outcome",
+    "Person",
     "Problem",
     "ProcessSettings",
     "Project",
@@ -28,6 +42,7 @@ __all__ = [
     "SettingsError",
     "Slack",
     "Sync",
+    "Team",
     "Web",
     "Webhook",
     "cases_schema",

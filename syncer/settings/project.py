@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,20 +14,25 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncer.rules import ActivityTest, Condition, FieldTest, Model, Segment, leaves
 from syncer.settings.problems import Steps
-from syncer.settings.shapes import OWNER, CrmTask, Email, Slack, Web, Webhook
+from syncer.settings.shapes import OWNER, TOUCHES, Apprise, CrmTask, Email, Pick, Slack, Web, Webhook
 from syncer.settings.values import Language
+from syncer.worktime import ALWAYS, Calendar
 
 __all__ = [
     "OWNER",
+    "Apprise",
+    "Clock",
     "Connection",
     "CrmTask",
     "Email",
     "HandoffSettings",
     "Outcome",
+    "Person",
     "Project",
     "Route",
     "Slack",
     "Sync",
+    "Team",
     "Web",
     "Webhook",
     "digest",
@@ -63,20 +68,59 @@ class Sync:
 @dataclass(frozen=True, slots=True)
 class Route:
     when: Condition | None  # None: fits everybody
-    to: tuple[str, ...]  # e-mail addresses; "owner" is the record's owner
-    fallback: str | None = None  # in place of an owner that the record does not have
+    to: tuple[str, ...]  # e-mail addresses and names of people and teams; "owner" is the record's owner
+    fallback: str | None = None  # in place of an owner that the record does not have, or of a team that has no room
     where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in sales."""
+
+    name: str
+    email: str
+    per_day: int | None = None  # the most hand-offs on one day there; None: any number
+    weight: int = 1  # the share in a team whose `pick` is "weighted"
+    away: tuple[tuple[date, date], ...] = ()  # from the first to the last day there, both included
+    calendar: Calendar = ALWAYS  # when they work; its time zone is theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """People one of whom gets a hand-off; with "all", everyone does."""
+
+    name: str
+    members: tuple[Person, ...]  # in the order of the file
+    pick: Pick = "round_robin"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How soon sales shall act on a lead. All times are working time since sales was told."""
+
+    calendar: Calendar = ALWAYS
+    respond_within: timedelta | None = None  # None: whenever they like; nobody is reminded
+    remind_after: timedelta | None = None  # None only where the one before is
+    escalate_after: timedelta | None = None
+    escalate_to: tuple[str, ...] = ()  # e-mail addresses; none: nothing is escalated
+    touched_by: tuple[str, ...] = TOUCHES  # kinds of activities
 
 
 @dataclass(frozen=True, slots=True)
 class HandoffSettings:
     when: str  # the stage that is handed over
     wait: timedelta = timedelta(minutes=15)
-    notifiers: Mapping[str, Slack | Email | Webhook | CrmTask] = field(default_factory=dict)
+    notifiers: Mapping[str, Slack | Email | Webhook | CrmTask | Apprise] = field(default_factory=dict)
     slack_repeats: Literal["resend", "hold"] = "resend"
     email_repeats: Literal["resend", "hold"] = "hold"
     routes: tuple[Route, ...] = ()
     notify: tuple[str, ...] = ()  # names of notifiers
+    cool_down: timedelta = timedelta(0)  # after a hand-off; a lead that comes back within it is not announced anew
+    clock: Clock = Clock()
+    apprise_repeats: Literal["resend", "hold"] = "resend"
+    templates: Path | None = None  # a folder with templates that stand in for ours
+    people: Mapping[str, Person] = field(default_factory=dict)
+    teams: Mapping[str, Team] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +169,12 @@ class Project:
         kinds = {leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}
         ignores = [ignore for segment in self.segments for ignore in segment.model.ignores]
         return tuple(sorted(kinds | {ignore.follows.kind for ignore in ignores if ignore.follows is not None}))
+
+    @property
+    def wanted_activities(self) -> tuple[str, ...]:
+        """Those, and where sales shall act within a time the kinds by which it does; sorted."""
+        clock = self.handoff.clock if self.handoff is not None else Clock()
+        return tuple(sorted({*self.needed_activities, *(clock.touched_by if clock.respond_within else ())}))
 
     def _leaves(self) -> Iterator[FieldTest | ActivityTest]:
         conditions = [one for segment in self.segments for one in segment.model.conditions()]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
@@ -18,17 +19,31 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
 from syncer.rules import ActivityTest, Condition, leaves
 from syncer.settings.conditions import read_condition
 from syncer.settings.models import CONDITION_SCHEMA, Section
 from syncer.settings.problems import Mistake, Wrong, did_you_mean, quoted, wrong
-from syncer.settings.values import Interval, IntervalOrOff, Language, Points, Timezone, Wait, span_ms
+from syncer.settings.services import service
+from syncer.settings.values import (
+    Day,
+    Interval,
+    IntervalOrOff,
+    Language,
+    Points,
+    TimeOfDay,
+    Timezone,
+    Wait,
+    span_ms,
+)
 
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 OWNER = "owner"
 """Among a route's recipients: whoever owns the record in the CRM."""
+TOUCHES = ("call", "meeting", "email_sent", "email", "task")
+"""The kinds of activities by which sales acts on a lead, as the connectors for CRMs call them."""
 
 
 def _manual_change(raw: Any) -> Any:
@@ -135,8 +150,27 @@ class CrmTask(Section):
     due_in: Interval = Field(default="1d", validate_default=True)
 
 
-Notifier = Annotated[Slack | Email | Webhook | CrmTask, Field(discriminator="type")]
-NOTIFIERS: Mapping[str, type[BaseModel]] = {"slack": Slack, "email": Email, "webhook": Webhook, "task": CrmTask}
+def _one_recipient(url: SecretStr) -> SecretStr:
+    service(url.get_secret_value(), timeout_s=1)
+    return url
+
+
+class Apprise(Section):
+    """One recipient at one of the services that Apprise speaks to: Teams, Telegram, ntfy, Mattermost and many more."""
+
+    type: Literal["apprise"] = "apprise"
+    url: Annotated[SecretStr, AfterValidator(_one_recipient)]
+    timeout_s: Seconds = 10.0
+
+
+Notifier = Annotated[Slack | Email | Webhook | CrmTask | Apprise, Field(discriminator="type")]
+NOTIFIERS: Mapping[str, type[BaseModel]] = {
+    "slack": Slack,
+    "email": Email,
+    "webhook": Webhook,
+    "task": CrmTask,
+    "apprise": Apprise,
+}
 
 
 class Repeats(Section):
@@ -145,6 +179,7 @@ class Repeats(Section):
 
     slack: Literal["resend", "hold"] = "resend"
     email: Literal["resend", "hold"] = "hold"
+    apprise: Literal["resend", "hold"] = "resend"
 
 
 def _route_condition(raw: Any) -> Condition:
@@ -159,15 +194,27 @@ def _recipients(raw: Any) -> Any:
     if not isinstance(recipients, list) or not recipients:
         raise wrong(f"a list of e-mail addresses is needed here, not {quoted(raw)}", "or owner: the record's owner")
     mistakes = [
-        Mistake((rank,) if recipients is raw else (), f"{quoted(one)} is neither an e-mail address nor 'owner'")
+        Mistake((rank,) if recipients is raw else (), f"{quoted(one)} is not an e-mail address")
         for rank, one in enumerate(recipients)
-        if one != OWNER and not (isinstance(one, str) and _ADDRESS.fullmatch(one))
+        if not isinstance(one, str) or ("@" in one and not _ADDRESS.fullmatch(one))
     ]
     if mistakes:
         raise Wrong(*mistakes)
     return tuple(recipients)
 
 
+def _one_or_more(raw: Any) -> Any:
+    """One entry may stand without brackets."""
+    return _filled([raw] if isinstance(raw, str) else raw)
+
+
+def _filled(raw: Any) -> Any:
+    if isinstance(raw, list | tuple) and not raw:
+        raise wrong("the list is empty; it needs at least one entry")
+    return raw
+
+
+Kind = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _SCALARS = ["string", "number", "boolean"]
 _TEXTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
@@ -177,21 +224,119 @@ class RouteFile(Section):
     to: Annotated[tuple[str, ...], PlainValidator(_recipients), _TEXTS]
     fallback: MailAddress | None = None
 
-    @field_validator("fallback")
-    @classmethod
-    def _for_owners(cls, fallback: str | None, info: ValidationInfo) -> str | None:
-        if fallback is not None and OWNER not in info.data.get("to", (OWNER,)):
-            raise wrong("'fallback' is for records without an owner; here nobody asks for the owner")
-        return fallback
+
+DayName = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[DayName, ...] = get_args(DayName)
+
+
+class SpanFile(Section):
+    """Working hours of some days. Those over midnight are two: until 24:00, and from 00:00 on the days after."""
+
+    days: Annotated[tuple[DayName, ...], BeforeValidator(_filled)] = DAYS[:5]
+    start: Annotated[TimeOfDay, Field(alias="from", default="09:00", validate_default=True)]
+    end: Annotated[TimeOfDay, Field(alias="to", default="18:00", validate_default=True)]
+
+    @model_validator(mode="after")
+    def _has_time(self) -> Self:
+        if self.start >= self.end:
+            help = 'hours over midnight are two: to: "24:00", and under `also` from: "00:00" on the days after'
+            raise Wrong(Mistake(("to",), "'to' is not later than 'from'", help, "SY010"))
+        return self
+
+
+class HoursFile(SpanFile):
+    """When sales works."""
+
+    also: tuple[SpanFile, ...] = ()
+    timezone: Timezone | None = None
+    holidays: tuple[Day, ...] = ()
+
+
+class AwayFile(Section):
+    """Days on which somebody gets nothing: from the first to the last one, both included."""
+
+    first: Annotated[Day, Field(alias="from")]
+    last: Annotated[Day | None, Field(alias="to")] = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise Wrong(Mistake(("to",), "'to' is before 'from'", "both are days away; one day needs no 'to'", "SY010"))
+        return self
+
+
+class PersonFile(Section):
+    """Somebody in sales, as routes and teams name them."""
+
+    email: MailAddress
+    per_day: Annotated[int, Field(ge=1)] | None = None
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    away: tuple[AwayFile, ...] = ()
+    hours: HoursFile | None = None
+
+
+Pick = Literal["round_robin", "weighted", "all"]
+
+
+class TeamFile(Section):
+    """People who share the hand-offs of a route."""
+
+    members: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+    pick: Pick = "round_robin"
+
+
+_LONGEST_CLOCK = timedelta(days=30)
+
+
+def _soon(span: timedelta) -> timedelta:
+    if span > _LONGEST_CLOCK:
+        raise wrong("is longer than 30d of working time", "1d is 24 working hours; write for example 4h")
+    return span
+
+
+WorkingTime = Annotated[Interval, AfterValidator(_soon)]
 
 
 class HandoffFile(Section):
     when: str | None = None
     wait: Wait = Field(default="15m", validate_default=True)
+    cool_down: Wait = Field(default="0d", validate_default=True)
     notifiers: dict[str, Any] = Field(default_factory=dict)  # each is checked by its own `type`
     repeats: Repeats = Field(default_factory=Repeats)
+    people: dict[str, PersonFile] = Field(default_factory=dict)
+    teams: dict[str, TeamFile] = Field(default_factory=dict)
     route: tuple[RouteFile, ...] = ()
     notify: Annotated[tuple[str, ...], BeforeValidator(lambda raw: [raw] if isinstance(raw, str) else raw)] = ()
+    hours: HoursFile | None = None
+    respond_within: WorkingTime | None = None
+    remind_after: WorkingTime | None = None
+    escalate_after: WorkingTime | None = None
+    escalate_to: Annotated[tuple[MailAddress, ...], BeforeValidator(_one_or_more)] = ()
+    touched_by: Annotated[tuple[Kind, ...], BeforeValidator(_one_or_more)] = TOUCHES
+    templates: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _clock_fits_together(self) -> Self:
+        mistakes = list(_clock_mistakes(self))
+        if mistakes:
+            raise Wrong(*mistakes)
+        return self
+
+
+def _clock_mistakes(handoff: HandoffFile) -> Iterator[Mistake]:
+    """Steps after the hand-off need something they are steps of, and come one after the other."""
+    if handoff.respond_within is None:
+        for key in {"remind_after", "escalate_after", "escalate_to"} & handoff.model_fields_set:
+            message = f"'{key}' needs a time within which sales shall act, and there is none"
+            yield Mistake((key,), message, "write for example respond_within: 1h", "SY010", at_key=True)
+        return
+    if handoff.escalate_after is not None and not handoff.escalate_to:
+        message = "'escalate_after' does not say to whom"
+        yield Mistake(("escalate_after",), message, "write escalate_to: [boss@...]", "SY010", at_key=True)
+    reminded = handoff.remind_after or handoff.respond_within
+    if handoff.escalate_after is not None and handoff.escalate_after <= reminded:
+        message = "'escalate_after' must be longer than what sales is reminded after"
+        yield Mistake(("escalate_after",), message, "both begin when sales is told", "SY010")
 
 
 def _values(raw: Any) -> Any:

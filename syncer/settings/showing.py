@@ -13,7 +13,9 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from syncer.log import BLOT, redact
 from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf, duration_text
 from syncer.settings.problems import Steps, path_text
-from syncer.settings.project import HandoffSettings, Outcome, Project, Sync
+from syncer.settings.project import Clock, HandoffSettings, Outcome, Person, Project, Sync
+from syncer.settings.shapes import DAYS
+from syncer.worktime import ALWAYS, Calendar
 
 Shown = tuple[Any, str]
 """A value as plain JSON, secrets as ***; and its origin: "syncer.yml:7", "env HUBSPOT_TOKEN", "default"."""
@@ -68,11 +70,56 @@ def _handoff(handoff: HandoffSettings) -> dict[str, Any]:
     return {
         "when": handoff.when,
         "wait": handoff.wait,
+        "cool_down": handoff.cool_down,
         "notifiers": {name: _fields(notifier) for name, notifier in handoff.notifiers.items()},
-        "repeats": {"slack": handoff.slack_repeats, "email": handoff.email_repeats},
+        "repeats": {
+            "slack": handoff.slack_repeats,
+            "email": handoff.email_repeats,
+            "apprise": handoff.apprise_repeats,
+        },
+        "people": {name: _person(each) for name, each in handoff.people.items()},
+        "teams": {
+            name: {"members": [each.name for each in team.members], "pick": team.pick}
+            for name, team in handoff.teams.items()
+        },
         "route": routes,
         "notify": handoff.notify,
+        **_clock(handoff.clock),
+        "templates": handoff.templates,
     }
+
+
+def _clock(clock: Clock) -> dict[str, Any]:
+    return {
+        "hours": "always" if clock.calendar == ALWAYS else _hours(clock.calendar),
+        "respond_within": clock.respond_within,
+        "remind_after": clock.remind_after,
+        "escalate_after": clock.escalate_after,
+        "escalate_to": clock.escalate_to,
+        "touched_by": clock.touched_by,
+    }
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {
+        "email": person.email,
+        "per_day": person.per_day,
+        "weight": person.weight,
+        "away": [{"from": first, "to": last} for first, last in person.away],
+        "hours": _hours(person.calendar),
+    }
+
+
+def _hours(calendar: Calendar) -> dict[str, Any]:
+    """What comes of a section of hours, day by day."""
+    told: dict[str, Any] = {"timezone": calendar.timezone, "holidays": sorted(calendar.holidays)}
+    for day, spans in zip(DAYS, calendar.week, strict=True):
+        told[day] = [f"{_time_of_day(start)}-{_time_of_day(end)}" for start, end in spans]
+    return told
+
+
+def _time_of_day(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _fields(settings: BaseModel) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
@@ -19,6 +19,8 @@ _DAY_MS = UNITS_MS["d"]
 _LONGEST_MS = 36_500 * _DAY_MS  # a hundred years
 _LONGEST_FADE_MS = 3_650 * _DAY_MS  # the table of fading factors has an entry for each hour
 _DURATION = re.compile(r"([0-9]{1,12})\s*([smhdw])")
+_CLOCK = re.compile(r"([0-9]{1,2}):([0-5][0-9])")
+_DATE_HELP = "write year, month and day, for example 2026-12-25"
 _MOST_POINTS = 1_000_000
 DURATION_HELP = "write a number and s, m, h, d or w, for example 15m or 30d"
 
@@ -136,6 +138,27 @@ def timezone(raw: Any) -> str:
     raise wrong(f"{quoted(raw)} is not a time zone", "write for example Europe/Madrid")
 
 
+def minute_of_day(raw: Any) -> int:
+    """ "09:30" -> 570; "24:00" is the end of the day."""
+    found = _CLOCK.fullmatch(raw.strip()) if isinstance(raw, str) else None
+    if found is None:
+        raise wrong(f"{quoted(raw)} is not a time of day", 'write hours and minutes in quotes, for example "09:00"')
+    minute = int(found[1]) * 60 + int(found[2])
+    if minute > _DAY_MS // UNITS_MS["m"]:
+        raise wrong(f"{quoted(raw)} is later than 24:00")
+    return minute
+
+
+def day_of_year(raw: Any) -> date:
+    """A date as ISO 8601 writes it."""
+    try:
+        if isinstance(raw, str):
+            return date.fromisoformat(raw.strip())
+    except ValueError:
+        raise wrong(f"there is no day {quoted(raw)}", _DATE_HELP) from None
+    raise wrong(f"{quoted(raw)} is not a date", _DATE_HELP)
+
+
 def _as_list(raw: Any) -> Any:
     """One entry may stand without brackets."""
     return [raw] if isinstance(raw, str) else raw
@@ -159,5 +182,8 @@ PositivePoints = Annotated[
 ]
 GateText = Annotated[Gate, BeforeValidator(gate), WithJsonSchema({"type": "string", "pattern": _GATE_SHAPE})]
 Timezone = Annotated[str, BeforeValidator(timezone)]
+_CLOCK_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,2}:[0-5][0-9]$", "examples": ["09:00"]}
+TimeOfDay = Annotated[int, BeforeValidator(minute_of_day), WithJsonSchema(_CLOCK_SCHEMA)]
+Day = Annotated[date, BeforeValidator(day_of_year), WithJsonSchema({"type": "string", "format": "date"})]
 ListOfGates = Annotated[tuple[GateText, ...], BeforeValidator(_as_list)]
 Language = Literal["en", "es"]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from syncer.errors import NotFound, StalePlanError
-from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, Transition
+from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, RecordKey, Transition
 from syncer.store import outbox, words, write_backs
 from syncer.store.columns import to_ms
-from syncer.store.leads import newest_overrides, state_of
+from syncer.store.leads import state_of
 from syncer.store.payloads import PLAN
 from syncer.store.sql import among, upsert
 from syncer.store.tables import decisions as planned
@@ -161,9 +161,11 @@ def _state_row(decision: Decision) -> dict[str, Any]:
 
 
 def _keep_overrides(tx: Connection, plans: Sequence[LeadPlan]) -> None:
-    """A new override is kept and ends the one before. One that the decision no longer obeys has ended, too, unless
-    the lead is only out of our hands for now (protected). Of one that stays it may have become known who said it."""
-    known = newest_overrides(tx, [plan.decision.lead for plan in plans])
+    """A new override is kept and ends the one before. One that the decision no longer obeys has ended, too, and so has
+    what fields say, unless the lead is only out of our hands for now (protected). Of one that stays it may have become
+    known who said it."""
+    latest = max((plan.decision.score.as_of for plan in plans), default=None)
+    known = words.newest(tx, [plan.decision.lead for plan in plans], latest) if latest else {}
     new, ended = [], []
     for decision in (plan.decision for plan in plans):
         last, obeyed = known.get(decision.lead), decision.override
@@ -177,6 +179,7 @@ def _keep_overrides(tx: Connection, plans: Sequence[LeadPlan]) -> None:
             ended.append((decision.lead, decision.score.as_of))
     words.end(tx, ended)
     words.add(tx, new)
+    words.silence(tx, {lead for lead, _ in ended} - {lead for lead, _ in new})
 
 
 def _identity(override: Override) -> tuple[str, str, int]:
@@ -228,12 +231,12 @@ def stage_counts(tx: Connection, connection: str) -> dict[str, int]:
     return dict(iter(found))
 
 
-def lead_state(tx: Connection, lead_id: int) -> LeadState:
-    """What was decided of the lead last; NotFound (SY067)."""
+def lead_state(tx: Connection, lead_id: int, now: datetime | None = None) -> LeadState:
+    """What was decided of the lead last, and what people say of it by `now`, or by the clock; NotFound (SY067)."""
     found = tx.execute(select(leads).where(leads.c.id == lead_id)).first()
     if found is None:
         raise NotFound(f"there is no lead {lead_id}", code="SY067")
-    return state_of(found, newest_overrides(tx, [lead_id]).get(lead_id))
+    return state_of(found, words.newest(tx, [lead_id], now or datetime.now(UTC)).get(lead_id))
 
 
 def set_override(tx: Connection, lead_id: int, override: Override) -> None:
@@ -244,16 +247,30 @@ def set_override(tx: Connection, lead_id: int, override: Override) -> None:
     touch(tx, {lead_id: BITS["override"]})
 
 
-def end_override(tx: Connection, lead_id: int, at: datetime) -> None:
-    """Whatever override is open ends now, and the rules decide again. NotFound (SY067)."""
+def end_override(tx: Connection, lead_id: int, at: datetime) -> list[RecordKey]:
+    """Whatever override is open ends now, and the rules decide again. What stands in fields of the lead says nothing
+    until it is written anew: returns their records. NotFound (SY067)."""
     _insist_known(tx, lead_id)
     words.end(tx, [(lead_id, at)])
     touch(tx, {lead_id: BITS["override"]})
+    return words.silence(tx, [lead_id])
 
 
 def _insist_known(tx: Connection, lead_id: int) -> None:
     if tx.execute(select(leads.c.id).where(leads.c.id == lead_id).with_for_update()).first() is None:
         raise NotFound(f"there is no lead {lead_id}", code="SY067")
+
+
+def nameless_elsewhere(tx: Connection, connection: str, now: datetime) -> list[tuple[int, Override, RecordKey]]:
+    """(lead, word, record) of words that were just said in the connection's fields, on leads that another connection
+    decides, and of which it is not known who said them."""
+    return words.nameless_elsewhere(tx, connection, now)
+
+
+def name_author(tx: Connection, lead_id: int, override: Override) -> None:
+    """Who said this word of the lead, now that it is known; what was planned without that is planned anew."""
+    words.name_author(tx, lead_id, override)
+    touch(tx, {lead_id: BITS["override"]})
 
 
 def overrides(tx: Connection, lead_id: int) -> list[Override]:

@@ -165,7 +165,7 @@ def _erase_handoffs(tx: Connection, keys: Sequence[RecordKey], lead_ids: Sequenc
     its_key = among(tx, handoffs.c.key, nobodys)
     tx.execute(update(handoffs).where(its_key, handoffs.c.closed_at.is_(None)).values(closed_at=at))
     untold = (among(tx, notices.c.handoff_key, nobodys), notices.c.state != "sent")
-    tx.execute(update(notices).where(*untold).values(state="dead", error=REASON, not_before=None))
+    tx.execute(update(notices).where(*untold).values(state="dropped", error=REASON, not_before=None))
 
 
 def _living(tx: Connection, lead_ids: Sequence[int]) -> Mapping[tuple[int, str], Any]:
@@ -177,7 +177,7 @@ def _living(tx: Connection, lead_ids: Sequence[int]) -> Mapping[tuple[int, str],
 
 def _retold(row: Any, erased: bool, heir: Any | None) -> Handoff:
     """The hand-off of that row, without what may have been known of the erased one alone."""
-    known = replace(HANDOFF.value(row.payload), fields={})
+    known = replace(HANDOFF.value(row.payload), fields={}, did=(), missing=())
     if not erased:
         return replace(known, reasons=(REST,))
     if heir is None:

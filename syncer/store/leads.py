@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, func, literal, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, exists, func, literal, select, tuple_
 
 from syncer.errors import NotFound
 from syncer.history import merged_fields
@@ -26,6 +26,7 @@ from syncer.model import (
     Value,
     WriteState,
 )
+from syncer.store import words
 from syncer.store.columns import to_ms
 from syncer.store.database import Store
 from syncer.store.footprints import fresh
@@ -33,39 +34,46 @@ from syncer.store.histories import versions_of
 from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.standings import standing_of, standing_or_none
-from syncer.store.tables import activities, activity_links, cursors, leads, overrides, readings, records, write_backs
+from syncer.store.tables import activities, activity_links, cursors, leads, readings, records, write_backs
 from syncer.store.touching import causes_of
 
-Which = Literal["due", "all"] | Sequence[int]
+Which = Literal["due", "all", "shown"] | Sequence[int]
 
-_COUNTS = records.c.deleted.is_(False) | records.c.merged_into.is_not(None)
+COUNTS = records.c.deleted.is_(False) | records.c.merged_into.is_not(None)
 """Whose activities count: those of an absorbed record are the survivor's, those of a deleted one nobody's."""
 
 
 def chunks(  # noqa: PLR0913
     store: Store, connection: str, *, which: Which, now: datetime, size: int = 5000, rules: str | None = None
 ) -> Iterator[list[Lead]]:
-    """The connection's leads with a live record, whole, `size` at a time; each chunk is one short read.
+    """The leads that the connection decides and that have a live record, whole, `size` at a time; each chunk is one
+    short read.
 
     which: "due" (touched, never decided, or time has come for fading or an override's end: by `now`; first those
-    touched), "all", or these leads; by id. A lead touched while the chunks are read comes with the next run.
+    touched), "all", or these leads; by id. "shown": those with a live record in the connection, whoever decides them.
+    A lead touched while the chunks are read comes with the next run.
     rules: leads with a fresh footprint under these rules come with that, and without activities and readings.
     """
     if which == "due":
-        yield from _due(store, connection, now, (size, rules))
+        yield from _due(store, connection, _How(size, now, rules))
     elif which == "all":
-        yield from _all(store, connection, (size, rules))
+        yield from _all(store, _live(connection), _How(size, now, rules))
+    elif which == "shown":
+        yield from _all(store, _shown(connection), _How(size, now, rules))
     else:
-        yield from _these(store, connection, sorted(set(which)), (size, rules))
+        yield from _these(store, connection, sorted(set(which)), _How(size, now, rules))
 
 
-_How = tuple[int, str | None]
-"""How many leads at a time, and the rules whose footprints stand in for facts."""
+class _How(NamedTuple):
+    """How many leads at a time, as of when, and the rules whose footprints stand in for facts."""
+
+    size: int
+    now: datetime
+    rules: str | None
 
 
-def _due(store: Store, connection: str, now: datetime, how: _How) -> Iterator[list[Lead]]:
-    size, rules = how
-    place, latest = (-1, -1), to_ms(now)
+def _due(store: Store, connection: str, how: _How) -> Iterator[list[Lead]]:
+    place, latest = (-1, -1), to_ms(how.now)
     while True:
         after = tuple_(leads.c.due_at, leads.c.id) > tuple_(
             literal(place[0], BigInteger), literal(place[1], BigInteger)
@@ -75,22 +83,21 @@ def _due(store: Store, connection: str, now: datetime, how: _How) -> Iterator[li
                 _live(connection)
                 .where(leads.c.due_at <= latest, after)
                 .order_by(leads.c.due_at, leads.c.id)
-                .limit(size)
+                .limit(how.size)
             ).all()
-            chunk = _whole(tx, found, rules)
+            chunk = _whole(tx, found, how.now, how.rules)
         if not found:
             return
         yield chunk
         place = (found[-1].due_at, found[-1].id)
 
 
-def _all(store: Store, connection: str, how: _How) -> Iterator[list[Lead]]:
-    size, rules = how
+def _all(store: Store, wanted: Select[Any], how: _How) -> Iterator[list[Lead]]:
     last = 0
     while True:
         with store.reading() as tx:
-            found = tx.execute(_live(connection).where(leads.c.id > last).order_by(leads.c.id).limit(size)).all()
-            chunk = _whole(tx, found, rules)
+            found = tx.execute(wanted.where(leads.c.id > last).order_by(leads.c.id).limit(how.size)).all()
+            chunk = _whole(tx, found, how.now, how.rules)
         if not found:
             return
         yield chunk
@@ -98,11 +105,11 @@ def _all(store: Store, connection: str, how: _How) -> Iterator[list[Lead]]:
 
 
 def _these(store: Store, connection: str, ids: Sequence[int], how: _How) -> Iterator[list[Lead]]:
-    size, rules = how
-    for start in range(0, len(ids), size):
+    for start in range(0, len(ids), how.size):
         with store.reading() as tx:
-            wanted = _live(connection).where(among(tx, leads.c.id, ids[start : start + size])).order_by(leads.c.id)
-            chunk = _whole(tx, tx.execute(wanted).all(), rules)
+            some = among(tx, leads.c.id, ids[start : start + how.size])
+            found = tx.execute(_live(connection).where(some).order_by(leads.c.id)).all()
+            chunk = _whole(tx, found, how.now, how.rules)
         if chunk:
             yield chunk
 
@@ -111,10 +118,15 @@ def _live(connection: str) -> Select[Any]:
     return select(leads).where(leads.c.connection == connection, leads.c.live.is_(True))
 
 
+def _shown(connection: str) -> Select[Any]:
+    theirs = exists().where(records.c.lead_id == leads.c.id, records.c.connection == connection, LIVE)
+    return select(leads).where(leads.c.live.is_(True), theirs)
+
+
 def lead(store: Store, lead_id: int, now: datetime | None = None) -> Lead:
-    """One lead, also one whose records are all gone; NotFound (SY067)."""
+    """One lead, as of `now`, or of the clock's time; also one whose records are all gone. NotFound (SY067)."""
     with store.reading() as tx:
-        found = _whole(tx, tx.execute(select(leads).where(leads.c.id == lead_id)).all())
+        found = _whole(tx, tx.execute(select(leads).where(leads.c.id == lead_id)).all(), now or datetime.now(UTC))
     if not found:
         raise NotFound(f"there is no lead {lead_id}", code="SY067")
     return found[0]
@@ -163,6 +175,12 @@ def count(tx: Connection, connection: str) -> int:
     return tx.execute(counted).scalar_one()
 
 
+def count_shown(tx: Connection, connection: str) -> int:
+    """How many leads have a live record in the connection, whoever decides them."""
+    counted = select(func.count(records.c.lead_id.distinct())).where(records.c.connection == connection, LIVE)
+    return tx.execute(counted).scalar_one()
+
+
 def home(tx: Connection, lead_id: int) -> str:
     """The connection whose runs decide the lead; NotFound (SY067)."""
     found = tx.execute(select(leads.c.connection).where(leads.c.id == lead_id)).scalar()
@@ -177,7 +195,7 @@ def touched_count(tx: Connection, connection: str) -> int:
     return tx.execute(select(func.count()).where(leads.c.connection == connection, leads.c.due_at == 0)).scalar_one()
 
 
-def _whole(tx: Connection, rows: Sequence[Any], rules: str | None = None) -> list[Lead]:
+def _whole(tx: Connection, rows: Sequence[Any], now: datetime, rules: str | None = None) -> list[Lead]:
     ids = [row.id for row in rows]
     if not ids:
         return []
@@ -185,7 +203,7 @@ def _whole(tx: Connection, rows: Sequence[Any], rules: str | None = None) -> lis
     fields = _fields(tx, theirs)
     known = fresh(tx, ids, rules) if rules is not None else {}
     unknown = [lead for lead in ids if lead not in known]
-    done, counters, last_word = _activities(tx, unknown), _readings(tx, unknown), newest_overrides(tx, ids)
+    done, counters, last_word = _activities(tx, unknown), _readings(tx, unknown), words.newest(tx, ids, now)
     return [
         Lead(
             row.id,
@@ -257,7 +275,7 @@ def _activities(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Activit
     found = tx.execute(
         select(records.c.lead_id, *columns)
         .select_from(records.join(activity_links, its_record).join(activities, its_activity))
-        .where(among(tx, records.c.lead_id, ids), _COUNTS)
+        .where(among(tx, records.c.lead_id, ids), COUNTS)
         .order_by(records.c.lead_id, activities.c.at, activities.c.connection, activities.c.id)
     )
     done: dict[int, list[ActivitySignal]] = defaultdict(list)
@@ -277,33 +295,13 @@ def _readings(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Reading]]
     found = tx.execute(
         select(records.c.lead_id, *columns)
         .select_from(records.join(readings, same))
-        .where(among(tx, records.c.lead_id, ids), _COUNTS)
+        .where(among(tx, records.c.lead_id, ids), COUNTS)
         .order_by(records.c.lead_id, *key, readings.c.kind, readings.c.seen_at)
     )
     counters: dict[int, list[Reading]] = defaultdict(list)
     for lead_id, connection, kind_of_object, record_id, *reading in found:
         counters[lead_id].append(Reading(RecordKey(connection, kind_of_object, record_id), *reading))
     return counters
-
-
-def newest_overrides(tx: Connection, ids: Iterable[int]) -> dict[int, Override]:
-    """Lead -> the last word anybody said on its stage, whether or not it has ended: the one that ends last, for a word
-    ends where the next one begins. Of leads that were joined several may be in force; one without an end counts first.
-    """
-    columns = (
-        overrides.c.stage,
-        overrides.c.author,
-        overrides.c.reason,
-        overrides.c.source,
-        overrides.c.since,
-        overrides.c.until,
-    )
-    found = tx.execute(
-        select(overrides.c.lead_id, *columns)
-        .where(among(tx, overrides.c.lead_id, ids))
-        .order_by(overrides.c.until.is_(None), overrides.c.until, overrides.c.id)
-    )
-    return {lead_id: Override(*values) for lead_id, *values in found}
 
 
 def _stage_state(row: Any) -> StageState | None:

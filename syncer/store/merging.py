@@ -39,8 +39,11 @@ DECIDED = (
 """What a survivor that was never decided takes over from the absorbed lead."""
 
 
-def join_merged(tx: Connection, stored: Sequence[Record], arrival: Arrival, touches: Touches) -> None:
-    """Join the leads of every merge that the records just stored announce or complete."""
+def join_merged(
+    tx: Connection, stored: Sequence[Record], arrival: Arrival, touches: Touches
+) -> Sequence[tuple[RecordKey, RecordKey]]:
+    """Join the leads of every merge that the records just stored announce or complete. Returns those merges: what was
+    absorbed, by what."""
     pairs = _announced(stored) + _waiting_for(tx, stored)
     lead_of = leads_of(tx, {key for pair in pairs for key in pair})
     joins = roots((lead_of[absorbed], lead_of[survivor]) for absorbed, survivor in pairs if survivor in lead_of)
@@ -48,6 +51,7 @@ def join_merged(tx: Connection, stored: Sequence[Record], arrival: Arrival, touc
         join(tx, joins, touches, _joined_at(arrival), "merge")
         words.settle(tx, set(joins.values()), arrival.at)
     _forget_pending(tx, [absorbed for absorbed, _ in pairs])
+    return pairs
 
 
 def _announced(stored: Sequence[Record]) -> list[tuple[RecordKey, RecordKey]]:

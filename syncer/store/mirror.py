@@ -5,23 +5,23 @@ Storing a page twice, or an older one after a newer one, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from syncer.model import Cursor, Page, Record, Rejected
+from syncer.model import Cursor, Page, Record, RecordKey, Rejected
 from syncer.store import erasure, hints, people, sweeps, words
 from syncer.store.activities import forget_readings, store_activities, store_readings
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
-from syncer.store.leads import chunks, count, faces, find, home, lead, touched_count
+from syncer.store.leads import chunks, count, count_shown, faces, find, home, lead, touched_count
 from syncer.store.merging import join_merged
-from syncer.store.records import LIVE, last_known, leads_of, store_records
+from syncer.store.records import LIVE, last_known, leads_of, newly_chosen, store_records
 from syncer.store.runs import lock_connection
-from syncer.store.sql import among, insert, upsert
+from syncer.store.sql import among, insert, keys_among, upsert
 from syncer.store.tables import activities, cursors, records, rejected
 from syncer.store.touching import BITS, no_touches, touch
 
@@ -29,7 +29,9 @@ __all__ = [
     "KeptRejection",
     "begin",
     "chunks",
+    "complaints",
     "count",
+    "count_shown",
     "cursor",
     "drop_readings",
     "end",
@@ -38,6 +40,7 @@ __all__ = [
     "home",
     "known",
     "lead",
+    "newly_chosen",
     "put_back",
     "rejections",
     "settle",
@@ -92,10 +95,11 @@ def _store(tx: Connection, connection: str, page: Page, arrival: Arrival, *, sam
         people.lock(tx)
         before = people.addresses(tx, [record.key for record in page.records])
     stored, spoken = store_records(tx, page.records, arrival, touches)
-    join_merged(tx, stored, arrival, touches)
+    merges = join_merged(tx, stored, arrival, touches)
     if same_person:
         people.gather(tx, before, stored, arrival, touches)
     words.hear(tx, spoken, leads_of(tx, [each.record for each in spoken]), arrival, touches)
+    words.forget_absorbed(tx, {absorbed for absorbed, _ in merges})
     page = erasure.without_erased(tx, page)
     store_activities(tx, connection, page.activities, arrival, touches)
     store_readings(tx, page.readings, arrival, touches)
@@ -154,7 +158,7 @@ def known(tx: Connection, connection: str, stream: str, ids: Sequence[str]) -> d
     theirs = (activities.c.connection == connection, activities.c.modified_at.is_not(None))
     done = select(activities.c.id, activities.c.modified_at).where(*theirs, among(tx, activities.c.id, names))
     known |= {names[row.id]: row.modified_at for row in tx.execute(done)}
-    doubtful = (rejected.c.connection == connection, rejected.c.stream == stream)
+    doubtful = (rejected.c.connection == connection, rejected.c.stream == stream, rejected.c.arrived.is_(False))
     asked = among(tx, rejected.c.id, [*names, *names.values()])
     for each in tx.execute(select(rejected.c.id).where(*doubtful, asked)).scalars():
         known.pop(names.get(each, each), None)
@@ -211,10 +215,11 @@ class KeptRejection:
     first_seen: datetime
     last_seen: datetime
     count: int
+    arrived: bool = False  # all but a part of it, which makes no sense
 
 
 def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptRejection]:
-    """What could not be read and has not arrived since; the latest first."""
+    """What could not be read, whole or in part, and has not arrived since; the latest first."""
     found = tx.execute(
         select(rejected)
         .where(rejected.c.connection == connection)
@@ -223,33 +228,44 @@ def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptR
     )
     return [
         KeptRejection(
-            row.stream, Rejected(row.id, row.reason, row.retry), row.first_seen, row.last_seen, row._mapping["count"]
+            *(row.stream, Rejected(row.id, row.reason, row.retry), row.first_seen, row.last_seen),
+            *(row._mapping["count"], row.arrived),
         )
         for row in found
     ]
 
 
+def complaints(tx: Connection, keys: Iterable[RecordKey]) -> list[tuple[RecordKey, str]]:
+    """What of these records makes no sense, as a stage chosen by hand that is none: (record, why). People come by a
+    stream of their object's name."""
+    columns = (rejected.c.connection, rejected.c.stream, rejected.c.id)
+    in_part = (keys_among(tx, columns, keys), rejected.c.arrived.is_(True))
+    found = tx.execute(select(*columns, rejected.c.reason).where(*in_part).order_by(*columns))
+    return [(RecordKey(*row[:3]), row.reason) for row in found]
+
+
 def _keep_rejected(tx: Connection, connection: str, stream: str, page: Page, at: datetime) -> None:
     of_stream = (rejected.c.connection == connection) & (rejected.c.stream == stream)
+    came = _ids(stream, page)
     if tx.execute(select(rejected.c.id).where(of_stream).limit(1)).first() is not None:
-        tx.execute(delete(rejected).where(of_stream, among(tx, rejected.c.id, _ids(stream, page))))
+        tx.execute(delete(rejected).where(of_stream, among(tx, rejected.c.id, came)))
     if not page.rejected:
         return
     rows = [
         {"connection": connection, "stream": stream, "id": each.id, "reason": each.reason, "retry": each.retry}
-        | {"first_seen": at, "last_seen": at}
+        | {"first_seen": at, "last_seen": at, "arrived": each.id in came}
         for each in {each.id: each for each in page.rejected}.values()
     ]
     statement = insert(tx, rejected)
-    again: dict[str, Any] = {name: statement.excluded[name] for name in ("reason", "retry", "last_seen")}
+    again: dict[str, Any] = {name: statement.excluded[name] for name in ("reason", "retry", "last_seen", "arrived")}
     again["count"] = rejected.c.count + 1
     key = ["connection", "stream", "id"]
     tx.execute(statement.on_conflict_do_update(index_elements=key, set_=again), rows)
 
 
-def _ids(stream: str, page: Page) -> Sequence[str]:
+def _ids(stream: str, page: Page) -> Collection[str]:
     """The ids under which what arrived may have been rejected: an activity's "calls/123" was "123" to the CRM."""
     ids = {record.key.id for record in page.records}
     for activity in page.activities:
         ids |= {activity.id, activity.id.removeprefix(f"{stream}/")}
-    return sorted(ids)
+    return ids

@@ -1,23 +1,28 @@
 """Hand-offs, and the notices that tell sales of them. A notice is a row before it is a message.
 
-waiting -> ready -> sending -> sent | uncertain | dead. What was `sending` when a process died may have arrived.
+waiting -> ready -> sending -> sent | uncertain | dead. What was `sending` when a process died may have arrived. What is
+dead could not be sent, and a person may make it ready again. What is dropped shall not be sent: it is no news any more,
+or a person did not want it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import Update
 
-from syncer.model import Decision, Handoff, LeadPlan, Notice, NoticeState, RecordKey
+from syncer.model import Decision, Handoff, LeadPlan, Notice, NoticeState, RecordKey, Told
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among, insert_new, keys_among
 from syncer.store.tables import handoffs as kept
-from syncer.store.tables import notices
+from syncer.store.tables import notices, records
 
+_ENDED: tuple[NoticeState, ...] = ("dead", "dropped")  # not sent, and not to be sent
+_LEFT = "the lead left the stage before the CRM had shown it"
 _RECORD = (kept.c.connection, kept.c.object, kept.c.record_id)
 
 
@@ -27,7 +32,14 @@ def keep(tx: Connection, plans: Sequence[LeadPlan], new: Sequence[Notice], at: d
     moved = [plan.decision for plan in plans if plan.decision.moved]
     if moved:
         _close(tx, moved, at)
-    insert_new(tx, kept, [_handoff_row(plan.handoff) for plan in plans if plan.handoff is not None])
+    if resumed := [plan.resumes for plan in plans if plan.resumes is not None]:
+        _resume(tx, resumed)
+    insert_new(tx, kept, [_handoff_row(plan.handoff, at) for plan in plans if plan.handoff is not None])
+    queue(tx, new)
+
+
+def queue(tx: Connection, new: Sequence[Notice]) -> None:
+    """Further notices of hand-offs that are kept; one that is there already under its key stays as it is."""
     insert_new(tx, notices, [_notice_row(notice) for notice in new])
 
 
@@ -39,12 +51,31 @@ def _close(tx: Connection, moved: Sequence[Decision], at: datetime) -> None:
     tx.execute(left.values(closed_at=at), where)
     closed = select(kept.c.key).where(lead, kept.c.closed_at.is_not(None))
     untold = update(notices).where(notices.c.state == "waiting", notices.c.handoff_key.in_(closed))
-    told = {"state": "dead", "error": "the lead left the stage before the CRM had shown it"}
+    told = {"state": "dropped", "error": _LEFT}
     tx.execute(untold.values(told), [{"lead": decision.lead} for decision in moved])
 
 
-def _handoff_row(handoff: Handoff) -> dict[str, Any]:
+def _resume(tx: Connection, keys: Sequence[str]) -> None:
+    """They are open again, and what was dropped only because their leads had left is news again: part of it may have
+    gone out before, while a task waited for its CRM. It goes when the CRM shows the stage, or as late as it would
+    have."""
+    tx.execute(update(kept).where(among(tx, kept.c.key, keys)).values(closed_at=None))
+    left = update(notices).where(among(tx, notices.c.handoff_key, keys), notices.c.state == "dropped")
+    tx.execute(left.where(notices.c.error == _LEFT).values(state="waiting", error=None))
+
+
+def last_told(tx: Connection, leads: Iterable[int]) -> dict[int, Told]:
+    """Lead -> its last hand-off that is more than dead letters. A lead without any is absent."""
+    alive = select(notices.c.key).where(notices.c.handoff_key == kept.c.key, notices.c.state.not_in(_ENDED))
+    columns = (kept.c.lead_id, kept.c.key, kept.c.stage, kept.c.at)
+    theirs = select(*columns).where(among(tx, kept.c.lead_id, leads), alive.exists())
+    return {lead: Told(*told) for lead, *told in tx.execute(theirs.order_by(kept.c.at, kept.c.key))}
+
+
+def _handoff_row(handoff: Handoff, at: datetime) -> dict[str, Any]:
     return {
+        "assigned_to": handoff.assigned_to.lower() if handoff.assigned_to else None,
+        "assigned_at": at if handoff.assigned_to else None,
         "key": handoff.key,
         "lead_id": handoff.lead,
         "connection": handoff.record.connection,
@@ -57,7 +88,7 @@ def _handoff_row(handoff: Handoff) -> dict[str, Any]:
 
 
 def _notice_row(notice: Notice) -> dict[str, Any]:
-    names = ("key", "channel", "recipient", "state", "attempts", "not_before", "error")
+    names = ("key", "channel", "recipient", "state", "attempts", "not_before", "error", "kind", "unsure")
     named = {name: getattr(notice, name) for name in names}
     return {**named, "handoff_key": notice.handoff.key, "connection": notice.handoff.record.connection}
 
@@ -95,6 +126,8 @@ def _notice(row: Any) -> Notice:
         attempts=row.attempts,
         not_before=row.not_before,
         error=row.error,
+        kind=row.kind,
+        unsure=row.unsure,
     )
 
 
@@ -111,7 +144,7 @@ def hold(tx: Connection, record: RecordKey, reason: str) -> None:
 
 def withhold(tx: Connection, record: RecordKey, reason: str) -> None:
     """The CRM does not show the stage and will not: nobody is told."""
-    tx.execute(_waiting_for(tx, [record]).values(state="dead", error=reason))
+    tx.execute(_waiting_for(tx, [record]).values(state="dropped", error=reason))
 
 
 def _waiting_for(tx: Connection, records: Iterable[RecordKey]) -> Update:
@@ -136,13 +169,15 @@ def mark_failed(tx: Connection, key: str, error: str, next_at: datetime) -> None
 
 
 def mark_dead(tx: Connection, key: str, error: str) -> None:
-    """It will not be sent any more; a person sees it."""
-    _mark(tx, key, "dead", error=error)
+    """It will not be sent any more; a person sees it, unless one has dropped it."""
+    undropped = update(notices).where(notices.c.key == key, notices.c.state != "dropped")
+    tx.execute(undropped.values(state="dead", error=error))
 
 
 def mark_uncertain(tx: Connection, key: str, error: str, next_at: datetime | None = None) -> None:
     """It may have arrived: the receiver broke off in the middle. To be looked at again from `next_at` on."""
-    _mark(tx, key, "uncertain", error=error, not_before=next_at, attempts=notices.c.attempts + 1)
+    attempts = notices.c.attempts + 1
+    _mark(tx, key, "uncertain", error=error, not_before=next_at, attempts=attempts, unsure=True)
 
 
 def _mark(tx: Connection, key: str, state: NoticeState, **values: Any) -> None:
@@ -152,7 +187,7 @@ def _mark(tx: Connection, key: str, state: NoticeState, **values: Any) -> None:
 def recover(tx: Connection, connection: str, now: datetime) -> list[Notice]:
     """Call what a dead process left `sending` uncertain; everything uncertain that is due. Only under the lease."""
     left = update(notices).where(notices.c.connection == connection, notices.c.state == "sending")
-    tx.execute(left.values(state="uncertain"))
+    tx.execute(left.values(state="uncertain", unsure=True))
     due_now = or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
     found = _with_handoffs().where(notices.c.connection == connection, notices.c.state == "uncertain", due_now)
     return [_notice(row) for row in tx.execute(found)]
@@ -174,8 +209,155 @@ def handoffs(
     if open_only:
         wanted = wanted.where(kept.c.closed_at.is_(None))
     found = tx.execute(wanted.order_by(kept.c.at.desc(), kept.c.key).limit(limit)).all()
-    told = _with_handoffs().where(among(tx, notices.c.handoff_key, [row.key for row in found]))
-    by_handoff: dict[str, list[Notice]] = {}
-    for row in tx.execute(told):
-        by_handoff.setdefault(row.handoff_key, []).append(_notice(row))
-    return [(HANDOFF.value(row.payload), row.closed_at, by_handoff.get(row.key, [])) for row in found]
+    told = _told_of(tx, [row.key for row in found])
+    return [(HANDOFF.value(row.payload), row.closed_at, told.get(row.key, [])) for row in found]
+
+
+def messages(tx: Connection, connections: Iterable[str], states: Collection[NoticeState]) -> list[Notice]:
+    """Those of the connections in one of the states, the oldest hand-off first."""
+    wanted = _with_handoffs().where(among(tx, notices.c.connection, connections), notices.c.state.in_(sorted(states)))
+    return [_notice(row) for row in tx.execute(wanted)]
+
+
+def beginning_with(tx: Connection, connections: Iterable[str], prefix: str, most: int = 5) -> list[Notice]:
+    """The messages whose key begins so, and no more than `most` of them."""
+    connection = notices.c.connection.concat("")  # so that SQLite takes no index of it, but that of the keys
+    found = _with_handoffs().where(among(tx, connection, connections), *_begins(tx, prefix))
+    return [_notice(row) for row in tx.execute(found.limit(most))]
+
+
+def _begins(tx: Connection, prefix: str) -> Iterable[ColumnElement[bool]]:
+    """A range that SQLite's index serves, while nobody else can write. PostgreSQL's is in the order of some language,
+    in which keys that begin alike need not stand together (Danish has "aa" behind "z"); there nobody waits for it."""
+    if tx.dialect.name == "postgresql":
+        return (notices.c.key.startswith(prefix, autoescape=True),)
+    return notices.c.key >= prefix, notices.c.key < f"{prefix}~"  # "~" is behind every letter of a key
+
+
+def named(tx: Connection, keys: Iterable[str]) -> list[Notice]:
+    """The messages of these keys, the oldest hand-off first."""
+    return [_notice(row) for row in tx.execute(_with_handoffs().where(among(tx, notices.c.key, keys)))]
+
+
+def make_ready(tx: Connection, keys: Iterable[str]) -> int:
+    """Of these what is dead may go out again, at once and as often as a new one; how many there were. It takes no
+    lease: nobody sends what is dead."""
+    dead = update(notices).where(among(tx, notices.c.key, keys), notices.c.state == "dead")
+    return tx.execute(dead.values(state="ready", not_before=None, attempts=0)).rowcount
+
+
+def renew_owner(tx: Connection, handoff: Handoff) -> Handoff:
+    """The hand-off with who owns its record by now; kept so, for its reminders."""
+    its_record = (records.c.connection, records.c.object, records.c.id)
+    owner = tx.execute(select(records.c.owner).where(keys_among(tx, its_record, [handoff.record]))).scalar()
+    if owner is None or owner == handoff.owner:
+        return handoff
+    renewed = replace(handoff, owner=owner)
+    tx.execute(update(kept).where(kept.c.key == handoff.key).values(payload=HANDOFF.text(renewed)))
+    return renewed
+
+
+def drop(tx: Connection, key: str, why: str) -> bool:
+    """It is never sent; False: it was sent, is being sent, or was dropped before. Whoever is about to send it finds it
+    gone when they claim it."""
+    unsent: tuple[NoticeState, ...] = ("waiting", "ready", "uncertain", "dead")
+    ended = update(notices).where(notices.c.key == key, notices.c.state.in_(unsent))
+    return tx.execute(ended.values(state="dropped", not_before=None, error=why)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """One hand-off and what has come of it."""
+
+    handoff: Handoff
+    closed_at: datetime | None  # when its lead left the stage
+    told_at: datetime | None
+    due_at: datetime | None  # None: sales acts when it likes
+    touched_at: datetime | None
+    touched_by: str | None
+    system_ms: int | None = None  # from the activity that made the lead ready until sales was told
+    human_ms: int | None = None  # from then until sales acted
+    human_work_ms: int | None = None  # the same, of working time
+    notices: tuple[Notice, ...] = ()
+
+    def is_open(self) -> bool:
+        """Whether sales still has to act."""
+        return self.closed_at is None and self.touched_at is None
+
+    def is_late(self, now: datetime) -> bool:
+        return self.is_open() and self.due_at is not None and self.due_at < now
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which hand-offs are asked for: of these connections, from `since` on."""
+
+    connections: tuple[str, ...]
+    now: datetime
+    only: str | None = None  # "open" or "late": see HandedOver
+    since: datetime | None = None
+
+    def condition(self, tx: Connection) -> ColumnElement[bool]:
+        found = among(tx, kept.c.connection, self.connections)
+        if self.since is not None:
+            found &= kept.c.at >= self.since
+        narrowed = {"open": _OPEN, "late": _OPEN & (kept.c.due_at < self.now)}
+        return found if self.only is None else found & narrowed[self.only]
+
+
+_OPEN = kept.c.closed_at.is_(None) & kept.c.touched_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many hand-offs there are, and of these how many are so."""
+
+    handoffs: int
+    open: int
+    late: int
+    in_time: int  # sales has acted before they were due
+
+
+def tally(tx: Connection, wanted: Wanted) -> Tally:
+    which = (_OPEN, _OPEN & (kept.c.due_at < wanted.now), kept.c.touched_at <= kept.c.due_at)
+    counted = (func.count(case((condition, 1))) for condition in which)
+    every, *some = tx.execute(select(func.count(), *counted).where(wanted.condition(tx))).one()
+    return Tally(every, *some)
+
+
+def handed_over(tx: Connection, wanted: Wanted, limit: int | None = None) -> list[HandedOver]:
+    """The latest first."""
+    found = tx.execute(
+        select(kept).where(wanted.condition(tx)).order_by(kept.c.at.desc(), kept.c.key).limit(limit)
+    ).all()
+    told = _told_of(tx, [row.key for row in found])
+    return [_handed_over(row, told.get(row.key, ())) for row in found]
+
+
+def _handed_over(row: Any, told: Sequence[Notice]) -> HandedOver:
+    return HandedOver(
+        handoff=HANDOFF.value(row.payload),
+        closed_at=row.closed_at,
+        told_at=row.told_at,
+        due_at=row.due_at,
+        touched_at=row.touched_at,
+        touched_by=row.touched_by,
+        system_ms=row.system_ms,
+        human_ms=row.human_ms,
+        human_work_ms=row.human_work_ms,
+        notices=tuple(told),
+    )
+
+
+def _told_of(tx: Connection, keys: Sequence[str]) -> dict[str, list[Notice]]:
+    """Key of a hand-off -> its messages."""
+    told: dict[str, list[Notice]] = {}
+    for row in tx.execute(_with_handoffs().where(among(tx, notices.c.handoff_key, keys))):
+        told.setdefault(row.handoff_key, []).append(_notice(row))
+    return told
+
+
+def of_lead(tx: Connection, lead: int) -> list[Told]:
+    """Every hand-off of the lead, the oldest first."""
+    theirs = select(kept.c.key, kept.c.stage, kept.c.at).where(kept.c.lead_id == lead)
+    return [Told(*told) for told in tx.execute(theirs.order_by(kept.c.at, kept.c.key))]

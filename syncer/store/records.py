@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, exists, insert, literal, select, update
 
 from syncer.history import same_value
-from syncer.model import NO_FIELDS, Record, RecordKey, Standing, Value
+from syncer.model import NO_FIELDS, Manual, Record, RecordKey, Standing, Value
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import CleanText, to_json, to_ms
 from syncer.store.sql import Columns, among, keys_among, keys_of_a_kind, kinds, upsert, upsert_columns
@@ -174,6 +174,14 @@ def _known_of(row: Sequence[Any]) -> Known:
     return Known(record_of(values), lead, standing_or_none(pending), confirmed_modified_at)
 
 
+def newly_chosen(tx: Connection, shown: Iterable[Record]) -> dict[RecordKey, Manual | None]:
+    """Of the records, as a CRM shows them now, what their fields say that they did not say before."""
+    stored = _known(tx, [record.key for record in shown])
+    told = ((each, stored[each.key]) for each in shown if each.key in stored)
+    found = (spoken(known.record, _believable(record, known)) for record, known in told)
+    return {each.record: each.manual for each in found if each is not None}
+
+
 def last_known(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, datetime]:
     """When each record was modified, as the mirror or our last confirmed write has it; new ones are absent."""
     return {
@@ -221,10 +229,12 @@ def _believable(record: Record, known: Known | None) -> Record:
 
 
 def _gone(record: Record, known: Known) -> Record:
-    """No later than it was known, so that it may come back as it was. That a person was erased is believed when it is
-    told of one who is gone already: a CRM may stumble, and what is erased is lost."""
+    """No later than it was known, so that it may come back as it was, with the stage that was chosen for it. That a
+    person was erased is believed when it is told of one who is gone already: a CRM may stumble, and what is erased is
+    lost."""
     erased = record.erased and known.record.deleted
-    return replace(record, modified_at=known.record.modified_at, erased=erased)
+    manual = None if erased else known.record.manual
+    return replace(record, modified_at=known.record.modified_at, erased=erased, manual=manual)
 
 
 def _new_leads(tx: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, int]:

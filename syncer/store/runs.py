@@ -85,6 +85,20 @@ def counted(tx: Connection, connection: str, names: Sequence[str], since: dateti
     return sum(int(counts.get(name, 0)) for counts in found for name in names)
 
 
+def note(tx: Connection, connection: str, name: str, more: int) -> None:
+    """Count what happened after the last full run to that one."""
+    for run in last(tx, connection, kind="full"):
+        counts = {**run.counts, name: int(run.counts.get(name, 0)) + more}
+        tx.execute(update(runs).where(runs.c.id == run.id).values(counts=counts))
+
+
+def noted(tx: Connection, connection: str, name: str) -> int:
+    """The sum of this count over the last full run and the quick ones after it."""
+    since = select(func.max(runs.c.id)).where(runs.c.connection == connection, runs.c.kind == "full").scalar_subquery()
+    found = tx.execute(select(runs.c.counts).where(runs.c.connection == connection, runs.c.id >= since)).scalars()
+    return sum(int(counts.get(name, 0)) for counts in found)
+
+
 def begun(tx: Connection, connection: str, kind: Kind, since: datetime) -> int:
     """How many runs of that kind began since then."""
     where = (runs.c.connection == connection, runs.c.kind == kind, runs.c.started_at >= since)

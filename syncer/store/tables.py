@@ -277,6 +277,7 @@ rejected = Table(
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
     Column("count", Integer, nullable=False, server_default=text("1")),
+    Column("arrived", Boolean, nullable=False, server_default=false()),  # all but a part of it, which makes no sense
 )
 
 overrides = Table(
@@ -375,7 +376,34 @@ handoffs = Table(
     Column("at", Instant, nullable=False),
     Column("closed_at", Instant),  # when the lead left the stage
     Column("payload", CleanText, nullable=False),  # the Handoff as JSON
+    Column("told_at", Instant),  # when the first message of it was sent; NULL: nobody knows of it yet
+    Column("due_at", Instant),  # until when sales shall have acted
+    Column("look_at", Instant),  # when to remind or to escalate next; NULL: nothing is to come
+    Column("reminded_at", Instant),
+    Column("escalated_at", Instant),
+    Column("touched_at", Instant),  # when sales acted first
+    Column("touched_by", CleanText),  # the kind of activity, or "stage": a person or another team has moved the lead
+    Column("system_ms", BigInteger),  # from the activity that made the lead ready until it was told
+    Column("human_ms", BigInteger),  # from then until sales acted
+    Column("human_work_ms", BigInteger),  # the same, of working time
+    Column("assigned_to", CleanText),  # the e-mail address of who shall act, in lower case; NULL: nobody in particular
+    Column("assigned_at", Instant),
+    Index("ix_handoffs_assigned", "assigned_to", "assigned_at"),
     Index("ix_handoffs_record", "connection", "object", "record_id"),
+    Index(
+        "ix_handoffs_look",
+        "connection",
+        "look_at",
+        sqlite_where=text("look_at IS NOT NULL AND closed_at IS NULL"),
+        postgresql_where=text("look_at IS NOT NULL AND closed_at IS NULL"),
+    ),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("team", CleanText, primary_key=True),
+    Column("standing", Json, nullable=False),  # member -> [weight, credit]
 )
 
 notices = Table(
@@ -391,5 +419,7 @@ notices = Table(
     Column("not_before", Instant),
     Column("error", CleanText),
     Column("sent_at", Instant),
+    Column("kind", CleanText, nullable=False, server_default=text("'handoff'")),
+    Column("unsure", Boolean, nullable=False, server_default=false()),  # an earlier attempt may have arrived
     Index("ix_notices_state", "connection", "state", "not_before"),
 )

@@ -1,7 +1,8 @@
 """What people say of a lead's stage, as rows: at most one word of a lead is open, the one that was spoken last.
 
 A word in a field of the CRM is heard when the field comes to say something else than was stored of it. The same text
-seen again is no new word, so what people have said otherwise since stands over it.
+seen again is no new word, so what people have said otherwise since stands over it. When that has ended, the field
+speaks again (see `planning.hands_on`), unless somebody has given the lead back to the rules: `silence`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, insert, or_, select, update
 
 from syncer.model import Manual, Override, Record, RecordKey, somebody_in
 from syncer.store.arrivals import Arrival
@@ -21,6 +22,7 @@ from syncer.store.touching import BITS, Touches
 
 _NAMES = tuple(each.name for each in fields(Override))
 _IS_LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
+_KEY = (records.c.connection, records.c.object, records.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +63,42 @@ def manual_of(stored: Mapping[str, Any] | None) -> Manual | None:
 def same_text(one: Manual, other: Manual) -> bool:
     """Whether they say the same, by whomever: a CRM may not tell that every time, and whoever saves a workbook signs
     all of it."""
-    return replace(one, author=None) == replace(other, author=None)
-
-
-def said(record: Record | None) -> Manual | None:
-    """What counts of its field: nothing where it is not live."""
-    return None if record is None or record.deleted or record.merged_into is not None else record.manual
+    return replace(one, author=None, cleared=False) == replace(other, author=None, cleared=False)
 
 
 def spoken(before: Record | None, after: Record) -> Spoken | None:
     """What the record's field says that it did not say before. One that another record absorbed goes on saying what it
-    said: it is the same person's."""
-    if after.merged_into is not None or said(before) == said(after):
+    said: it is the same person's. One that is gone says nothing, but its text is known should it come back."""
+    if after.merged_into is not None:
         return None
-    return Spoken(after.key, said(after), after.modified_at)
+    known = before.manual if before is not None and before.merged_into is None else None
+    if after.deleted:
+        was_said = before is not None and not before.deleted and known is not None
+        return Spoken(after.key, None, after.modified_at) if was_said else None
+    return None if known == after.manual else Spoken(after.key, after.manual, after.modified_at)
+
+
+def is_open(now: datetime) -> ColumnElement[bool]:
+    """The words that have not ended by then."""
+    return or_(overrides.c.until.is_(None), overrides.c.until > now)
+
+
+def spoken_last(now: datetime) -> tuple[ColumnElement[Any], ...]:
+    """The order in which the word that counts comes last: an open one after those that have ended, then the latest."""
+    return is_open(now), overrides.c.since, overrides.c.id
+
+
+def newest(tx: Connection, of: Iterable[int], now: datetime) -> dict[int, Override]:
+    """Lead -> the last word anybody said on its stage, whether or not it has ended by then."""
+    found = tx.execute(
+        select(overrides).where(among(tx, overrides.c.lead_id, of)).order_by(overrides.c.lead_id, *spoken_last(now))
+    )
+    return {row.lead_id: _override(row) for row in found}
+
+
+def lock(tx: Connection, of: Iterable[int]) -> None:
+    """Nobody else speaks on these leads to the end of the transaction: two words at once would both stay open."""
+    tx.execute(select(leads.c.id).where(among(tx, leads.c.id, of)).order_by(leads.c.id).with_for_update()).all()
 
 
 def hear(
@@ -84,7 +108,10 @@ def hear(
     began; a date that is past ends what the field said before."""
     if not told:
         return
+    lock(tx, {lead_of[each.record] for each in told if each.record in lead_of})
     repeated = _repeated(tx, told)
+    for record, manual in repeated.items():
+        _keep(tx, record, manual)
     fresh = [each for each in told if each.record in lead_of and each.record not in repeated]
     for turn in _turns(sorted(fresh, key=lambda each: (each.at, each.record)), lead_of):
         for lead in _hear_one_of_each(tx, turn, arrival):
@@ -146,8 +173,8 @@ def _last_open(tx: Connection, of: Iterable[int], now: datetime) -> dict[int, _O
     """Lead -> the word spoken last of those that are open."""
     found = tx.execute(
         select(overrides)
-        .where(among(tx, overrides.c.lead_id, sorted(of)), or_(overrides.c.until.is_(None), overrides.c.until > now))
-        .order_by(overrides.c.since, overrides.c.id)
+        .where(among(tx, overrides.c.lead_id, sorted(of)), is_open(now))
+        .order_by(overrides.c.lead_id, *spoken_last(now))
     )
     return {row.lead_id: _Open(row.id, _override(row), row.record) for row in found}
 
@@ -159,23 +186,67 @@ def _override(row: Any) -> Override:
 def _living(tx: Connection, words: Iterable[_Open]) -> set[str]:
     """Those of the records, by name, that are live."""
     keys = [RecordKey(*each.record.split("/", 2)) for each in words if each.record is not None]
-    key = (records.c.connection, records.c.object, records.c.id)
-    return {str(RecordKey(*row)) for row in tx.execute(select(*key).where(keys_among(tx, key, keys), _IS_LIVE))}
+    if not keys:
+        return set()
+    return {str(RecordKey(*row)) for row in tx.execute(select(*_KEY).where(keys_among(tx, _KEY, keys), _IS_LIVE))}
 
 
-def _repeated(tx: Connection, told: Iterable[Spoken]) -> set[RecordKey]:
-    """Records that say only what another one said that they have absorbed: a CRM's merge copies its fields."""
+def _repeated(tx: Connection, told: Iterable[Spoken]) -> dict[RecordKey, Manual]:
+    """Records that say only what another one said that they have absorbed, as that one is known to have said it: a
+    CRM's merge copies its fields."""
     says = {each.record: each.manual for each in told if each.manual is not None}
+    if not says:
+        return {}
     absorber = (records.c.connection, records.c.merged_object, records.c.merged_into)
     absorbed = select(*absorber, records.c.manual).where(
         records.c.merged_into.is_not(None), records.c.manual.is_not(None), keys_among(tx, absorber, says)
     )
-    found: set[RecordKey] = set()
+    found: dict[RecordKey, Manual] = {}
     for connection, kind, identity, stored in tx.execute(absorbed):
         key, manual = RecordKey(connection, kind, identity), manual_of(stored)
         if manual is not None and same_text(manual, says[key]):
-            found.add(key)
+            found[key] = manual
     return found
+
+
+def forget_absorbed(tx: Connection, absorbed: Collection[RecordKey]) -> None:
+    """What these said is no longer compared with, once what absorbed them was seen as it is since the merge: when it
+    says the same later, somebody has chosen that anew."""
+    if not absorbed:
+        return
+    survivor = records.alias()
+    its_survivor = (
+        (survivor.c.connection == records.c.connection)
+        & (survivor.c.object == records.c.merged_object)
+        & (survivor.c.id == records.c.merged_into)
+    )
+    is_new = exists().where(its_survivor, survivor.c.modified_at >= records.c.modified_at)
+    theirs = (keys_among(tx, _KEY, absorbed), records.c.manual.is_not(None))
+    tx.execute(update(records).where(*theirs, is_new).values(manual=None))
+
+
+def silence(tx: Connection, of: Iterable[int]) -> list[RecordKey]:
+    """The rules were given these leads back: what stands in fields of theirs says nothing until it is written anew.
+    Returns the records of those fields."""
+    silenced = [(key, manual) for _, key, manual in _filled(tx, of) if not manual.cleared]
+    for key, manual in silenced:
+        _keep(tx, key, replace(manual, cleared=True))
+    return [key for key, _ in silenced]
+
+
+def _filled(tx: Connection, of: Iterable[int]) -> list[tuple[int, RecordKey, Manual]]:
+    """(lead, record, what its field says) of the leads' live records."""
+    leads = sorted(of)
+    if not leads:
+        return []
+    filled = (among(tx, records.c.lead_id, leads), _IS_LIVE, records.c.manual.is_not(None))
+    found = tx.execute(select(records.c.lead_id, *_KEY, records.c.manual).where(*filled).order_by(*_KEY))
+    stored = [(row[0], RecordKey(*row[1:4]), manual_of(row.manual)) for row in found]
+    return [(lead, key, manual) for lead, key, manual in stored if manual is not None]
+
+
+def _keep(tx: Connection, record: RecordKey, manual: Manual) -> None:
+    tx.execute(update(records).where(keys_among(tx, _KEY, [record])).values(manual=manual))
 
 
 def end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
@@ -183,14 +254,21 @@ def end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
     if ends:
         lead: Any = bindparam("lead")
         at: Any = bindparam("at", type_=overrides.c.until.type)
-        still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
-        ended = update(overrides).where(overrides.c.lead_id == lead, still_open).values(until=at)
+        ended = update(overrides).where(overrides.c.lead_id == lead, is_open(at)).values(until=at)
         tx.execute(ended, [{"lead": its_lead, "at": its_end} for its_lead, its_end in ends])
 
 
 def add(tx: Connection, new: Sequence[tuple[int, Override]]) -> None:
-    """Words that were said elsewhere than in a field."""
-    _insert(tx, [(lead, word, None) for lead, word in new])
+    """Words as they are decided: said elsewhere than in a field, or in a field that speaks again."""
+    filled = _filled(tx, [lead for lead, word in new if word.source == "field"])
+    _insert(tx, [(lead, word, _record_of(lead, word, filled)) for lead, word in new])
+
+
+def _record_of(lead: int, word: Override, filled: Iterable[tuple[int, RecordKey, Manual]]) -> str | None:
+    if word.source != "field":
+        return None
+    text = Manual(word.stage, word.reason, until=word.until)
+    return next((str(key) for its_lead, key, manual in filled if its_lead == lead and same_text(manual, text)), None)
 
 
 def _insert(tx: Connection, new: Sequence[tuple[int, Override, str | None]]) -> None:
@@ -206,21 +284,34 @@ def name_author(tx: Connection, lead: int, word: Override) -> None:
     """Who said this word of the lead, now that it is known."""
     this_one = (overrides.c.lead_id == lead, overrides.c.source == word.source, overrides.c.since == word.since)
     tx.execute(update(overrides).where(*this_one, overrides.c.stage == word.stage).values(author=word.author))
+    filled = _filled(tx, [lead])
+    record = _record_of(lead, word, filled)
+    for _, key, manual in filled:
+        if str(key) == record:
+            _keep(tx, key, replace(manual, author=word.author))
+
+
+def nameless_elsewhere(tx: Connection, connection: str, now: datetime) -> list[tuple[int, Override, RecordKey]]:
+    """(lead, word, record) of words just said in the connection's fields, nobody knows by whom, on leads that another
+    connection decides: that one cannot ask."""
+    nameless = (overrides.c.author == somebody_in(connection), overrides.c.record.is_not(None), is_open(now))
+    theirs = (leads.c.connection != connection, leads.c.touched.bitwise_and(BITS["override"]) != 0)
+    found = tx.execute(select(overrides).join(leads, leads.c.id == overrides.c.lead_id).where(*nameless, *theirs))
+    return [(row.lead_id, _override(row), RecordKey(*row.record.split("/", 2))) for row in found]
 
 
 def settle(tx: Connection, joined: Collection[int], at: datetime) -> None:
     """Of leads that were joined the word spoken last stays open; the others end where it began."""
     for lead, word in _last_open(tx, joined, at).items():
         others = (overrides.c.lead_id == lead, overrides.c.id != word.row)
-        still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
-        tx.execute(update(overrides).where(*others, still_open).values(until=word.said.since))
+        tx.execute(update(overrides).where(*others, is_open(at)).values(until=word.said.since))
 
 
 def share(tx: Connection, lead: int, other: int, leaving: Collection[RecordKey], at: datetime) -> None:
     """Records leave the lead for another one. The last word holds for both halves; one that stands in a field goes
     where the field is."""
-    newest = overrides.c.until.is_(None).desc(), overrides.c.until.desc(), overrides.c.id.desc()
-    row = tx.execute(select(overrides).where(overrides.c.lead_id == lead).order_by(*newest).limit(1)).first()
+    latest = [each.desc() for each in spoken_last(at)]
+    row = tx.execute(select(overrides).where(overrides.c.lead_id == lead).order_by(*latest).limit(1)).first()
     if row is None:
         return
     word = _Open(row.id, _override(row), row.record)
@@ -235,8 +326,7 @@ def erase(tx: Connection, keys: Iterable[RecordKey], reason: str, at: datetime) 
     """What stood in the fields of these records is over, and nobody knows any more why it was said."""
     theirs = among(tx, overrides.c.record, [str(key) for key in keys])
     tx.execute(update(overrides).where(theirs).values(reason=reason))
-    still_open = or_(overrides.c.until.is_(None), overrides.c.until > at)
-    tx.execute(update(overrides).where(theirs, still_open).values(until=at))
+    tx.execute(update(overrides).where(theirs, is_open(at)).values(until=at))
 
 
 def all_of(tx: Connection, lead: int) -> list[Override]:
@@ -250,8 +340,8 @@ def in_force(tx: Connection, now: datetime) -> list[Held]:
     rows = tx.execute(
         select(overrides, leads.c.automatic)
         .join(leads, leads.c.id == overrides.c.lead_id)
-        .where(leads.c.live.is_(True), or_(overrides.c.until.is_(None), overrides.c.until > now))
-        .order_by(overrides.c.since, overrides.c.id)
+        .where(leads.c.live.is_(True), is_open(now))
+        .order_by(overrides.c.lead_id, *spoken_last(now))
     )
     last = {row.lead_id: Held(row.lead_id, row.automatic, _override(row)) for row in rows}
     return sorted(last.values(), key=lambda held: (held.word.until is None, held.word.until or now, held.lead))

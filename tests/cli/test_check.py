@@ -242,6 +242,20 @@ def test_without_anybody_to_tell_check_warns_and_strict_makes_it_an_error(base: 
     assert base.cli("check", "--offline", "--strict").exit_code == PERSON
 
 
+def test_a_broken_template_of_messages_is_an_error_at_its_line_and_a_strange_one_a_warning(base: House) -> None:
+    path, folder = base.folder / "syncer.yml", base.folder / "messages"
+    folder.mkdir()
+    path.write_text(path.read_text().replace("  when: sql\n", "  when: sql\n  templates: messages\n"))
+    assert findings(base, "--offline", exit_code=0) == []
+    (folder / "slack.txt.j2").write_text("{{ name }}\n{{ scor }}\n")
+    (folder / "slak.txt.j2").write_text("x")
+    broken, strange = findings(base, "--offline", exit_code=PERSON)
+    assert (broken["code"], broken["level"], broken["where"]) == ("SY204", "error", "messages/slack.txt.j2:2")
+    assert "'scor' is undefined" in broken["message"]
+    assert (strange["code"], strange["level"]) == ("SY205", "warning")
+    assert "did you mean 'slack.txt.j2'?" in strange["help"]
+
+
 def people(house: House, size: int, **fields: str) -> None:
     """So many leads in the database, every second of them in Spain; nobody has to pull them."""
     with closing(open_store(house.database_url)) as store:

@@ -43,6 +43,14 @@ def test_a_task_has_the_subject_the_reasons_and_the_link_and_is_due_in_time() ->
     assert "<" not in task.body
 
 
+def test_who_it_was_given_to_stands_in_for_an_owner_that_is_missing() -> None:
+    desk = Desk()
+    channel(desk).send(notice("k1", owner=None, assigned_to="marta@acme.es"), repeat=False)
+    channel(desk).send(notice("k2", assigned_to="luis@acme.es"), repeat=False)
+    assert desk.tasks["k1"].fallback_owner == "marta@acme.es"
+    assert desk.tasks["k2"].fallback_owner == "sales@acme.es", "the owner cannot stand in for themselves"
+
+
 def test_a_repeat_is_the_very_same_task() -> None:
     first, again = Desk(), Desk()
     channel(first).send(notice("k1"), repeat=False)

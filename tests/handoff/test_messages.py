@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,17 @@ import pytest
 from jinja2 import UndefinedError
 
 from syncer.handoff import messages
-from syncer.handoff.messages import Audience, Language, letter, slack_post, webhook_body
+from syncer.handoff.messages import Audience, Language, chat_post, letter, slack_post, webhook_body
+from syncer.handoff.wording import rendered
+from syncer.model import Did
 from tests.handoff.samples import handoff, notice
 
 MADRID = Audience("es", "Europe/Madrid")
+LATELY = (
+    Did("email_click", datetime(2026, 11, 22, 8, 1, tzinfo=UTC)),
+    Did("demo_video", datetime(2026, 11, 20, 17, 30, tzinfo=UTC)),
+)
+MISSING = ("Has a budget (budget is empty)", "Buys within three months (no timeline)")
 EVIL = "<b>Eva</b> & <!channel> <https://evil.test|click>\r\nBcc: x@evil.test\u2028{{ 7*7 }}"
 
 
@@ -82,6 +90,51 @@ def test_slack_shows_score_stage_the_three_strongest_reasons_and_the_link() -> N
     )
 
 
+def test_every_channel_says_what_the_lead_did_lately_and_what_nobody_knows_yet() -> None:
+    told = handoff(did=LATELY, missing=MISSING)
+    lines = ["hizo clic en un correo, 22/11/2026 09:01", "demo_video, 20/11/2026 18:30", *MISSING]
+    written, section = letter(told, MADRID), slack_post(told, MADRID).blocks[1]
+    assert section["text"]["text"] == (
+        f"*Últimos pasos*\n• {lines[0]}\n• {lines[1]}\n*Por saber*\n• {lines[2]}\n• {lines[3]}"
+    )
+    assert f"\nÚltimos pasos:\n  - {lines[0]}\n  - {lines[1]}\n\nPor saber:\n  - {lines[2]}\n" in written.text
+    assert all(f"<li>{line}</li>" in written.html for line in lines)
+    assert f"\nÚltimos pasos:\n- {lines[0]}\n" in chat_post(told, MADRID).text
+    english = chat_post(told, Audience("en", "UTC")).text
+    assert "Lately:\n- clicked in an e-mail, 2026-11-22 08:01\n" in english
+    assert "Not known yet:\n- Has a budget (budget is empty)\n" in english
+
+
+def test_the_webhook_tells_of_both_only_where_there_is_something() -> None:
+    told = json.loads(webhook_body(notice(did=LATELY[:1], missing=MISSING)))
+    assert told["did"] == [{"kind": "email_click", "at": "2026-11-22T08:01:00+00:00"}]
+    assert told["missing"] == list(MISSING)
+    assert not {"did", "missing"} & set(json.loads(webhook_body(notice())))
+
+
+def test_what_stands_in_a_kind_or_in_a_rule_s_name_is_made_safe_too() -> None:
+    told = handoff(did=(Did(EVIL, LATELY[0].at),), missing=(EVIL,) * 3)
+    assert "<" not in _slack_text(slack_post(told, MADRID)).replace("<https://app.crm.test", "")
+    assert "<b>" not in letter(told, MADRID).html
+    assert "<" not in chat_post(told, MADRID).text
+    long = handoff(did=(Did("&" * 999, LATELY[0].at),) * 3, missing=("&" * 999,) * 5)
+    assert len(slack_post(long, MADRID).blocks[1]["text"]["text"]) <= 3000
+
+
+def test_a_chat_message_says_what_kind_it_is_of() -> None:
+    reminder, escalation = (chat_post(handoff(), MADRID, kind=kind) for kind in ("reminder", "escalation"))
+    assert (reminder.title, reminder.text.partition(":")[0]) == (
+        "Recordatorio: Ana Ruiz ya es SQL: 78 puntos",
+        "Recordatorio",
+    )
+    assert escalation.text.startswith("Aviso a dirección: se recordó a ventas")
+    assert "Recordatorio" not in chat_post(handoff(), MADRID).title
+
+
+def test_a_link_stays_as_it_is_also_where_texts_are_made_safe() -> None:
+    assert "https://crm.test/@ana/1" in chat_post(handoff(url="https://crm.test/@ana/1"), MADRID).text
+
+
 def test_slack_makes_nothing_of_what_stands_in_the_texts() -> None:
     post = slack_post(handoff(name=EVIL, owner=EVIL, reasons=(EVIL,), email=EVIL, stage=EVIL, url="x:" + EVIL), MADRID)
     told = _slack_text(post)
@@ -128,6 +181,7 @@ def test_the_webhook_body_has_its_documented_shape() -> None:
             "url": "https://app.crm.test/contacts/2583391/90151?a=1&b=2",
             "owner": "luis@acme.es",
         },
+        "assigned_to": None,
         "stage": "sql",
         "score": 78.99,
         "reasons": list(handoff().reasons),
@@ -135,6 +189,15 @@ def test_the_webhook_body_has_its_documented_shape() -> None:
         "at": "2026-11-22T08:05:00+00:00",
         "possible_repeat": False,
     }
+
+
+def test_every_channel_names_who_it_was_given_to_beside_another_owner() -> None:
+    given = handoff(assigned_to="marta@acme.es")
+    written = letter(given, MADRID)
+    for text in (written.text, written.html, str(slack_post(given, MADRID).blocks)):
+        assert "Asignado a: marta@acme.es" in text
+    assert json.loads(webhook_body(notice(assigned_to="marta@acme.es")))["assigned_to"] == "marta@acme.es"
+    assert "Asignado a" not in letter(handoff(assigned_to="LUIS@acme.es"), MADRID).text, "it is the owner's anyway"
 
 
 def test_the_webhook_body_survives_texts_that_are_no_unicode() -> None:
@@ -159,7 +222,7 @@ def test_a_word_that_a_template_misspells_is_an_error() -> None:
     facts = dict(messages._facts(handoff(), MADRID, False))
     del facts["score"]
     with pytest.raises(UndefinedError, match="score"):
-        messages._rendered("email.txt.j2", facts)
+        rendered("email.txt.j2", facts)
 
 
 def _templates() -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from syncer.handoff.routing import notice_key, notices, recipients
+from syncer.handoff.routing import first_recipient, notice_key, notices, recipients
 from syncer.rules import FieldTest
-from syncer.settings import Email, HandoffSettings, Notifier, Route, Slack, Webhook
+from syncer.settings import Email, HandoffSettings, Notifier, Person, Route, Slack, Team, Webhook
 from tests.handoff.samples import AT, handoff
 
 MEXICO = FieldTest("country", "any_of", ("MX",))
@@ -48,6 +49,33 @@ def test_an_owner_cannot_smuggle_in_a_second_recipient() -> None:
 
 def test_nobody_is_told_twice() -> None:
     assert _told(Route(None, ("owner", "LUIS@acme.es", "boss@acme.es"))) == ("LUIS@acme.es", "boss@acme.es")
+
+
+ANA, LUIS = Person("ana", "ana@acme.es"), Person("luis", "luis@acme.es")
+TEAMS = {"latam": Team("latam", (ANA, LUIS)), "everybody": Team("everybody", (ANA, LUIS), "all")}
+
+
+def _of_people(*to: str, **changes: Any) -> tuple[tuple[str, ...], str | None]:
+    """(who hears of it, who comes first)."""
+    people = {each.name: each for each in (ANA, LUIS)}
+    settings = replace(_settings(Route(None, to)), people=people, teams=TEAMS)
+    told = handoff(**changes)
+    return recipients(told, settings), first_recipient(told, settings)
+
+
+def test_a_person_and_a_whole_team_stand_for_their_addresses() -> None:
+    assert _of_people("ana") == (("ana@acme.es",), "ana@acme.es")
+    assert _of_people("everybody") == (("ana@acme.es", "luis@acme.es"), None)
+    assert _of_people("owner", "everybody", owner=None) == (("ana@acme.es", "luis@acme.es"), None)
+
+
+def test_of_a_team_only_who_was_chosen_hears_of_it_however_often_it_is_asked() -> None:
+    told, _ = _of_people("latam", "boss@acme.es", assigned_to="luis@acme.es")
+    assert told == ("luis@acme.es", "boss@acme.es")
+
+
+def test_of_what_was_handed_over_before_there_was_a_team_all_of_it_are_reminded() -> None:
+    assert _of_people("latam")[0] == ("ana@acme.es", "luis@acme.es")
 
 
 def test_there_is_one_notice_per_channel_and_recipient_waiting_for_the_crm() -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import xlsxwriter
 
+from syncer.errors import ConfigError
+from syncer.model import Manual, Record, RecordKey
 from syncer.parts import Asked, Report
 from syncer.run import sync
-from tests.runs.house import House
+from syncer.store import Store, outbox
+from tests.connectors.memory import Memory
+from tests.runs.house import ENVIRONMENT, House
+from tests.runs.test_sweep import World
 
 pytestmark = pytest.mark.slow  # each lives through several runs
 
@@ -200,3 +206,105 @@ def test_the_first_load_obeys_filled_fields_and_tells_nobody(house: House) -> No
     house.sync()
     assert house.shown(ana)["ls_stage"] == "sql"
     assert house.told() == []
+
+
+def test_a_field_that_is_filled_still_is_obeyed_again_when_a_later_word_ends(house: House, ana: str) -> None:
+    house.control("edit", objectType="contacts", id=ana, properties={"ls_manual_stage": "sql"}, userId=9586505)
+    house.sync()
+    house.cli("override", ANA, "cold", "--author", "marta", "--until", str(LAST_DAY))
+    house.sync()
+    assert house.shown(ana)["ls_stage"] == "cold"
+    for _ in range(2):
+        sync_in(house, 31)
+        assert house.shown(ana)["ls_stage"] == "sql"
+    said = house.json("explain", ANA)["overrides"]
+    assert [(each["source"], each["author"]) for each in said] == [("field", WHO), ("command", "marta"), ("field", WHO)]
+    cleared = house.cli("override", "clear", ANA)
+    assert "What stands in the field for it in crm counts again once it is written anew" in cleared.stdout
+    for _ in range(2):
+        sync_in(house, 31)
+        assert house.shown(ana)["ls_stage"] == "iql"
+    assert "nothing is set by hand" in house.cli("override", "clear", ANA).stdout
+
+
+def test_a_lead_that_is_put_back_to_where_the_rules_have_it_is_held_by_the_rules(house: House, ana: str) -> None:
+    house.edit(ana, ls_manual_stage="sql")
+    house.sync()
+    house.edit(ana, ls_stage="iql")
+    for _ in range(2):
+        house.sync(Asked(full=True))
+        assert house.shown(ana)["ls_stage"] == "iql"
+    assert house.json("explain", ANA)["held_by"] == "rules"
+
+
+def test_a_choice_that_is_not_obeyed_is_seen(house: House) -> None:
+    text = {"groupName": "contactinformation", "type": "string", "fieldType": "text"}
+    names = ("ls_manual_stage", "ls_manual_reason", "ls_manual_until")
+    house.control("load", properties={"contacts": [{"name": name, "label": name, **text} for name in names]})
+    ana = InCrm(house).ana
+    house.edit(ana, ls_manual_stage="warm")
+    assert house.sync().counts["unreadable"] == 0
+    assert "crm: the stage chosen by hand, 'warm', is none of: " in house.cli("explain", ANA).stdout
+    (told,) = house.json("explain", ANA)["makes_no_sense"]
+    assert "'warm'" in told
+    state = house.json("status")["connections"]["crm"]
+    assert (state["rejected"], list(state["makes_no_sense"].values())) == (0, [1])
+    assert "'warm'" in house.cli("status").stdout
+    house.edit(ana, ls_manual_stage="sql")
+    house.sync()
+    assert house.json("explain", ANA)["makes_no_sense"] == []
+    assert house.shown(ana)["ls_stage"] == "sql"
+
+
+def test_a_property_that_is_gone_moves_nobody(house: House, ana: str) -> None:
+    house.edit(ana, ls_manual_stage="sql")
+    house.sync()
+    bearer = {"Authorization": f"Bearer {ENVIRONMENT['HUBSPOT_TOKEN']}"}
+    house.pool.request("DELETE", f"{house.url}/crm/v3/properties/contacts/ls_manual_stage", headers=bearer)
+    report = house.sync(Asked(full=True))
+    assert isinstance(report.failures["contacts"], ConfigError)
+    assert house.shown(ana)["ls_stage"] == "sql"
+    checked = house.cli("check")
+    assert checked.exit_code != 0
+    assert "ls_manual_stage does not exist in HubSpot yet" in checked.output
+    house.setup()
+    house.edit(ana, ls_manual_stage="sql")
+    house.sync(Asked(full=True))
+    assert house.shown(ana)["ls_stage"] == "sql"
+    assert len(house.told()) == 1
+
+
+# ---- beside a CRM in memory ----
+
+
+@pytest.fixture
+def world(tmp_path: Path, store: Store) -> World:
+    """A cold person, written; who is warm is told of."""
+    handed = "handoff: {when: warm, wait: 1h, notifiers: {todo: {type: task}}, notify: [todo]}\n"
+    made = World(tmp_path, store, more=handed)
+    made.crm.put("1", email="person1@acme.test", forms=0)
+    made.sync()
+    made.sync()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [(Manual("cold", "a competitor"), "cold"), (Manual("warm", "knows them"), "warm")]
+)
+def test_a_stage_chosen_while_another_one_is_on_its_way_stops_it_and_its_alert(
+    world: World, monkeypatch: pytest.MonkeyPatch, chosen: Manual, shown: str
+) -> None:
+    read_back = Memory.read_back
+
+    def meanwhile(memory: Memory, keys: Sequence[RecordKey]) -> Iterator[Record]:
+        world.crm.choose("1", chosen)
+        return read_back(memory, keys)
+
+    monkeypatch.setattr(Memory, "read_back", meanwhile)
+    world.crm.put("1", forms=1)
+    world.sync()
+    assert world.crm.people["1"].standing.stage == shown
+    with world.store.reading() as tx:
+        assert ("dropped" in outbox.counts(tx, "crm")) is (shown == "cold")
+    world.sync()
+    assert world.stage("1") == shown

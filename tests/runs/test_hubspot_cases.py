@@ -73,7 +73,7 @@ def named(house: House, word: str) -> list[str]:
     """The tables in which the word stands."""
     with house.app() as app, app.store.reading() as tx:
         rows = [(table.name, row) for table in metadata.sorted_tables for row in tx.execute(select(table))]
-    return sorted({name for name, row in rows if word in repr(row)})
+    return sorted({name for name, row in rows if word in repr(tuple(row))})  # a row itself cuts long texts
 
 
 def test_case_07_a_calculated_property_that_leaves_no_trace_is_found_by_the_daily_sweep_and_scored(
@@ -134,7 +134,7 @@ def test_case_14_a_contact_erased_for_privacy_leaves_nothing_personal_and_nobody
     run(office, days=1.2)
     assert named(office, "sofia") == [], "told twice, she was never here"
     assert office.told() == []
-    assert office.json("status")["connections"]["crm"]["notices"] == {"dead": 1}
+    assert office.json("status")["connections"]["crm"]["notices"] == {"dropped": 1}
     assert leads(office) == 1
     if office.database_url.startswith("sqlite"):
         file = Path(office.database_url.removeprefix("sqlite:///"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -218,3 +220,29 @@ def test_without_the_setting_the_next_whole_run_makes_them_two_again(two: Two, a
     assert two.a.shown(ana[0])["ls_score"] == "40"
     assert two.b.shown(ana[1])["ls_score"] == "10"
     assert two.a.told() == []
+
+
+def test_an_export_lists_whoever_the_connection_shows_no_matter_which_one_decides_them(
+    two: Two, ana: tuple[str, str]
+) -> None:
+    for name, house, record in (("a", two.a, ana[0]), ("b", two.b, ana[1])):
+        done = two.a.cli("export", name, "--format", "csv", "--out", "-")
+        assert done.exit_code == 0, done.output
+        rows = list(csv.DictReader(io.StringIO(done.stdout.removeprefix("\ufeff"))))
+        assert len(rows) == len(house.control("dump", objectType="contacts")["results"])
+        (row,) = [each for each in rows if each["E-mail"].lower() == ANA]
+        assert record in row["Link"]
+
+
+def test_who_chose_a_stage_is_asked_of_the_crm_in_which_it_was_chosen(two: Two, ana: tuple[str, str]) -> None:
+    path = two.a.folder / "syncer.yml"
+    path.write_text(path.read_text().replace("    lag: 0s\n", "    lag: 0s\n    manual: {stage: ls_manual_stage}\n"))
+    for name in ("a", "b"):
+        assert two.a.cli("setup", name, "--apply").exit_code == 0
+    two.sync("a", "b")
+    chosen = {"ls_manual_stage": "sql"}
+    two.b.control("edit", objectType="contacts", id=ana[1], properties=chosen, userId=9586505)
+    two.sync("b", "a")
+    (word,) = two.a.json("explain", ANA)["overrides"]
+    assert (word["stage"], word["author"]) == ("sql", "ben.okoro@example.com")
+    assert two.a.shown(ana[0])["ls_stage"] == "sql"

@@ -3,7 +3,7 @@ goes first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 from connectors.emulators.hubspot import Limits
 from syncer.errors import ShareUsed, TemporaryError
-from syncer.parts import Asked, Report
+from syncer.parts import Asked, Parts, Report
 from syncer.run import deliver, follow, sync
 from syncer.store import Store, outbox, runs, write_backs
 from tests.connectors.memory import Memory
@@ -141,6 +141,29 @@ def test_what_the_share_was_too_small_to_write_is_left_to_the_next_run(world: Wo
     world.crm.trouble = None
     assert deliver(world.parts()) is None
     assert world.sync().counts["written"] == 1
+    assert world.crm.people["3"].standing.stage == "warm"
+
+
+@pytest.mark.parametrize("finds_out", [follow, deliver])
+def test_what_the_share_was_too_small_for_is_not_tried_again_before_the_next_run(
+    world: World, finds_out: Callable[[Parts], Report | None]
+) -> None:
+    world.crm.put("3", forms=1)
+    if finds_out is deliver:
+        world.crm.refused["3"] = "locked"
+        world.sync()
+        with world.store.writing() as tx:
+            write_backs.try_again(tx, "crm")
+    world.hint("3")
+    used_up(world, "write")
+    report = finds_out(world.parts())
+    assert report is not None
+    assert isinstance(report.failures["write"], ShareUsed)
+    calls = dict(world.crm.calls)
+    assert (deliver(world.parts()), world.crm.calls) == (None, calls)
+    world.crm.trouble = None
+    world.crm.refused.clear()
+    world.sync()
     assert world.crm.people["3"].standing.stage == "warm"
 
 

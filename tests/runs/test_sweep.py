@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, Stopped, TemporaryError, UnsafePlanError
-from syncer.model import Lead, LeadPlan, Notice, Page, RecordKey, Rejected
+from syncer.model import Lead, LeadPlan, Notice, Page, Record, RecordKey, Rejected
 from syncer.parts import Asked, Parts, Report, Step, wish_s
 from syncer.run import apply_saved, deliver, follow, plan, sync
 from syncer.settings import load_project
@@ -132,6 +132,11 @@ class World:
         told = handoff(lead)
         notice = Notice(f"{told.key}/mail/rep", told, "mail", "rep", "ready")
         apply(self.store, LeadPlan(decided(lead, "hot"), (), told), notices=(notice,))
+
+    def source_records(self, *people: str) -> tuple[Record, ...]:
+        """As the CRM shows them now."""
+        parts = self.parts()
+        return tuple(parts.source.read_back([RecordKey("crm", "people", each) for each in people]))  # type: ignore[attr-defined]
 
     def asked(self, what: str) -> int:
         return sum(each[:1] == (what,) for each in self.crm.asked)
@@ -695,3 +700,18 @@ def test_a_saved_plan_that_asks_the_crm_nothing_ends_no_patience(world: World) -
     apply_saved(world.parts(), moving.run)
     with world.store.reading() as tx:
         assert runs.parked(tx, "crm", world.now) is None, "it has taken a write"
+
+
+def test_somebody_of_whom_only_a_part_makes_no_sense_is_erased_as_anybody_is(world: World) -> None:
+    seen = world.source_records("3")
+    odd = Rejected("3", "the stage chosen by hand, 'vip', is none of: cold, warm, hot; it is not obeyed")
+    with world.store.writing() as tx:
+        mirror.store_page(tx, "crm", "people", Page(None, seen, rejected=(odd,)), world.now)
+        assert mirror.known(tx, "crm", "people", ["3"]).keys() == {"3"}
+        assert mirror.complaints(tx, [seen[0].key]) == [(seen[0].key, odd.reason)]
+        assert [each.arrived for each in mirror.rejections(tx, "crm")] == [True]
+    world.crm.erase("3")
+    for _ in range(3):
+        world.now += timedelta(hours=25)
+        world.sync()
+    assert not world.named("person3@acme.test")

@@ -21,7 +21,18 @@ from syncer.settings.models import (
     StageFile,
     VetoFile,
 )
-from syncer.settings.shapes import HandoffFile, OutcomeFile, ProjectFile, Repeats, RouteFile, SyncFile, Web
+from syncer.settings.shapes import (
+    AwayFile,
+    HandoffFile,
+    OutcomeFile,
+    PersonFile,
+    ProjectFile,
+    Repeats,
+    RouteFile,
+    SyncFile,
+    TeamFile,
+    Web,
+)
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {name: f"example-{name.lower()}" for name in ("HUBSPOT_TOKEN", "SMTP_PASSWORD", "HOOK_SECRET")} | {
@@ -86,7 +97,10 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "shapes"),
     [
-        ("syncer.yml", (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, RouteFile, Web)),
+        (
+            "syncer.yml",
+            (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, PersonFile, AwayFile, TeamFile, RouteFile, Web),
+        ),
         ("spreadsheet.yml", (Settings, ManualColumns, ActivityTable, Write)),
         (
             "models/b2b-saas.yml",

@@ -111,7 +111,10 @@ def test_the_hand_off_is_read_whole(tmp_path: Path) -> None:
 def test_the_last_stage_is_handed_over_by_default(tmp_path: Path) -> None:
     handoff = loaded(tmp_path, PROJECT + "handoff: {}\n").handoff
     assert handoff is not None
-    assert handoff.when == "sql"
+    assert (handoff.when, handoff.cool_down) == ("sql", timedelta(0))
+    cooler = loaded(tmp_path, PROJECT + "handoff: {cool_down: 7d}\n").handoff
+    assert cooler is not None
+    assert cooler.cool_down == timedelta(days=7)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +136,7 @@ def test_the_last_stage_is_handed_over_by_default(tmp_path: Path) -> None:
         ("{route: [{to: a@acme.es, fallback: b@acme.es}]}", "handoff.route[0].fallback", "nobody asks for the owner"),
         ("{route: [{to: owner, fallback: owner}]}", "handoff.route[0].fallback", "is not an e-mail address"),
         ("{wait: soon}", "handoff.wait", "'soon' is not a duration"),
+        ("{cool_down: 7}", "handoff.cool_down", "7 is not a duration"),
         ("{repeats: {webhook: hold}}", "handoff.repeats.webhook", "unknown key 'webhook'"),
         (
             "{notifiers: {m: {type: email, host: h, from: a@acme.es}}, notify: [m]}",

@@ -13,6 +13,7 @@ from syncer.model import (
     Change,
     Contribution,
     Cursor,
+    Did,
     Lead,
     LeadPlan,
     Notice,
@@ -121,7 +122,7 @@ def test_nothing_personal_is_left_in_any_table(store: Store) -> None:
         assert left == {"1": True, "2": False}
         assert hints.waiting(tx, "crm", 10) == []
         assert tx.execute(select(metadata.tables["readings"])).all() == []
-    assert states(store) == {"nwaiting": "dead", "nuncertain": "dead", "nsent": "sent"}
+    assert states(store) == {"nwaiting": "dropped", "nuncertain": "dropped", "nsent": "sent"}
 
 
 def test_no_byte_of_the_database_file_says_who_it_was(sqlite_template: Path, tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_queued_message_tells_of_the_other_record_that_lives_and_that_the_rest
     (first,) = [each for each in lead.records if each.key.id == named]
     queued = replace(
         handoff(lead), record=first.key, email=first.email, name=first.name, owner=first.owner, url=first.url,
-        fields={"title": f"{WORD}, CEO"}, reasons=(f"{WORD} asked",),
+        fields={"title": f"{WORD}, CEO"}, reasons=(f"{WORD} asked",), did=(Did("call", NOW),), missing=(WORD,),
     )  # fmt: skip
     notices = (Notice("n1", queued, "hook", "", state="ready"), Notice("n2", queued, "hook", "", state="waiting"))
     apply(store, LeadPlan(decided(lead, "sql"), handoff=queued), notices=notices)
@@ -274,3 +275,4 @@ def test_a_queued_message_tells_of_the_other_record_that_lives_and_that_the_rest
     assert (told.record, told.name, told.owner, told.url) == (key("2"), "Z. V.", "ben@us.com", "u2")
     assert (told.stage, told.total, dict(told.fields)) == ("sql", 5000, {})
     assert told.reasons == ("what else was known was erased in the CRM",)
+    assert (told.did, told.missing) == ((), ())

@@ -10,10 +10,24 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from syncer.model import Cursor, LeadPlan, Page, Reading
-from syncer.store import Store, decisions, hints, histories, leases, mirror, outbox, runs, sweeps, write_backs
+from syncer.model import Cursor, Handoff, LeadPlan, Page, Reading
+from syncer.store import (
+    Store,
+    clocks,
+    decisions,
+    hints,
+    histories,
+    leases,
+    mirror,
+    outbox,
+    runs,
+    sweeps,
+    turns,
+    write_backs,
+)
 from syncer.store.columns import from_ms
 from syncer.store.payloads import HANDOFF
+from syncer.store.tables import handoffs
 from tests.store.samples import HOUR, NOW, activity, decided, handoff, key, planned, record
 
 pytestmark = pytest.mark.slow  # a large mirror is built anew for each
@@ -174,6 +188,16 @@ def test_what_a_run_looks_up_before_it_begins_scans_nothing(large: Store) -> Non
     insist_on_indexes(large, seen)
 
 
+def test_choosing_who_gets_a_hand_off_scans_nothing(large: Store) -> None:
+    with large.writing() as tx:
+        tx.execute(text("UPDATE handoffs SET assigned_to = 'p' || (lead_id % 50) || '@acme.es', assigned_at = lead_id"))
+        tx.execute(text("ANALYZE"))
+    with statements(large) as seen, large.writing() as tx:
+        assert turns.loads(tx, {"p1@acme.es": from_ms(0), "p2@acme.es": from_ms(LEADS - 100)})["p2@acme.es"] == 2
+        turns.all_turns(tx)
+    insist_on_indexes(large, seen)
+
+
 def test_erasing_people_scans_nothing(large: Store) -> None:
     gone = tuple(record(each, minute=1, deleted=True, erased=True) for each in ("x1", "x2"))
     with large.writing() as tx:
@@ -241,6 +265,25 @@ def test_deciding_writing_and_telling_scan_nothing(large: Store) -> None:
         with large.writing(lease) as tx:
             _daily_work(tx, plans)
     insist_on_indexes(large, seen)
+
+
+def test_looking_who_has_acted_on_a_hand_off_scans_nothing(large: Store) -> None:
+    with large.writing() as tx:
+        tx.execute(handoffs.update().where(handoffs.c.lead_id < 9).values(payload=_A_HANDOFF, look_at=NOW))
+    with statements(large) as seen, large.writing() as tx:
+        waiting = clocks.due(tx, "crm", NOW, 100)
+        assert len(waiting) == 8
+        assert clocks.anything_due(tx, "crm", NOW)
+        assert len(clocks.waiting(tx, range(1, 5))) == 4
+        assert set(clocks.deeds(tx, [1, 2, 3], ["call"], from_ms(-1))) == {1, 2, 3}
+        for each in waiting[:2]:
+            clocks.tell(tx, f"h{each.lead}", NOW, NOW, NOW)
+            clocks.reminded(tx, f"h{each.lead}", NOW, NOW)
+            clocks.touch(tx, each, clocks.Touch(NOW, "call"), None)
+    insist_on_indexes(large, seen)
+
+
+_A_HANDOFF = HANDOFF.text(Handoff("h", 1, key("x1"), 1, "sql", 0, NOW, None, None, None, None))
 
 
 def _daily_work(tx: Connection, plans: list[LeadPlan]) -> None:

@@ -173,6 +173,15 @@ def _something(column: Column[Any]) -> Any:
     return kinds.get(column.type.python_type, "1")
 
 
+CLOCK = (
+    "due_at", "look_at", "reminded_at", "escalated_at", "touched_at", "touched_by", "system_ms", "human_ms",
+    "human_work_ms",
+)  # fmt: skip
+
+
+ASSIGNED = ("assigned_to", "assigned_at")
+
+
 def pages_of(tx: Connection) -> list[Any]:
     """Where SQLite keeps each table: one that is written anew stands elsewhere."""
     return list(tx.execute(text("SELECT name, rootpage FROM sqlite_master WHERE type = 'table'")))
@@ -194,7 +203,7 @@ def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_w
         after = {name: dict(tx.execute(select(here.tables[name])).one()._mapping) for name in before}
         assert not pages or set(pages) <= set(pages_of(tx))
     store.close()
-    assert len(before) == 22 == len(metadata.tables) - 1, "all but the hints"
+    assert len(before) == 22 == len(metadata.tables) - 2, "all but the hints and the turns"
     assert {name: {column: after[name][column] for column in row} for name, row in before.items()} == before
     added = {name: {column: row[column] for column in row.keys() - before[name].keys()} for name, row in after.items()}
     assert {name: columns for name, columns in added.items() if columns} == {
@@ -204,6 +213,9 @@ def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_w
         "overrides": {"record": None},
         "activities": {"modified_at": None, "swept": 0},
         "runs": {"kind": "full"},
+        "handoffs": {"told_at": 1, **dict.fromkeys((*CLOCK, *ASSIGNED))},  # since the only message of it was sent
+        "notices": {"kind": "handoff", "unsure": False},
+        "rejected": {"arrived": False},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import pytest
 
 from syncer.model import Cursor, LeadPlan, Manual, Override, Page, Record, StageState
-from syncer.store import Store, decisions, mirror
-from tests.store.samples import HOUR, NOW, all_leads, apply, decided, due_ids, put, record, the_lead
+from syncer.planning import Policy, hands_on
+from syncer.rules import Model, Stage
+from syncer.store import Store, decisions, mirror, runs
+from tests.store.samples import HOUR, NOW, all_leads, apply, decided, due_ids, key, put, record, the_lead
 
 SQL = Manual("sql", "knows them")
 MINUTE = timedelta(minutes=1)
+MODEL = Model("m", "UTC", (), (Stage("cold"), Stage("mql"), Stage("sql")))
+POLICY = Policy("test", 0, frozenset({"crm"}))
 
 
 def at(store: Store, hour: int, *records: Record, **how: Any) -> None:
@@ -34,11 +39,28 @@ def words(store: Store, record_id: str = "1") -> list[tuple[str, str, datetime |
     return [(each.stage, each.source, each.until) for each in said]
 
 
-def command(store: Store, hour: int, stage: str = "cold") -> Override:
+def command(store: Store, hour: int, stage: str = "cold", of: str = "1") -> Override:
     word = Override(stage, "marta", "no budget", "command", NOW + hour * HOUR)
     with store.writing() as tx:
-        decisions.set_override(tx, the_lead(store, "1").id, word)
+        decisions.set_override(tx, the_lead(store, of).id, word)
     return word
+
+
+def says_still(store: Store, record_id: str, hour: int) -> list[Record]:
+    """The lead's records whose fields would speak then."""
+    shown_by = the_lead(store, record_id).records
+    return [each for each in shown_by if each.manual is not None and each.manual.is_said(NOW + hour * HOUR)]
+
+
+def obey_fields(store: Store, hour: int) -> None:
+    """Every lead is decided then, as its fields have it where no other word is open."""
+    now = NOW + hour * HOUR
+    with store.writing() as tx:
+        leads = [each for chunk in mirror.chunks(store, "crm", which="all", now=now) for each in chunk]
+        run = runs.start(tx, "crm", now)
+        hands = {lead.id: hands_on(lead, MODEL, POLICY, now).override for lead in leads}
+        plans = [LeadPlan(decided(lead, "cold", at=now, override=hands[lead.id])) for lead in leads]
+        decisions.apply(tx, run, plans, (), now)
 
 
 def obey(store: Store) -> None:
@@ -163,7 +185,109 @@ def test_the_word_of_a_deleted_record_ends_and_comes_back_with_it(store: Store) 
     at(store, 1, replace(shown("1", 1), deleted=True))
     assert words(store) == [("sql", "field", NOW + HOUR)]
     at(store, 2, shown("1", 2, SQL))
+    assert [each.key for each in says_still(store, "1", 2)] == [key("1")]
+    obey_fields(store, 2)
     assert words(store)[1:] == [("sql", "field", None)]
+
+
+def test_a_record_that_comes_back_does_not_speak_over_what_was_said_since_or_cleared(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL), shown("2", 0, SQL))
+    word = command(store, 1)
+    with store.writing() as tx:
+        decisions.end_override(tx, the_lead(store, "2").id, NOW + HOUR)
+    at(store, 3, *(replace(shown(each, 2), deleted=True) for each in ("1", "2")))
+    at(store, 4, *(shown(each, 2, SQL, stage="cold") for each in ("1", "2")), sweep=1)
+    assert the_lead(store, "1").state.override == word
+    assert words(store, "2") == [("sql", "field", NOW + HOUR)]
+    assert says_still(store, "2", 4) == []
+    at(store, 5, shown("2", 5, Manual("mql")))
+    assert words(store, "2")[-1] == ("mql", "field", None)
+
+
+def test_a_field_that_says_something_else_when_its_record_comes_back_is_heard(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL))
+    at(store, 1, replace(shown("1", 1), deleted=True))
+    at(store, 3, shown("1", 2, Manual("mql")))
+    assert words(store) == [("sql", "field", NOW + HOUR), ("mql", "field", None)]
+
+
+def test_a_field_that_is_filled_still_speaks_again_when_a_later_word_ends(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL))
+    lead = the_lead(store, "1").id
+    with store.writing() as tx:
+        until = Override("cold", "marta", "", "command", NOW + HOUR, NOW + 2 * HOUR)
+        decisions.set_override(tx, lead, until)
+    assert the_lead(store, "1").state.override == until
+    obey_fields(store, 3)
+    with store.reading() as tx:
+        (held,) = decisions.in_force(tx, NOW + 3 * HOUR)
+    assert (held.word.stage, held.word.source, held.word.since) == ("sql", "field", NOW + 3 * HOUR)
+    at(store, 4, shown("1", 4))
+    assert words(store)[-1] == ("sql", "field", NOW + 4 * HOUR), "it stands in the field, and is taken back there"
+
+
+@pytest.mark.parametrize(("chosen", "email"), [(None, "ana@acme.es"), (Manual("mql"), "ben@acme.es")])
+def test_a_field_speaks_again_when_the_one_that_spoke_later_is_emptied_or_leaves(
+    store: Store, chosen: Manual | None, email: str
+) -> None:
+    at(store, 0, shown("1", 0, SQL, email="ana@acme.es"), shown("2", 0, email="ana@acme.es"), same_person=True)
+    at(store, 1, shown("2", 1, Manual("mql"), email="ana@acme.es"), same_person=True)
+    assert words(store, "1") == [("sql", "field", NOW + HOUR), ("mql", "field", None)]
+    at(store, 2, shown("2", 2, chosen, email=email), same_person=True)
+    obey_fields(store, 2)
+    with store.reading() as tx:
+        held = {each.lead: each.word.stage for each in decisions.in_force(tx, NOW + 3 * HOUR)}
+    one, two = the_lead(store, "1").id, the_lead(store, "2").id
+    assert held == ({one: "sql", two: "mql"} if chosen else {one: "sql"})
+
+
+def test_a_decision_that_gives_the_lead_back_to_the_rules_silences_its_fields(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL))
+    obey(store)
+    apply(store, LeadPlan(decided(the_lead(store, "1"), "cold", at=NOW + HOUR)))
+    assert says_still(store, "1", 2) == []
+    assert words(store) == [("sql", "field", NOW + HOUR)]
+
+
+def test_a_stage_chosen_again_after_a_merge_is_heard(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL), shown("2", 0))
+    at(store, 1, shown("1", 1, merged_into="2"), shown("2", 1, SQL))
+    at(store, 2, shown("2", 2))
+    at(store, 3, shown("2", 3, SQL))
+    assert words(store, "2") == [("sql", "field", NOW + 2 * HOUR), ("sql", "field", None)]
+
+
+def test_a_stage_that_a_merge_did_not_copy_is_a_word_when_somebody_chooses_it(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL), shown("2", 0))
+    at(store, 1, shown("1", 1, merged_into="2"))
+    at(store, 2, shown("2", 1))
+    word = command(store, 3, of="2")
+    assert the_lead(store, "2").state.override == word
+    at(store, 5, shown("2", 4, SQL))
+    assert words(store, "2")[-1] == ("sql", "field", None)
+
+
+def test_a_copy_of_what_was_cleared_is_as_cleared_as_that(store: Store) -> None:
+    at(store, 0, shown("1", 0, SQL), shown("2", 0))
+    with store.writing() as tx:
+        decisions.end_override(tx, the_lead(store, "1").id, NOW + HOUR)
+    at(store, 2, shown("1", 2, merged_into="2"), shown("2", 2, SQL))
+    assert says_still(store, "2", 3) == []
+
+
+def test_a_command_and_a_page_at_the_same_time_leave_one_word_open(store: Store) -> None:
+    at(store, 0, shown("1", 0))
+    word = Override("cold", "marta", "no budget", "command", NOW + 3 * HOUR)
+    page = threading.Thread(target=lambda: at(store, 4, shown("1", 2, SQL)))
+    with store.writing() as tx:
+        decisions.set_override(tx, the_lead(store, "1").id, word)
+        page.start()
+        page.join(0.5)
+    page.join()
+    assert words(store) == [("cold", "command", None), ("sql", "field", NOW + 3 * HOUR)]
+    assert the_lead(store, "1").state.override == word
+    with store.reading() as tx:
+        assert [each.word for each in decisions.in_force(tx, NOW + 5 * HOUR)] == [word]
 
 
 @pytest.mark.parametrize("copied", [True, False])

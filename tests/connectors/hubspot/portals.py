@@ -49,6 +49,8 @@ class Office:
     # what the conformance suite asks for
 
     def connect(self, name: str, wanted: Wanted, *, token: str | None = None) -> HubSpot:
+        made = {"name": MANUAL, "label": MANUAL, "groupName": "contactinformation", "type": "string"}
+        self.control("load", properties={"contacts": [{**made, "fieldType": "text"}]})
         return self.hubspot(wanted, name=name, token=token or TOKEN, manual={"stage": MANUAL})
 
     def add(self, people: int) -> Sequence[str]:
@@ -81,8 +83,6 @@ class Office:
         self.tie("contacts", "meetings", 199, [(person, made)])
 
     def choose(self, person: str, stage: str | None) -> bool:
-        made = {"name": MANUAL, "label": MANUAL, "groupName": "contactinformation", "type": "string"}
-        self.control("load", properties={"contacts": [{**made, "fieldType": "text"}]})
         self.change(person, **{MANUAL: stage or ""})
         return True
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from connectors.hubspot import HubSpot
 from connectors.hubspot.settings import Settings
 from syncer.connector import Wanted
+from syncer.errors import ConfigError
 from syncer.model import Manual
 from tests.connectors.hubspot.portals import STAGES, TOKEN, Office, key, office, records, rejected
 
@@ -73,6 +74,21 @@ def test_the_properties_are_shown_and_created_for_people_to_fill() -> None:
             crm.create(each)
         assert all(each.exists and not each.problem for each in crm.setup())
         assert [each.message for each in crm.check() if each.layer == "fields" and each.level != "ok"] == []
+
+
+@pytest.mark.parametrize("gone", MANUAL.values())
+def test_a_property_that_is_gone_does_not_look_like_one_that_everybody_emptied(portal: Office, gone: str) -> None:
+    (person,) = portal.load("contacts", [{"ls_manual_stage": "sql"}])
+    portal.settle()
+    portal.api("DELETE", f"/crm/v3/properties/contacts/{gone}")
+    crm = connected(portal)
+    with pytest.raises(ConfigError, match=f"no contact property {gone}"):
+        list(crm.pull("contacts", None))
+    with pytest.raises(ConfigError, match=gone):
+        list(crm.fetch("contacts", [person]))
+    with pytest.raises(ConfigError, match=gone):
+        list(crm.read_back([key(person)]))
+    assert [(each.level, gone in each.message) for each in crm.check() if each.code == "SY186"] == [("error", True)]
 
 
 def test_a_property_that_holds_no_stage_is_told(portal: Office) -> None:
