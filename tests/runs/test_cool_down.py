@@ -18,6 +18,8 @@ from syncer.store import Store, decisions, outbox
 from tests.receivers import HttpReceiver, Reply
 from tests.runs.test_sweep import World
 
+pytestmark = pytest.mark.slow  # weeks of whole runs
+
 COOL_DOWN = timedelta(days=7)
 STEP = timedelta(hours=12)
 HANDOFF = """\

@@ -19,6 +19,8 @@ from tests.connectors.memory import Memory
 from tests.runs.house import House, house_on
 from tests.runs.test_sweep import World
 
+pytestmark = pytest.mark.slow  # whole runs under a budget, again and again
+
 HANDOFF = "handoff: {when: warm, wait: 1h, notifiers: {todo: {type: task}}, notify: [todo]}\n"
 DAILY = 1000
 LATER = {"Retry-After": "86400"}  # HubSpot moves the portal; for a day
