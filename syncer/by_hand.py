@@ -6,7 +6,24 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from syncer.model import Manual
+from syncer.model import Manual, Rejected
+
+_PARTS = ("stage", "reason", "until")
+
+
+def fields_of(settings: object | None) -> dict[str, str]:
+    """Part of a choice -> the CRM's field that says it, of those that a connection's settings name; None: none."""
+    return {part: name for part in _PARTS if (name := getattr(settings, part, None))}
+
+
+def understood(
+    identity: str, texts: Mapping[str, str | None], stages: Sequence[str], timezone: str
+) -> tuple[Manual | None, Rejected | None]:
+    """What `chosen` makes of one record's texts, or why it is not obeyed."""
+    try:
+        return chosen(texts, stages, timezone), None
+    except ValueError as error:
+        return None, Rejected(identity, str(error))
 
 
 def chosen(texts: Mapping[str, str | None], stages: Sequence[str], timezone: str) -> Manual | None:

@@ -223,6 +223,10 @@ class Override:
     since: datetime
     until: datetime | None = None
 
+    def holds(self, at: datetime) -> bool:
+        """Whether it has not ended by then."""
+        return self.until is None or self.until > at
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

@@ -27,7 +27,7 @@ from syncer.model import (
     WriteState,
     somebody_in,
 )
-from syncer.rules import ActivityTest, Model, leaves
+from syncer.rules import Model, activity_kinds
 from syncer.scoring import Evaluation, dimensions_of, not_given
 from syncer.scoring.hygiene import sieve
 from syncer.stages import Hands, Marks, Occasion, next_state
@@ -129,7 +129,7 @@ def marks_of(model: Model, evaluation: Evaluation, row: int) -> Marks:
 def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands:
     """What people say of the lead's stage now: an override kept, a new edit seen in the CRM, a protected stage."""
     kept = lead.state.override
-    if kept is not None and ((kept.until is not None and kept.until <= as_of) or not _ours(kept.stage, model)):
+    if kept is not None and not (kept.holds(as_of) and _ours(kept.stage, model)):
         kept = None
     if any(record.protected or _foreign(record, lead, model) for record in _live(lead)):
         return Hands(kept, protected=True)  # a person's word outlives the time others have the lead
@@ -169,7 +169,7 @@ def nameless_word(lead: Lead, as_of: datetime) -> Record | None:
     """The record in whose field the word in force was just said, or is said still now that another one has ended,
     where the CRM has not told by whom."""
     word = lead.state.override
-    if word is None or (word.until is not None and word.until <= as_of):
+    if word is None or not word.holds(as_of):
         still = (each for each in _live(lead) if each.manual is not None and each.manual.is_said(as_of))
         return next((each for each in still if each.manual and each.manual.author is None), None)
     if word.source != "field" or "override" not in lead.state.touched:
@@ -369,8 +369,7 @@ def _handoff(lead: Lead, decision: Decision, model: Model, policy: Policy) -> Ha
 
 def _last_deeds(lead: Lead, model: Model, as_of: datetime) -> tuple[Did, ...]:
     """Of the activities that count and of a kind that gives points. Of those that a counter told of at once, one."""
-    tests = (leaf for _, rule in model.rules if rule.points > 0 for leaf in leaves(rule.when))
-    kinds = {each.kind for each in tests if isinstance(each, ActivityTest)}
+    kinds = activity_kinds(rule.when for _, rule in model.rules if rule.points > 0)
     found = {Did(each.kind, each.at) for each in sieve(model)(lead.signals).kept if each.kind in kinds}
     past = (each for each in found if each.at <= as_of)
     return tuple(sorted(past, key=lambda each: (each.at, each.kind), reverse=True)[:_MOST_DEEDS])
@@ -384,8 +383,7 @@ def _missing(lead: Lead, model: Model, score: Score) -> tuple[str, ...]:
 
 def _newest_deed(lead: Lead, model: Model, as_of: datetime) -> datetime | None:
     """When the last of the activities happened that the model looks at."""
-    tests = (leaf for condition in model.conditions() for leaf in leaves(condition))
-    kinds = {each.kind for each in tests if isinstance(each, ActivityTest)}
+    kinds = activity_kinds(model.conditions())
     singly = [each.at for each in lead.signals.activities if each.kind in kinds]
     counted = [each.last_at or each.seen_at for each in lead.signals.readings if each.kind in kinds]
     return max((at for at in (*singly, *counted) if at <= as_of), default=None)

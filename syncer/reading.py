@@ -96,7 +96,8 @@ def _store(  # noqa: PLR0913  # a page, where it belongs, and who counts it
             tx, parts.name, stream, page, parts.clock(), same_person=same_person, sweep=sweep
         )
     report.answered = True
-    report.counts["unreadable"] += len({each.id for each in page.rejected} - {each.key.id for each in page.records})
+    if page.rejected:  # as nearly never: a page of a first load has thousands of records
+        report.counts["unreadable"] += len({each.id for each in page.rejected} - {each.key.id for each in page.records})
     log.debug("page_stored", connection=parts.name, stream=stream, records=len(page.records))
 
 

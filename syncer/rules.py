@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -88,6 +88,11 @@ def leaves(condition: Condition) -> Iterator[FieldTest | ActivityTest]:
         return
     for inner in condition.conditions:
         yield from leaves(inner)
+
+
+def activity_kinds(conditions: Iterable[Condition]) -> set[str]:
+    """The kinds of activities that these look at."""
+    return {leaf.kind for each in conditions for leaf in leaves(each) if isinstance(leaf, ActivityTest)}
 
 
 @dataclass(frozen=True, slots=True)

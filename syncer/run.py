@@ -45,7 +45,7 @@ from syncer.parts import ORDINARY, Asked, Parts, Report, wish_s
 from syncer.reading import ask_later, begin, doubtful, follow_hints, pull, revisit, sweep, sweep_whole
 from syncer.rules import rules_version, segments_text
 from syncer.settings import Project
-from syncer.store import Lease, decisions, footprints, hints, leases, mirror, outbox, people, runs, write_backs
+from syncer.store import Lease, decisions, footprints, hints, leases, mirror, outbox, people, runs, words, write_backs
 
 log = structlog.get_logger(__name__)
 
@@ -298,7 +298,7 @@ def _name_choosers(parts: Parts, lease: Lease) -> None:
     if parts.project.same_person is None:
         return
     with parts.store.reading() as tx:
-        said = decisions.nameless_elsewhere(tx, parts.name, parts.clock())
+        said = words.nameless_elsewhere(tx, parts.name, parts.clock())
     known = _choosers(parts, {lead: record for lead, _, record in said})
     with parts.store.writing(lease) as tx:
         for lead, word, record in said:

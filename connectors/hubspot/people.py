@@ -11,7 +11,7 @@ from connectors.hubspot.lookups import MERGED
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
-from syncer.by_hand import chosen
+from syncer.by_hand import fields_of, understood
 from syncer.connector import PackedFields, Wanted
 from syncer.errors import ConfigError
 from syncer.model import Manual, Reading, Record, RecordKey, Rejected
@@ -47,8 +47,7 @@ def properties(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
         names.append(settings.write.stage)
     if mapped_companies(settings, wanted):
         names.append(PRIMARY_COMPANY)
-    if settings.manual is not None:
-        names += settings.manual.names().values()
+    names += fields_of(settings.manual).values()
     for counter in wanted_counters(settings, wanted).values():
         names += [counter.count, *([counter.last] if counter.last else [])]
     return tuple(dict.fromkeys(names))
@@ -58,8 +57,7 @@ def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     """What is asked of contacts, and by which names: where one of these is new, who was read before lacks it."""
     fields = {**mapped(settings, wanted), **{k: OF_COMPANY + v for k, v in mapped_companies(settings, wanted).items()}}
     counters = {kind: f"{each.count}/{each.last}" for kind, each in wanted_counters(settings, wanted).items()}
-    manual = settings.manual.names() if settings.manual else {}
-    by_hand = (f"manual:{part}={name}" for part, name in manual.items())
+    by_hand = (f"manual:{part}={name}" for part, name in fields_of(settings.manual).items())
     return (*(f"{ours}={theirs}" for ours, theirs in (fields | counters).items()), *by_hand)
 
 
@@ -108,12 +106,9 @@ class Lens:
 
     def _chosen(self, contact: str, values: Json) -> tuple[Manual | None, Rejected | None]:
         """The stage that people have chosen, or why it cannot be obeyed."""
-        names = self.portal.settings.manual.names() if self.portal.settings.manual else {}
-        said, wanted = {part: text(values, name) for part, name in names.items()}, self.portal.wanted
-        try:
-            return chosen(said, wanted.stages, wanted.timezone), None
-        except ValueError as error:
-            return None, Rejected(contact, str(error))
+        names, wanted = fields_of(self.portal.settings.manual), self.portal.wanted
+        said = {part: text(values, name) for part, name in names.items()}
+        return understood(contact, said, wanted.stages, wanted.timezone)
 
     def company_fields(self, values: Json) -> dict[str, str]:
         """What the rules ask of the contact's primary company; nothing where there is none."""
@@ -175,8 +170,7 @@ def lens(portal: Portal, rows: Iterable[Json] = ()) -> Lens:
 def _insist_on_manual(portal: Portal, rows: Sequence[Json]) -> None:
     """HubSpot leaves out a property that it does not know: archived, renamed, not made yet. Its absence would look as
     if everybody had emptied it. What is only empty is shown as null, or else the portal's properties tell."""
-    manual = portal.settings.manual
-    names = manual.names().values() if manual else ()
+    names = fields_of(portal.settings.manual).values()
     absent = {name for row in rows for name in names if name not in (row.get("properties") or {})}
     lacking = sorted(absent - portal.definitions(anew=True).keys()) if absent else []
     if lacking:

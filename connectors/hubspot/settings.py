@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from syncer.by_hand import fields_of
 from syncer.quantities import Duration, DurationOrOff, Share
 
 ActivityStream = Literal["emails", "calls", "meetings", "notes", "tasks", "communications"]
@@ -85,10 +86,6 @@ class Manual(_Section):
     )
     reason: str | None = Field(default=None, description="Property that says why")
     until: str | None = Field(default=None, description="Date property: the last day on which the choice holds")
-
-    def names(self) -> dict[str, str]:
-        """What each property says -> its name."""
-        return {part: name for part in ("stage", "reason", "until") if (name := getattr(self, part))}
 
 
 class OAuth(_Section):
@@ -263,7 +260,7 @@ class Settings(_Section):
     def _of_people(self) -> Self:
         """What we write there ourselves would pass for people's word."""
         ours = (self.write.score, self.write.stage, self.write.reasons, _LIFECYCLE)
-        names = list(self.manual.names().values()) if self.manual else []
+        names = list(fields_of(self.manual).values())
         if found := next((each for each in names if each in ours or names.count(each) > 1), None):
             raise ValueError(f"`manual` needs properties of its own for people to fill, and {found} is used already")
         return self

@@ -15,7 +15,7 @@ from connectors.salesforce.org import PERSONS, Org
 from connectors.salesforce.selection import Row
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.values import chunks, id18, moment, quoted_list
-from syncer.by_hand import chosen
+from syncer.by_hand import fields_of, understood
 from syncer.connector import PackedFields, Wanted
 from syncer.model import Cursor, Manual, Page, Record, RecordKey, Rejected
 
@@ -36,8 +36,7 @@ def mapped(settings: Settings, wanted: Wanted, kind: str) -> dict[str, str]:
 def reads(settings: Settings, wanted: Wanted) -> tuple[str, ...]:
     """What is asked of people, and by which names: where one of these is new, who was read before lacks it."""
     paths = ((kind, mapped(settings, wanted, kind)) for kind in settings.objects)
-    manual = settings.manual.names() if settings.manual else {}
-    by_hand = (f"manual:{part}={name}" for part, name in manual.items())
+    by_hand = (f"manual:{part}={name}" for part, name in fields_of(settings.manual).items())
     return (*(f"{kind}.{ours}={theirs}" for kind, names in paths for ours, theirs in names.items()), *by_hand)
 
 
@@ -95,12 +94,9 @@ class Lens:
 
     def _chosen(self, identity: str, row: Row) -> tuple[Manual | None, Rejected | None]:
         """The stage that people have chosen, or why it cannot be obeyed."""
-        names = self.org.settings.manual.names() if self.org.settings.manual else {}
-        said, wanted = {part: _text(row.get(name)) for part, name in names.items()}, self.org.wanted
-        try:
-            return chosen(said, wanted.stages, wanted.timezone), None
-        except ValueError as error:
-            return None, Rejected(identity, str(error))
+        names, wanted = fields_of(self.org.settings.manual), self.org.wanted
+        said = {part: _text(row.get(name)) for part, name in names.items()}
+        return understood(identity, said, wanted.stages, wanted.timezone)
 
     def _converted(self, identity: str, modified_at: datetime, contact: str | None) -> Record:
         """A lead that has become a contact; where that is not shown to us there is nobody left to score."""
@@ -149,15 +145,15 @@ class People:
     def fields(self) -> tuple[str, ...]:
         settings = self.org.settings
         own = (*_OWN, *(_OF_LEADS if self.object == LEAD else ()), settings.write.stage)
-        manual = settings.manual.names().values() if settings.manual else ()
+        manual = fields_of(settings.manual).values()
         return tuple(dict.fromkeys((*own, *manual, *mapped(settings, self.org.wanted, self.object).values())))
 
     @property
     def needed(self) -> frozenset[str]:
         """A stage that is not shown would look like one that somebody has cleared; so for what a lead has become."""
         own = ("Email", "LastName", "MasterRecordId", *(_OF_LEADS if self.object == LEAD else ()))
-        manual = self.org.settings.manual
-        return frozenset((*own, self.org.settings.write.stage, *(manual.names().values() if manual else ())))
+        settings = self.org.settings
+        return frozenset((*own, settings.write.stage, *fields_of(settings.manual).values()))
 
     def page(self, found: Found, cursor: Cursor | None, expected: int | None) -> Page:
         seen = lens(self.org, self.object, found.rows)

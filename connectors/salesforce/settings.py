@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from syncer.by_hand import fields_of
 from syncer.quantities import Duration, Share
 
 PersonObject = Literal["Lead", "Contact"]
@@ -174,10 +175,6 @@ class Manual(_Section):
     reason: Target | None = Field(default=None, description="Text field that says why")
     until: Target | None = Field(default=None, description="Date field: the last day on which the choice holds")
 
-    def names(self) -> dict[str, str]:
-        """What each field says -> its name."""
-        return {part: name for part in ("stage", "reason", "until") if (name := getattr(self, part))}
-
 
 class TaskSettings(_Section):
     """The tasks by which leads are handed to sales."""
@@ -289,7 +286,7 @@ class Settings(_Section):
     def _of_people(self) -> Self:
         """What we write there ourselves would pass for people's word."""
         ours = {name.lower() for name in (self.write.score, self.write.stage, self.write.reasons) if name}
-        names = [name.lower() for name in self.manual.names().values()] if self.manual else []
+        names = [name.lower() for name in fields_of(self.manual).values()]
         if found := next((each for each in names if each in ours or names.count(each) > 1), None):
             raise ValueError(f"`manual` needs fields of its own for people to fill, and {found} is used already")
         return self

@@ -28,7 +28,7 @@ from syncer.errors import ConfigError
 from syncer.model import Standing
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import TEXTS, Table
-from syncer.sheets.writing import LONGEST_TEXT, Version, csv_text, replacing
+from syncer.sheets.writing import LONGEST_TEXT, WORDS, Version, csv_text, replacing
 
 MOST_ROWS = 5_000
 """openpyxl needs half a minute for 20,000 rows."""
@@ -65,7 +65,7 @@ class Wording:
 
     @property
     def headings(self) -> tuple[str, ...]:
-        every: tuple[str, ...] = astuple(scored.WORDS[self.language])
+        every: tuple[str, ...] = astuple(WORDS[self.language])
         return every[:3] if self.manual else every
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
+from datetime import datetime
 from itertools import repeat
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +16,7 @@ from connectors.spreadsheet.files import saved_at
 from connectors.spreadsheet.identities import address, addresses, key_text, key_texts, plain
 from connectors.spreadsheet.scored import Places, Typed
 from connectors.spreadsheet.settings import PEOPLE, USUAL, Settings
+from syncer.by_hand import last_moment
 from syncer.connector import Wanted
 from syncer.errors import ConfigError
 from syncer.model import Manual, Record, RecordKey, Value
@@ -153,7 +154,7 @@ class LeadTable:
         moment = moment_of(cell, self.table.habits, zone)
         if not is_day(cell, self.table.habits):
             return moment
-        return datetime.combine(moment.astimezone(zone).date(), time(23, 59, 59), zone).astimezone(UTC)
+        return last_moment(moment.astimezone(zone).date(), self.wanted.timezone).replace(microsecond=0)
 
 
 def lead_table(path: Path, connection: str, settings: Settings, wanted: Wanted, shown: Shown) -> LeadTable:

@@ -9,7 +9,7 @@ table instead.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,32 +17,13 @@ from xml.etree import ElementTree
 from syncer.errors import ConfigError
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import open_table
-from syncer.sheets.writing import WRITER
+from syncer.sheets.writing import WORDS, WRITER, Words
 
 KEY = "syncer"
 """Heading of the hidden column with the id of each row's lead."""
 
 _LAST_SAVED_BY = "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}lastModifiedBy"
 _LONGEST_PROPERTIES = 100_000  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The headings of our columns in one language, in the order they stand."""
-
-    score: str
-    stage: str
-    reasons: str
-    manual_stage: str
-    manual_reason: str
-    manual_author: str
-    manual_until: str
-
-
-WORDS: Mapping[str, Words] = {
-    "en": Words("Score", "Stage", "Why", "Manual stage", "Manual reason", "Manual author", "Manual until"),
-    "es": Words("Puntuación", "Etapa", "Por qué", "Etapa manual", "Motivo", "Por", "Hasta"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +105,6 @@ def rows(path: Path) -> Iterator[tuple[str, ScoredRow]]:
     for _, cells in table.rows():
         if (identity := _text(cells[key])) is not None:
             yield identity, ours.row(cells)
-
-
-def read(path: Path) -> dict[str, ScoredRow]:
-    """The same as a mapping by the lead's id."""
-    return dict(rows(path))
 
 
 def last_saved_by(path: Path) -> str | None:

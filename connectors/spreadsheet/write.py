@@ -21,7 +21,7 @@ from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, RecordKey, Rejected, Standing, Written
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import Table
-from syncer.sheets.writing import Column, Version, write_table
+from syncer.sheets.writing import WORDS, Column, Version, write_table
 
 BATCH = 100_000
 
@@ -50,7 +50,7 @@ class Desk:
 def setup(desk: Desk) -> Iterator[FieldChange]:
     """One line for each file that is written. The columns come with the first write, so there is nothing to create;
     what would hinder that is a problem."""
-    words = scored.WORDS[desk.language]
+    words = WORDS[desk.language]
     label = ", ".join((words.score, words.stage, words.reasons))
     for file in desk.files():
         target = _target(desk, file)
@@ -111,14 +111,14 @@ def _answer(change: Change, row: ScoredRow, at: datetime, target: Path) -> Writt
 
 
 def _rows_in_place(desk: Desk, file: LeadFile) -> Iterator[tuple[str, ScoredRow]]:
-    """Of the user's own file as it is now."""
-    for again in desk.files():
-        ours = scored.places(again.table.headings)
-        if again.table.path != file.table.path or ours is None:
-            continue
-        for _, cells in again.table.rows():
-            if (identity := again.id_of(cells)) is not None:
-                yield identity, ours.row(cells)
+    """Of the user's own file as it is now; those behind it are not opened."""
+    again = next((each for each in desk.files() if each.table.path == file.table.path), None)
+    ours = scored.places(again.table.headings) if again is not None else None
+    if again is None or ours is None:
+        return
+    for _, cells in again.table.rows():
+        if (identity := again.id_of(cells)) is not None:
+            yield identity, ours.row(cells)
 
 
 def _apart(desk: Desk) -> list[LeadFile]:
@@ -163,7 +163,7 @@ def _left_out(row: int, why: str) -> None:
 
 
 def _columns(desk: Desk, file: LeadFile) -> list[Column]:
-    words, stages = scored.WORDS[desk.language], desk.stages
+    words, stages = WORDS[desk.language], desk.stages
     columns = [Column(heading) for heading in file.table.headings]
     columns += [Column(words.score), Column(words.stage, choices=stages, tones=stages), Column(words.reasons, "text")]
     if not file.manual:

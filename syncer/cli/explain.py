@@ -329,7 +329,7 @@ def _not_given_rows(lacking: Sequence[scoring.NotGiven]) -> list[list[str]]:
 
 
 def in_force(kept: Override | None, now: datetime) -> bool:
-    return kept is not None and (kept.until is None or kept.until > now)
+    return kept is not None and kept.holds(now)
 
 
 def _following(found: Explanation) -> tuple[str, tuple[Gate, ...]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,24 +20,21 @@ from syncer.handoff.text import one_line, web_link
 from syncer.model import Lead, Record, Score
 from syncer.rules import DIMENSIONS, Segment
 from syncer.sheets.cells import Cell
-from syncer.sheets.writing import DIALECTS, Column, replacing, write_csv, write_table
+from syncer.sheets.writing import DIALECTS, WORDS, Column, replacing, write_csv, write_table
 from syncer.store import mirror
 
 _CHUNK = 2_000  # leads in memory, with all they did
 _HEADINGS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "email": "E-mail", "name": "Name", "owner": "Owner", "score": "Score", "stage": "Stage",
-        "automatic": "Automatic stage", "manual": "Manual stage", "reason": "Manual reason", "author": "Manual author",
-        "until": "Manual until", "why": "Why", "since": "Since", "link": "Link",
-        "fit": "Fit", "engagement": "Engagement", "need": "Need", "readiness": "Readiness",
+        "email": "E-mail", "name": "Name", "owner": "Owner", "automatic": "Automatic stage", "since": "Since",
+        "link": "Link", "fit": "Fit", "engagement": "Engagement", "need": "Need", "readiness": "Readiness",
     },
     "es": {
-        "email": "Correo", "name": "Nombre", "owner": "Propietario", "score": "Puntuación", "stage": "Etapa",
-        "automatic": "Etapa automática", "manual": "Etapa manual", "reason": "Motivo", "author": "Por",
-        "until": "Hasta", "why": "Por qué", "since": "Desde", "link": "Enlace",
-        "fit": "Perfil", "engagement": "Interacción", "need": "Necesidad", "readiness": "Disposición",
+        "email": "Correo", "name": "Nombre", "owner": "Propietario", "automatic": "Etapa automática", "since": "Desde",
+        "link": "Enlace", "fit": "Perfil", "engagement": "Interacción", "need": "Necesidad", "readiness": "Disposición",
     },
 }  # fmt: skip
+"""Beside those that a scored workbook has, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +111,14 @@ class _Tally:
 
 
 def _columns(shape: _Shape) -> list[Column]:
-    words, stages = _HEADINGS[shape.language], shape.stages
+    words, stages = {**_HEADINGS[shape.language], **asdict(WORDS[shape.language])}, shape.stages
     return [
         *(Column(words[name]) for name in ("email", "name", "owner")),
         *(Column(name) for name in shape.fields),
         *(Column(words.get(name, name), "points") for name in ("score", *shape.dimensions)),
-        *(Column(words[name], tones=stages) for name in ("stage", "automatic", "manual")),
-        *(Column(words[name]) for name in ("reason", "author", "until")),
-        Column(words["why"], "text"),
+        *(Column(words[name], tones=stages) for name in ("stage", "automatic", "manual_stage")),
+        *(Column(words[name]) for name in ("manual_reason", "manual_author", "manual_until")),
+        Column(words["reasons"], "text"),
         *(Column(words[name]) for name in ("since", "link")),
     ]
 

@@ -16,7 +16,7 @@ from syncer.cli.output import app_of, day, print_json, show, table
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
 from syncer.model import Override, RecordKey
-from syncer.store import decisions, mirror
+from syncer.store import decisions, mirror, words
 
 
 def override(ctx: click.Context, words: tuple[str, ...], as_json: bool, **said: Any) -> None:
@@ -50,7 +50,7 @@ def _insist_on_sense(words: tuple[str, ...], said: Mapping[str, Any]) -> None:
 def _list_all(app: App, as_json: bool) -> None:
     """Whoever is held by a person now, of all connections; those whose turn ends first come first."""
     with app.store.reading() as tx:
-        kept = decisions.in_force(tx, app.clock())
+        kept = words.in_force(tx, app.clock())
         faces = mirror.faces(tx, [each.lead for each in kept])
     shown = [(*faces[each.lead], each.automatic, each.word) for each in kept]
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from syncer.rules import ActivityTest, Condition, FieldTest, Model, Segment, leaves
+from syncer.rules import Condition, FieldTest, Model, Segment, activity_kinds, leaves
 from syncer.settings.problems import Steps
 from syncer.settings.shapes import OWNER, TOUCHES, Apprise, CrmTask, Email, Pick, Slack, Web, Webhook
 from syncer.settings.values import Language
@@ -158,7 +158,8 @@ class Project:
     @property
     def needed_fields(self) -> tuple[str, ...]:
         """Every field of a lead that a model, a segment, a route or the outcome looks at; sorted."""
-        names = {leaf.field for leaf in self._leaves() if isinstance(leaf, FieldTest)}
+        tests = (leaf for condition in self._conditions() for leaf in leaves(condition))
+        names = {leaf.field for leaf in tests if isinstance(leaf, FieldTest)}
         if self.outcome is not None:
             names |= {name for name in (self.outcome.won.field, self.outcome.at) if name}
         return tuple(sorted(names))
@@ -166,7 +167,7 @@ class Project:
     @property
     def needed_activities(self) -> tuple[str, ...]:
         """Every kind of activity that a model looks at; sorted."""
-        kinds = {leaf.kind for leaf in self._leaves() if isinstance(leaf, ActivityTest)}
+        kinds = activity_kinds(self._conditions())
         ignores = [ignore for segment in self.segments for ignore in segment.model.ignores]
         return tuple(sorted(kinds | {ignore.follows.kind for ignore in ignores if ignore.follows is not None}))
 
@@ -176,14 +177,13 @@ class Project:
         clock = self.handoff.clock if self.handoff is not None else Clock()
         return tuple(sorted({*self.needed_activities, *(clock.touched_by if clock.respond_within else ())}))
 
-    def _leaves(self) -> Iterator[FieldTest | ActivityTest]:
+    def _conditions(self) -> list[Condition]:
         conditions = [one for segment in self.segments for one in segment.model.conditions()]
         conditions += [segment.when for segment in self.segments if segment.when is not None]
         conditions += [each.lead for one in self.segments for each in one.model.ignores if each.lead is not None]
         routes = self.handoff.routes if self.handoff is not None else ()
         conditions += [route.when for route in routes if route.when is not None]
-        for condition in conditions:
-            yield from leaves(condition)
+        return conditions
 
 
 def fingerprint(parts: Any) -> str:

@@ -53,6 +53,25 @@ _TONES = ("#DCE6F1", "#FFF2CC", "#FCE0C4", "#C6E8B9")
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """The headings of what we say of a lead in one language, in the order they stand, and of people's own word."""
+
+    score: str
+    stage: str
+    reasons: str
+    manual_stage: str
+    manual_reason: str
+    manual_author: str
+    manual_until: str
+
+
+WORDS: Mapping[str, Words] = {
+    "en": Words("Score", "Stage", "Why", "Manual stage", "Manual reason", "Manual author", "Manual until"),
+    "es": Words("Puntuación", "Etapa", "Por qué", "Etapa manual", "Motivo", "Por", "Hasta"),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table to be written: its heading and how it looks."""
 

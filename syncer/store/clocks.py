@@ -13,14 +13,13 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, s
 from syncer.model import ActivitySignal, Handoff
 from syncer.store.columns import EPOCH
 from syncer.store.leads import COUNTS
+from syncer.store.outbox import ENDED, OPEN
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among
 from syncer.store.tables import activities, activity_links, handoffs, notices, records
 
 _MILLISECOND = timedelta(milliseconds=1)
-_OPEN = handoffs.c.closed_at.is_(None) & handoffs.c.touched_at.is_(None)
 _TO_COME = handoffs.c.look_at.is_not(None) & handoffs.c.closed_at.is_(None)  # as the index says it
-_ENDED = ("dead", "dropped")  # messages that tell nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,12 @@ class Touch:
 
 def waiting(tx: Connection, leads: Sequence[int]) -> list[Waiting]:
     """Those of these leads, the oldest first."""
-    return _found(tx, _waiting().where(among(tx, handoffs.c.lead_id, leads), _OPEN).order_by(handoffs.c.at))
+    return _found(tx, _waiting().where(among(tx, handoffs.c.lead_id, leads), OPEN).order_by(handoffs.c.at))
 
 
 def named(tx: Connection, key: str) -> Waiting | None:
     """The hand-off of that key; None where there is nothing to wait for."""
-    return next(iter(_found(tx, _waiting().where(handoffs.c.key == key, _OPEN))), None)
+    return next(iter(_found(tx, _waiting().where(handoffs.c.key == key, OPEN))), None)
 
 
 def due(tx: Connection, connection: str, now: datetime, limit: int) -> list[Waiting]:
@@ -70,7 +69,7 @@ def anything_due(tx: Connection, connection: str, now: datetime) -> bool:
 
 
 def _its_time(connection: str, now: datetime) -> ColumnElement[bool]:
-    return (handoffs.c.connection == connection) & (handoffs.c.look_at <= now) & _TO_COME & _OPEN
+    return (handoffs.c.connection == connection) & (handoffs.c.look_at <= now) & _TO_COME & OPEN
 
 
 def _waiting() -> Select[Any]:
@@ -132,7 +131,7 @@ def tell(tx: Connection, key: str, at: datetime, due_at: datetime | None, look_a
     free = select(handoffs.c.payload).where(_untold(key)).with_for_update(skip_locked=True)
     payload = tx.execute(free).scalar()
     if payload is not None:
-        caused_at, begins = HANDOFF.value(payload).caused_at, _OPEN & handoffs.c.due_at.is_(None)
+        caused_at, begins = HANDOFF.value(payload).caused_at, OPEN & handoffs.c.due_at.is_(None)
         acted = handoffs.c.touched_at.is_not(None)
         values = {
             "told_at": at,
@@ -162,15 +161,15 @@ def lost(tx: Connection, connection: str, since: datetime) -> list[Handoff]:
     first = notices.c.kind == "handoff"
     dead = select(notices.c.handoff_key).where(notices.c.connection == connection, notices.c.state == "dead", first)
     theirs = notices.c.handoff_key == handoffs.c.key
-    living = select(notices.c.key).where(theirs, first, notices.c.state.not_in(_ENDED)).exists()
-    silent = handoffs.c.told_at.is_(None) & handoffs.c.due_at.is_(None) & _OPEN & (handoffs.c.at > since)
+    living = select(notices.c.key).where(theirs, first, notices.c.state.not_in(ENDED)).exists()
+    silent = handoffs.c.told_at.is_(None) & handoffs.c.due_at.is_(None) & OPEN & (handoffs.c.at > since)
     found = select(handoffs.c.payload).where(handoffs.c.key.in_(dead), silent, ~living)
     return [HANDOFF.value(payload) for payload in tx.execute(found.with_for_update(skip_locked=True)).scalars()]
 
 
 def start(tx: Connection, key: str, due_at: datetime, look_at: datetime) -> None:
     """Its clock runs although nobody was told."""
-    still = _OPEN & handoffs.c.due_at.is_(None)
+    still = OPEN & handoffs.c.due_at.is_(None)
     tx.execute(update(handoffs).where(_untold(key), still).values(due_at=due_at, look_at=look_at))
 
 
@@ -178,7 +177,7 @@ def told(tx: Connection, key: str) -> list[tuple[str, str]]:
     """(channel, recipient) of the messages that tell of the hand-off, but for those that came to nothing."""
     columns = (notices.c.channel, notices.c.recipient)
     theirs = select(*columns).where(notices.c.handoff_key == key, notices.c.kind == "handoff")
-    found = tx.execute(theirs.where(notices.c.state.not_in(_ENDED)).order_by(*columns))
+    found = tx.execute(theirs.where(notices.c.state.not_in(ENDED)).order_by(*columns))
     return [(channel, recipient) for channel, recipient in found]
 
 
@@ -192,7 +191,7 @@ def touch(tx: Connection, each: Waiting, touch: Touch, worked: timedelta | None)
         "human_ms": took,
         "human_work_ms": None if worked is None else worked // _MILLISECOND,
     }
-    tx.execute(update(handoffs).where(handoffs.c.key == each.handoff.key, _OPEN).values(values))
+    tx.execute(update(handoffs).where(handoffs.c.key == each.handoff.key, OPEN).values(values))
 
 
 def reminded(tx: Connection, key: str, at: datetime, look_at: datetime | None) -> bool:
@@ -212,4 +211,4 @@ def rest(tx: Connection, key: str) -> None:
 
 def _write(tx: Connection, key: str, **values: datetime | None) -> bool:
     """The condition stands in the write: who has acted since the row was read must not be overwritten."""
-    return tx.execute(update(handoffs).where(handoffs.c.key == key, _OPEN).values(values)).rowcount == 1
+    return tx.execute(update(handoffs).where(handoffs.c.key == key, OPEN).values(values)).rowcount == 1

@@ -261,12 +261,6 @@ def _insist_known(tx: Connection, lead_id: int) -> None:
         raise NotFound(f"there is no lead {lead_id}", code="SY067")
 
 
-def nameless_elsewhere(tx: Connection, connection: str, now: datetime) -> list[tuple[int, Override, RecordKey]]:
-    """(lead, word, record) of words that were just said in the connection's fields, on leads that another connection
-    decides, and of which it is not known who said them."""
-    return words.nameless_elsewhere(tx, connection, now)
-
-
 def name_author(tx: Connection, lead_id: int, override: Override) -> None:
     """Who said this word of the lead, now that it is known; what was planned without that is planned anew."""
     words.name_author(tx, lead_id, override)
@@ -276,8 +270,3 @@ def name_author(tx: Connection, lead_id: int, override: Override) -> None:
 def overrides(tx: Connection, lead_id: int) -> list[Override]:
     """Everything people said of the lead's stage, the oldest first."""
     return words.all_of(tx, lead_id)
-
-
-def in_force(tx: Connection, now: datetime) -> list[words.Held]:
-    """Every lead that a person holds; those of whom that ends first come first."""
-    return words.in_force(tx, now)

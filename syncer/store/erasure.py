@@ -18,9 +18,10 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exis
 from syncer.model import Activity, Handoff, Page, RecordKey
 from syncer.store import words
 from syncer.store.payloads import HANDOFF
-from syncer.store.records import LIVE, RECORD_KEY
 from syncer.store.sql import among, keys_among
 from syncer.store.tables import (
+    LIVE,
+    RECORD_KEY,
     activities,
     activity_links,
     decisions,

@@ -15,9 +15,10 @@ from syncer.history import History, KnownActivity, Version
 from syncer.model import NO_FIELDS, ActivitySignal, Reading, Record, RecordKey, Value
 from syncer.store.columns import Instant
 from syncer.store.database import Store
-from syncer.store.records import RECORD_COLUMNS, RECORD_KEY, counts, is_live, record_of, shown_fields
+from syncer.store.records import RECORD_COLUMNS, counts, is_live, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.tables import (
+    RECORD_KEY,
     activities,
     activity_links,
     past_activities,

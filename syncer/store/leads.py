@@ -31,10 +31,10 @@ from syncer.store.columns import to_ms
 from syncer.store.database import Store
 from syncer.store.footprints import fresh
 from syncer.store.histories import versions_of
-from syncer.store.records import LIVE, RECORD_COLUMNS, record_of, shown_fields
+from syncer.store.records import RECORD_COLUMNS, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.standings import standing_of, standing_or_none
-from syncer.store.tables import activities, activity_links, cursors, leads, readings, records, write_backs
+from syncer.store.tables import LIVE, activities, activity_links, cursors, leads, readings, records, write_backs
 from syncer.store.touching import causes_of
 
 Which = Literal["due", "all", "shown"] | Sequence[int]

@@ -16,9 +16,10 @@ from syncer.model import Cause, Record, RecordKey
 from syncer.store import words
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
-from syncer.store.records import RECORD_KEY, leads_of, refresh_live
+from syncer.store.records import leads_of, refresh_live
 from syncer.store.sql import among, keys_among, keys_of_a_kind, kinds
 from syncer.store.tables import (
+    RECORD_KEY,
     handoffs,
     lead_states,
     leads,

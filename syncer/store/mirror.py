@@ -19,10 +19,10 @@ from syncer.store.arrivals import Arrival
 from syncer.store.columns import clean
 from syncer.store.leads import chunks, count, count_shown, faces, find, home, lead, touched_count
 from syncer.store.merging import join_merged
-from syncer.store.records import LIVE, last_known, leads_of, newly_chosen, store_records
+from syncer.store.records import last_known, leads_of, newly_chosen, store_records
 from syncer.store.runs import lock_connection
 from syncer.store.sql import among, insert, keys_among, upsert
-from syncer.store.tables import activities, cursors, records, rejected
+from syncer.store.tables import LIVE, activities, cursors, records, rejected
 from syncer.store.touching import BITS, no_touches, touch
 
 __all__ = [

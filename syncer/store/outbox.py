@@ -18,10 +18,11 @@ from sqlalchemy.sql.dml import Update
 from syncer.model import Decision, Handoff, LeadPlan, Notice, NoticeState, RecordKey, Told
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among, insert_new, keys_among
+from syncer.store.tables import RECORD_KEY, notices, records
 from syncer.store.tables import handoffs as kept
-from syncer.store.tables import notices, records
 
-_ENDED: tuple[NoticeState, ...] = ("dead", "dropped")  # not sent, and not to be sent
+ENDED: tuple[NoticeState, ...] = ("dead", "dropped")  # not sent, and not to be sent
+OPEN = kept.c.closed_at.is_(None) & kept.c.touched_at.is_(None)  # hand-offs on which sales still has to act
 _LEFT = "the lead left the stage before the CRM had shown it"
 _RECORD = (kept.c.connection, kept.c.object, kept.c.record_id)
 
@@ -66,7 +67,7 @@ def _resume(tx: Connection, keys: Sequence[str]) -> None:
 
 def last_told(tx: Connection, leads: Iterable[int]) -> dict[int, Told]:
     """Lead -> its last hand-off that is more than dead letters. A lead without any is absent."""
-    alive = select(notices.c.key).where(notices.c.handoff_key == kept.c.key, notices.c.state.not_in(_ENDED))
+    alive = select(notices.c.key).where(notices.c.handoff_key == kept.c.key, notices.c.state.not_in(ENDED))
     columns = (kept.c.lead_id, kept.c.key, kept.c.stage, kept.c.at)
     theirs = select(*columns).where(among(tx, kept.c.lead_id, leads), alive.exists())
     return {lead: Told(*told) for lead, *told in tx.execute(theirs.order_by(kept.c.at, kept.c.key))}
@@ -248,8 +249,7 @@ def make_ready(tx: Connection, keys: Iterable[str]) -> int:
 
 def renew_owner(tx: Connection, handoff: Handoff) -> Handoff:
     """The hand-off with who owns its record by now; kept so, for its reminders."""
-    its_record = (records.c.connection, records.c.object, records.c.id)
-    owner = tx.execute(select(records.c.owner).where(keys_among(tx, its_record, [handoff.record]))).scalar()
+    owner = tx.execute(select(records.c.owner).where(keys_among(tx, RECORD_KEY, [handoff.record]))).scalar()
     if owner is None or owner == handoff.owner:
         return handoff
     renewed = replace(handoff, owner=owner)
@@ -301,11 +301,8 @@ class Wanted:
         found = among(tx, kept.c.connection, self.connections)
         if self.since is not None:
             found &= kept.c.at >= self.since
-        narrowed = {"open": _OPEN, "late": _OPEN & (kept.c.due_at < self.now)}
+        narrowed = {"open": OPEN, "late": OPEN & (kept.c.due_at < self.now)}
         return found if self.only is None else found & narrowed[self.only]
-
-
-_OPEN = kept.c.closed_at.is_(None) & kept.c.touched_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +316,7 @@ class Tally:
 
 
 def tally(tx: Connection, wanted: Wanted) -> Tally:
-    which = (_OPEN, _OPEN & (kept.c.due_at < wanted.now), kept.c.touched_at <= kept.c.due_at)
+    which = (OPEN, OPEN & (kept.c.due_at < wanted.now), kept.c.touched_at <= kept.c.due_at)
     counted = (func.count(case((condition, 1))) for condition in which)
     every, *some = tx.execute(select(func.count(), *counted).where(wanted.condition(tx))).one()
     return Tally(every, *some)

@@ -20,10 +20,10 @@ from syncer.store import words
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
 from syncer.store.merging import DECIDED, join, roots
-from syncer.store.records import LIVE, RECORD_KEY, leads_of
+from syncer.store.records import leads_of
 from syncer.store.sql import among, keys_among
 from syncer.store.sql import insert as insert_or
-from syncer.store.tables import connections, handoffs, installations, leads, past_members, records
+from syncer.store.tables import LIVE, RECORD_KEY, connections, handoffs, installations, leads, past_members, records
 from syncer.store.touching import BITS, Touches, no_touches, touch
 
 _PATIENCE_S = 900

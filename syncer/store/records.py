@@ -17,11 +17,10 @@ from syncer.store.arrivals import Arrival
 from syncer.store.columns import CleanText, to_json, to_ms
 from syncer.store.sql import Columns, among, keys_among, keys_of_a_kind, kinds, upsert, upsert_columns
 from syncer.store.standings import standing_or_none
-from syncer.store.tables import leads, past_versions, records, write_backs
+from syncer.store.tables import LIVE, RECORD_KEY, leads, past_versions, records, write_backs
 from syncer.store.touching import BITS, Touches
 from syncer.store.words import Spoken, manual_of, same_text, spoken
 
-RECORD_KEY = (records.c.connection, records.c.object, records.c.id)
 RECORD_COLUMNS = (
     *RECORD_KEY,
     records.c.modified_at,
@@ -42,8 +41,6 @@ RECORD_COLUMNS = (
     records.c.manual,
 )
 """In the order in which `record_of` takes them."""
-
-LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
 
 
 def record_of(values: Sequence[Any]) -> Record:

@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from syncer.model import Cursor, Page
-from syncer.store.records import LIVE, RECORD_KEY
 from syncer.store.sql import among, keys_among
-from syncer.store.tables import activities, cursors, records
+from syncer.store.tables import LIVE, RECORD_KEY, activities, cursors, records
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,9 @@ records = Table(
     ),
 )
 
+RECORD_KEY = (records.c.connection, records.c.object, records.c.id)
+LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
+
 activities = Table(
     "activities",
     metadata,

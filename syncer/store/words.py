@@ -17,12 +17,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, insert, or_
 from syncer.model import Manual, Override, Record, RecordKey, somebody_in
 from syncer.store.arrivals import Arrival
 from syncer.store.sql import among, keys_among
-from syncer.store.tables import leads, overrides, records
+from syncer.store.tables import LIVE, RECORD_KEY, leads, overrides, records
 from syncer.store.touching import BITS, Touches
 
 _NAMES = tuple(each.name for each in fields(Override))
-_IS_LIVE = records.c.deleted.is_(False) & records.c.merged_into.is_(None)
-_KEY = (records.c.connection, records.c.object, records.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,8 @@ def _living(tx: Connection, words: Iterable[_Open]) -> set[str]:
     keys = [RecordKey(*each.record.split("/", 2)) for each in words if each.record is not None]
     if not keys:
         return set()
-    return {str(RecordKey(*row)) for row in tx.execute(select(*_KEY).where(keys_among(tx, _KEY, keys), _IS_LIVE))}
+    living = select(*RECORD_KEY).where(keys_among(tx, RECORD_KEY, keys), LIVE)
+    return {str(RecordKey(*row)) for row in tx.execute(living)}
 
 
 def _repeated(tx: Connection, told: Iterable[Spoken]) -> dict[RecordKey, Manual]:
@@ -221,7 +220,7 @@ def forget_absorbed(tx: Connection, absorbed: Collection[RecordKey]) -> None:
         & (survivor.c.id == records.c.merged_into)
     )
     is_new = exists().where(its_survivor, survivor.c.modified_at >= records.c.modified_at)
-    theirs = (keys_among(tx, _KEY, absorbed), records.c.manual.is_not(None))
+    theirs = (keys_among(tx, RECORD_KEY, absorbed), records.c.manual.is_not(None))
     tx.execute(update(records).where(*theirs, is_new).values(manual=None))
 
 
@@ -239,14 +238,14 @@ def _filled(tx: Connection, of: Iterable[int]) -> list[tuple[int, RecordKey, Man
     leads = sorted(of)
     if not leads:
         return []
-    filled = (among(tx, records.c.lead_id, leads), _IS_LIVE, records.c.manual.is_not(None))
-    found = tx.execute(select(records.c.lead_id, *_KEY, records.c.manual).where(*filled).order_by(*_KEY))
+    filled = (among(tx, records.c.lead_id, leads), LIVE, records.c.manual.is_not(None))
+    found = tx.execute(select(records.c.lead_id, *RECORD_KEY, records.c.manual).where(*filled).order_by(*RECORD_KEY))
     stored = [(row[0], RecordKey(*row[1:4]), manual_of(row.manual)) for row in found]
     return [(lead, key, manual) for lead, key, manual in stored if manual is not None]
 
 
 def _keep(tx: Connection, record: RecordKey, manual: Manual) -> None:
-    tx.execute(update(records).where(keys_among(tx, _KEY, [record])).values(manual=manual))
+    tx.execute(update(records).where(keys_among(tx, RECORD_KEY, [record])).values(manual=manual))
 
 
 def end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
@@ -336,7 +335,7 @@ def all_of(tx: Connection, lead: int) -> list[Override]:
 
 
 def in_force(tx: Connection, now: datetime) -> list[Held]:
-    """Those that end first come first."""
+    """Every lead that a person holds; those of whom that ends first come first."""
     rows = tx.execute(
         select(overrides, leads.c.automatic)
         .join(leads, leads.c.id == overrides.c.lead_id)

@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal, or_, select, update
 
 from syncer.model import Change, LeadPlan, RecordKey, Standing, WriteState, Written
-from syncer.store.records import LIVE, RECORD_KEY
 from syncer.store.sql import among, insert, keys_among, upsert
 from syncer.store.standings import standing_of, standing_or_none, standing_text
-from syncer.store.tables import records, write_backs
+from syncer.store.tables import LIVE, RECORD_KEY, records, write_backs
 
 KEY = (write_backs.c.connection, write_backs.c.object, write_backs.c.id)
 _WAITS = write_backs.c.pending.is_not(None) & write_backs.c.given_up.is_(False)

@@ -108,7 +108,7 @@ def test_leads_and_what_they_did_come_out_scored_and_a_second_run_writes_nothing
     report = desk.sync()
     assert report.counts["unreadable"] == 2
     assert desk.leads() == {"ana@acme.test": "hot", "luis@acme.test": "cold"}
-    shown = scored.read(desk.folder / "leads.scored.xlsx")
+    shown = dict(scored.rows(desk.folder / "leads.scored.xlsx"))
     assert {key: (row.score, row.stage) for key, row in shown.items()} == {
         "ana@acme.test": (7000, "hot"),
         "luis@acme.test": (0, "cold"),
@@ -218,7 +218,7 @@ def test_real_leads_as_a_plain_file_get_the_stages_that_the_rules_give_them(desk
     told = _simulated(desk.folder)
     stages = desk.leads()
     assert Counter(stages.values()) == told
-    shown = {key: row.stage for key, row in scored.read(desk.folder / "leads.scored.xlsx").items()}
+    shown = {key: row.stage for key, row in dict(scored.rows(desk.folder / "leads.scored.xlsx")).items()}
     assert shown == stages
 
 
@@ -239,7 +239,7 @@ def test_real_leads_get_the_same_stages_as_a_plain_file_and_over_hubspot(
     desk = _of_real_leads(tmp_path / "desk", f"sqlite:///{tmp_path}/desk/syncer.db")
     words = ["--config", str(desk.folder / "syncer.yml"), "--database-url", desk.database_url, "run"]
     assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
-    as_a_file = {key: row.stage for key, row in scored.read(desk.folder / "leads.scored.xlsx").items()}
+    as_a_file = {key: row.stage for key, row in dict(scored.rows(desk.folder / "leads.scored.xlsx")).items()}
     counts = Counter(as_a_file.values())
     record_property(FIGURES, f"as a file and over HubSpot alike: {dict(sorted(counts.items()))}")
     assert counts == Counter(over_hubspot.values())

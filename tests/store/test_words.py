@@ -13,6 +13,7 @@ from syncer.model import Cursor, LeadPlan, Manual, Override, Page, Record, Stage
 from syncer.planning import Policy, hands_on
 from syncer.rules import Model, Stage
 from syncer.store import Store, decisions, mirror, runs
+from syncer.store.words import in_force
 from tests.store.samples import HOUR, NOW, all_leads, apply, decided, due_ids, key, put, record, the_lead
 
 SQL = Manual("sql", "knows them")
@@ -220,7 +221,7 @@ def test_a_field_that_is_filled_still_speaks_again_when_a_later_word_ends(store:
     assert the_lead(store, "1").state.override == until
     obey_fields(store, 3)
     with store.reading() as tx:
-        (held,) = decisions.in_force(tx, NOW + 3 * HOUR)
+        (held,) = in_force(tx, NOW + 3 * HOUR)
     assert (held.word.stage, held.word.source, held.word.since) == ("sql", "field", NOW + 3 * HOUR)
     at(store, 4, shown("1", 4))
     assert words(store)[-1] == ("sql", "field", NOW + 4 * HOUR), "it stands in the field, and is taken back there"
@@ -236,7 +237,7 @@ def test_a_field_speaks_again_when_the_one_that_spoke_later_is_emptied_or_leaves
     at(store, 2, shown("2", 2, chosen, email=email), same_person=True)
     obey_fields(store, 2)
     with store.reading() as tx:
-        held = {each.lead: each.word.stage for each in decisions.in_force(tx, NOW + 3 * HOUR)}
+        held = {each.lead: each.word.stage for each in in_force(tx, NOW + 3 * HOUR)}
     one, two = the_lead(store, "1").id, the_lead(store, "2").id
     assert held == ({one: "sql", two: "mql"} if chosen else {one: "sql"})
 
@@ -287,7 +288,7 @@ def test_a_command_and_a_page_at_the_same_time_leave_one_word_open(store: Store)
     assert words(store) == [("cold", "command", None), ("sql", "field", NOW + 3 * HOUR)]
     assert the_lead(store, "1").state.override == word
     with store.reading() as tx:
-        assert [each.word for each in decisions.in_force(tx, NOW + 5 * HOUR)] == [word]
+        assert [each.word for each in in_force(tx, NOW + 5 * HOUR)] == [word]
 
 
 @pytest.mark.parametrize("copied", [True, False])
@@ -361,7 +362,7 @@ def test_those_who_are_held_are_listed_by_when_that_ends(store: Store) -> None:
     apply(store, LeadPlan(decided(lead, "sql", after=stage, override=lead.state.override)))
     at(store, 1, replace(shown("5", 1), deleted=True))
     with store.reading() as tx:
-        held = decisions.in_force(tx, NOW + 2 * HOUR)
+        held = in_force(tx, NOW + 2 * HOUR)
     assert [(each.lead, each.automatic) for each in held] == [
         (lead.id, "mql"), (the_lead(store, "1").id, None)
     ]  # fmt: skip
@@ -375,7 +376,7 @@ def test_when_two_records_part_a_field_goes_on_speaking_for_its_own_lead_alone(
     assert the_lead(store, "1") == the_lead(store, "2")
     at(store, 1, shown(other, 1, email="ben@acme.es"), same_person=True)
     with store.reading() as tx:
-        assert [each.lead for each in decisions.in_force(tx, NOW + HOUR)] == [the_lead(store, holder).id]
+        assert [each.lead for each in in_force(tx, NOW + HOUR)] == [the_lead(store, holder).id]
     at(store, 2, shown(holder, 2, email="ana@acme.es"), same_person=True)
     assert words(store, holder)[-1] == ("sql", "field", NOW + 2 * HOUR)
     assert the_lead(store, "1").id != the_lead(store, "2").id

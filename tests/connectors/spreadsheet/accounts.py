@@ -84,7 +84,7 @@ class FolderAccount:
         self._save()
 
     def score_shown(self, person: str) -> int | None:
-        return scored.read(scored.beside(self.leads))[person].score
+        return dict(scored.rows(scored.beside(self.leads)))[person].score
 
     def settle(self) -> None:
         """Nothing lags here."""

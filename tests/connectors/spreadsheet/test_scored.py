@@ -21,14 +21,14 @@ def workbook(path: Path, headings: Sequence[str], *rows: Sequence[Cell]) -> Path
 
 
 def test_a_file_that_is_not_there_yet_shows_nothing(tmp_path: Path) -> None:
-    assert scored.read(tmp_path / "leads.scored.xlsx") == {}
+    assert dict(scored.rows(tmp_path / "leads.scored.xlsx")) == {}
     assert scored.last_saved_by(tmp_path / "leads.scored.xlsx") is None
 
 
 def test_columns_of_the_users_own_that_are_called_like_ours_are_not_ours(tmp_path: Path) -> None:
     headings = ("Stage", "Score", "Why", "Score", "Stage", "Why", KEY)
     path = workbook(tmp_path / "a.xlsx", headings, ("theirs", 1, "theirs", 42.5, "mql", "ours", "ana"))
-    assert scored.read(path) == {"ana": ScoredRow(4250, "mql", "ours")}
+    assert dict(scored.rows(path)) == {"ana": ScoredRow(4250, "mql", "ours")}
     assert scored.places(("Stage", "Reason")) is None
     assert scored.places(("Score", "Stage")) is None
 
@@ -36,7 +36,7 @@ def test_columns_of_the_users_own_that_are_called_like_ours_are_not_ours(tmp_pat
 def test_people_may_move_the_manual_columns_and_put_others_between_them(tmp_path: Path) -> None:
     headings = ("Etapa manual", "Notas", KEY, "Hasta", "Puntuación", "Etapa", "Por qué", "Motivo")
     path = workbook(tmp_path / "a.xlsx", headings, ("sql", "x", "ana", "31/01/2027", 7, None, None, "=called"))
-    assert scored.read(path) == {"ana": ScoredRow(700, None, None, Typed("sql", "=called", None, "31/01/2027"))}
+    assert dict(scored.rows(path)) == {"ana": ScoredRow(700, None, None, Typed("sql", "=called", None, "31/01/2027"))}
 
 
 def test_what_stands_in_the_score_may_be_anything_and_rows_without_a_name_are_left_out(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_stands_in_the_score_may_be_anything_and_rows_without_a_name_are_le
     rows: list[Sequence[Cell]] = [("high", " mql ", None, "ana"), (True, None, None, "luis"), (-3, "", "", "rosa")]
     rows.append((9, "sql", None, None))
     path = workbook(tmp_path / "a.xlsx", headings, *rows)
-    assert scored.read(path) == {
+    assert dict(scored.rows(path)) == {
         "ana": ScoredRow(None, "mql"),
         "luis": ScoredRow(),
         "rosa": ScoredRow(-300),
@@ -57,7 +57,7 @@ def test_a_workbook_that_lost_one_of_our_columns_is_refused_in_words(tmp_path: P
     with pytest.raises(
         ConfigError, match=r"^leads\.scored\.xlsx: .* lacks one of the columns Score, Stage, Why"
     ) as told:
-        scored.read(path)
+        dict(scored.rows(path))
     assert told.value.code == "SY183"
 
 

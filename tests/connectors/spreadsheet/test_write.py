@@ -24,7 +24,7 @@ from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Change, RecordKey, Rejected, Standing, Written
 from syncer.sheets.cells import Cell
 from syncer.sheets.reading import open_table
-from syncer.sheets.writing import version, write_table
+from syncer.sheets.writing import WORDS, version, write_table
 from tests.connectors.spreadsheet.accounts import save
 
 STAGES = ("cold", "mql", "sql")
@@ -143,7 +143,7 @@ def test_what_people_typed_survives_sorting_new_rows_and_a_change_of_language(tm
     assert manual == ["mql", "sql", "=called us", "Marta"]
     assert ana["Hasta"].date() == date(2027, 1, 31)
     assert (luis["Etapa"], luis["Etapa manual"], luis["Por"]) == ("mql", None, None)
-    kept = scored.read(beside)["ana@acme.example"]
+    kept = dict(scored.rows(beside))["ana@acme.example"]
     assert (kept.stage, kept.manual.stage, kept.manual.author) == ("mql", "sql", "Marta")
     assert scored.last_saved_by(beside) is None
 
@@ -339,7 +339,7 @@ def test_libreoffice_opens_the_scored_workbook_and_shows_what_was_written(tmp_pa
     )
     with (tmp_path / "leads.scored.csv").open(encoding="utf-8", newline="") as file:
         headings, ana, *others = csv.reader(file, delimiter=";")
-    assert headings == [*HEADINGS, *astuple(scored.WORDS["es"]), scored.KEY]
+    assert headings == [*HEADINGS, *astuple(WORDS["es"]), scored.KEY]
     shown_of_ana = ["ana@acme.example", "=Ana+1", "5", "03/11/2026", "08001", "42", "mql", "MQL · 42\n+42 Ad"]
     assert ana == [*shown_of_ana, "", "", "", "", "ana@acme.example"]
     assert len(others) == 2
