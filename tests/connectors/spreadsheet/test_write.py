@@ -307,6 +307,18 @@ def test_in_place_a_csv_file_keeps_its_encoding_its_separator_and_every_cell(
     assert f"ana@acme.example{separator}=1+1{separator}" in after
 
 
+def test_in_place_each_of_several_files_is_answered_by_what_it_shows_itself(tmp_path: Path) -> None:
+    names = ("rosa", "pablo")
+    for each in names:
+        (tmp_path / f"{each}.csv").write_text(f"Correo,Nombre\n{each}@acme.example,{each}\n")
+    desk = desk_of(*(tmp_path / f"{each}.csv" for each in names), in_place=True)
+    answers = list(write.write(desk, [change(f"{each}@acme.example", 100, "cold") for each in names]))
+    assert {each.record.id: each.standing.stage for each in answers if isinstance(each, Written)} == {
+        "rosa@acme.example": "cold",
+        "pablo@acme.example": "cold",
+    }
+
+
 @pytest.mark.parametrize("name", ["leads.csv", "leads.xlsx"])
 def test_in_place_a_file_that_somebody_saves_after_it_was_read_stays_as_they_saved_it(
     tmp_path: Path, name: str
