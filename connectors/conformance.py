@@ -8,7 +8,8 @@ means to do what people do there. Then the whole suite is one test:
         with my_account() as account:
             check(account)
 
-`CHECKS` is for connectors that read and write; `READING` alone for those that only read.
+`CHECKS` is for connectors that read and write; `READING` alone for those that only read. `ASSIGNING` comes beside them
+where the CRM's records belong to somebody: its checks take a `StaffedAccount`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from syncer.connector import Destination, Source, Wanted
-from syncer.errors import ConfigError, Stopped
-from syncer.model import Activity, Change, Cursor, Page, Record, RecordKey, Rejected, Standing, Written
+from syncer.connector import Assigner, Destination, Source, Wanted
+from syncer.errors import ConfigError, NotFound, Stopped
+from syncer.model import (
+    Activity,
+    Assignment,
+    Change,
+    Cursor,
+    Page,
+    Record,
+    RecordKey,
+    Rejected,
+    Standing,
+    Written,
+)
 
 NAME = "crm"
 STAGES = ("cold", "warm", "hot")
@@ -99,7 +111,21 @@ class Account(Protocol):
         ...
 
 
+class StaffedAccount(Account, Protocol):
+    """One whose records belong to somebody."""
+
+    @property
+    def staff(self) -> tuple[str, str]:
+        """The e-mail addresses of two who can own people, and own none of those that `add` makes."""
+        ...
+
+    def give(self, person: str, owner: str) -> None:
+        """Somebody makes one of the staff the owner of a person."""
+        ...
+
+
 Check = Callable[[Account], None]
+StaffedCheck = Callable[[StaffedAccount], None]
 
 
 def wanted(account: Account) -> Wanted:
@@ -122,6 +148,14 @@ def writer(account: Account) -> Destination:
         if not change.exists:
             destination.create(change)
     return destination
+
+
+def assigner(account: Account) -> Assigner:
+    """The connector as one that assigns, new each time: nothing may be kept in its head."""
+    source = reader(account)
+    if not isinstance(source, Assigner):
+        raise AssertionError("it does not have everything that `Assigner` asks for")
+    return source
 
 
 def pages(account: Account, since: Cursor | None = None, stream: str | None = None) -> list[Page]:
@@ -468,6 +502,61 @@ def setting_up_twice_creates_nothing_new(account: Account) -> None:
         destination.create(change)  # as when somebody else created it in the meantime
 
 
+# ---- assigning ----
+
+
+def who_was_given_to_somebody_belongs_to_them(account: StaffedAccount) -> None:
+    one, other = account.staff
+    records = _unassigned(account, 2)
+    _same(assigner(account).assign(_assignment(records[0], one)), "assigned", "the answer")
+    now = _owners(account, *records)
+    _same(now[records[0].key.id], one.casefold(), "the owner")
+    _same(now[records[1].key.id], _lower(records[1].owner), "the owner of who was not given to anybody")
+    again = replace(records[0], owner=one.upper())
+    _same(assigner(account).assign(_assignment(again, other)), "assigned", "the answer, from one to the other")
+    _same(_owners(account, again), {again.key.id: other.casefold()}, "the owner after the second")
+
+
+def assigning_twice_is_assigning_once(account: StaffedAccount) -> None:
+    (record,) = _unassigned(account, 1)
+    wish = _assignment(record, account.staff[0])
+    _same([assigner(account).assign(wish) for _ in range(2)], ["assigned", "assigned"], "the answers")
+    _same(_owners(account, record), {record.key.id: account.staff[0].casefold()}, "the owner")
+
+
+def whom_somebody_gave_to_somebody_else_meanwhile_stays_so(account: StaffedAccount) -> None:
+    one, other = account.staff
+    (record,) = _unassigned(account, 1)
+    account.give(record.key.id, other)
+    _same(assigner(account).assign(_assignment(record, one)), "kept", "the answer")
+    _same(_owners(account, record), {record.key.id: other.casefold()}, "the owner")
+
+
+def nobody_is_given_to_who_is_not_there(account: StaffedAccount) -> None:
+    (record,) = _unassigned(account, 1)
+    error = _raised(ConfigError, lambda: assigner(account).assign(_assignment(record, "nobody@nowhere.example")))
+    _must("nobody@nowhere.example" in str(error), "the message must name who cannot be the owner")
+    _same(_owners(account, record), {record.key.id: _lower(record.owner)}, "the owner")
+
+
+def who_is_gone_is_given_to_nobody(account: StaffedAccount) -> None:
+    (record,) = _unassigned(account, 1)
+    account.remove(record.key.id)
+    _raised(NotFound, lambda: assigner(account).assign(_assignment(record, account.staff[0])))
+
+
+def what_absorbed_them_is_given_in_place_of_who_was_merged(account: StaffedAccount) -> None:
+    one, other = _unassigned(account, 2)
+    kept = account.merge(one.key.id, other.key.id)
+    if kept is None:
+        return
+    account.settle()
+    remains = _fetched(account, [kept])[kept]
+    wish = _assignment(replace(remains, key=other.key), account.staff[0])
+    _same(assigner(account).assign(wish), "assigned", "the answer")
+    _same(_owners(account, remains), {kept: account.staff[0].casefold()}, "the owner of what remains")
+
+
 READING: tuple[Check, ...] = (
     everybody_comes_when_pulled_from_the_beginning,
     what_was_edited_after_the_last_cursor_comes,
@@ -502,6 +591,14 @@ WRITING: tuple[Check, ...] = (
     setting_up_twice_creates_nothing_new,
 )
 CHECKS = READING + WRITING
+ASSIGNING: tuple[StaffedCheck, ...] = (
+    who_was_given_to_somebody_belongs_to_them,
+    assigning_twice_is_assigning_once,
+    whom_somebody_gave_to_somebody_else_meanwhile_stays_so,
+    nobody_is_given_to_who_is_not_there,
+    who_is_gone_is_given_to_nobody,
+    what_absorbed_them_is_given_in_place_of_who_was_merged,
+)
 
 
 # ---- words of the checks ----
@@ -578,6 +675,31 @@ def _prepared(account: Account, people: int) -> tuple[Destination, list[RecordKe
     account.add(people)
     account.settle()
     return destination, [record.key for page in pages(account) for record in page.records]
+
+
+def _unassigned(account: StaffedAccount, people: int) -> list[Record]:
+    """So many people who belong to nobody of the staff yet."""
+    ids = account.add(people)
+    account.settle()
+    found = _fetched(account, ids)
+    _must(
+        not {_lower(each.owner) for each in found.values()} & {each.casefold() for each in account.staff},
+        "the staff must own nobody yet",
+    )
+    return [found[each] for each in ids]
+
+
+def _assignment(record: Record, to: str) -> Assignment:
+    return Assignment(record.key, to, before=record.owner)
+
+
+def _owners(account: Account, *records: Record) -> dict[str, str | None]:
+    found = _fetched(account, [each.key.id for each in records])
+    return {each.key.id: _lower(found[each.key.id].owner) for each in records}
+
+
+def _lower(text: str | None) -> str | None:
+    return text.casefold() if text is not None else None
 
 
 def _change(key: RecordKey, hundredths: int, stage: str) -> Change:

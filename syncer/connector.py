@@ -22,7 +22,19 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import orjson
 from pydantic import BaseModel
 
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Value, Written
+from syncer.model import (
+    Assigned,
+    Assignment,
+    Change,
+    Cursor,
+    Page,
+    Record,
+    RecordKey,
+    Rejected,
+    Task,
+    Value,
+    Written,
+)
 
 
 def _nothing_known(stream: str, ids: Sequence[str]) -> Mapping[str, datetime]:
@@ -186,6 +198,17 @@ class HandoffTarget(Protocol):
     def create_task(self, task: Task) -> str:
         """The task's id in the CRM. Looks for its key first, so asking twice makes one task; what cannot be known for
         certain is a `TemporaryError`, and asking again settles it."""
+        ...
+
+
+@runtime_checkable
+class Assigner(Protocol):
+    """A CRM whose records belong to somebody."""
+
+    def assign(self, assignment: Assignment) -> Assigned:
+        """Make it so, where nobody has changed the owner meanwhile; looks at the record just before, and follows one
+        that was merged or converted. Asking twice is asking once. `NotFound` where the record is gone, `ConfigError`
+        where there is no such owner, or it cannot be one here, `TemporaryError` for what patience settles."""
         ...
 
 

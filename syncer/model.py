@@ -219,7 +219,7 @@ class Override:
     stage: str
     author: str
     reason: str
-    source: str  # "crm": our stage field was edited; "field": Record.manual; "command"
+    source: str  # "crm": our stage field was edited; "field": Record.manual; "command"; "answer": of sales
     since: datetime
     until: datetime | None = None
 
@@ -330,7 +330,22 @@ class Task:
     subject: str
     body: str  # plain text
     due_at: datetime
-    fallback_owner: str | None = None  # e-mail; for a record whose owner is missing or has left
+    owner: str | None = None  # e-mail of who shall have it; None: whoever owns the record
+    fallback_owner: str | None = None  # e-mail; where neither can have it: missing, or has left
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Whom a record shall belong to in its CRM from now on."""
+
+    record: RecordKey
+    to: str  # an e-mail address; of a queue, its name
+    queue: bool = False
+    before: str | None = None  # `Record.owner` when this was decided: whom somebody else has put there since stays
+
+
+Assigned = Literal["assigned", "kept"]
+"""kept: somebody has given the record to somebody else meanwhile, and it was left so."""
 
 
 class Did(NamedTuple):
@@ -363,6 +378,21 @@ class Handoff:
     assigned_to: str | None = None  # the e-mail address of who shall act; None: nobody in particular
 
 
+AnswerSource = Literal["command", "field", "link", "slack"]
+"""Where sales has answered; field: in the CRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What sales says of a lead that was handed over: taken, or not ready."""
+
+    accepted: bool
+    author: str
+    at: datetime
+    source: AnswerSource
+    reason: str = ""  # in words; may be empty
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """The last hand-off of a lead that sales heard, or is about to hear, of."""
@@ -384,8 +414,9 @@ class LeadPlan:
 
 NoticeState = Literal["waiting", "ready", "sending", "uncertain", "sent", "dead", "dropped"]
 
-NoticeKind = Literal["handoff", "reminder", "escalation"]
-"""What a message says: the lead is ready, nobody has acted yet, or nobody has acted after the reminder either."""
+NoticeKind = Literal["handoff", "reminder", "escalation", "assignment"]
+"""What a message says: the lead is ready, nobody has acted yet, or nobody has acted after the reminder either. An
+assignment tells nobody: it gives the record to somebody in the CRM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +433,7 @@ class Notice:
     error: str | None = None
     kind: NoticeKind = "handoff"
     unsure: bool = False  # an earlier attempt may have arrived: the next one is marked as a possible repeat
+    digest: str | None = None  # names those that go, or went, out together in one message; None: by itself
 
 
 @dataclass(frozen=True, slots=True)

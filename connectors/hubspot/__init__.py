@@ -2,10 +2,10 @@
 
 Scopes: crm.objects.contacts.read, crm.schemas.contacts.read and crm.objects.owners.read to read; sales-email-read for
 e-mails; crm.objects.companies.read where rules look at `company.NAME`; forms and content for the streams `forms` and
-`marketing_emails`; crm.objects.contacts.write to write back, and crm.schemas.contacts.write once, for `setup`.
-What each activity brings is told in `activities.py`, `forms.py`, `marketing_emails.py` and `behavioural_events.py`;
-what HubSpot only counts (opens, clicks, page views, visits, forms) comes as readings of the contact's own properties,
-unless one of the last three tells of each.
+`marketing_emails`; crm.objects.contacts.write to write back and to assign, and crm.schemas.contacts.write once, for
+`setup`. What each activity brings is told in `activities.py`, `forms.py`, `marketing_emails.py` and
+`behavioural_events.py`; what HubSpot only counts (opens, clicks, page views, visits, forms) comes as readings of the
+contact's own properties, unless one of the last three tells of each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel
 
 from connectors.hubspot import settings as hubspot_settings
+from connectors.hubspot.assigning import Assigning
 from connectors.hubspot.check import Check
 from connectors.hubspot.client import Client
 from connectors.hubspot.hooks import heard
@@ -28,7 +29,7 @@ from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.write import Writer
 from syncer.connector import FieldChange, Finding, Knock, NativeModel, Wanted
 from syncer.log import protect
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
+from syncer.model import Assigned, Assignment, Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
 
 __all__ = ["HubSpot"]
 
@@ -52,6 +53,7 @@ class HubSpot:
         self._writer = Writer(name, settings, wanted, self._client, self._reader)
         self._setup = Setup(name, settings, wanted, self._client)
         self._tasks = Tasks(portal)
+        self._assigning = Assigning(portal)
         self._check = Check(name, settings, wanted, self._client)
         self.streams: tuple[str, ...] = self._reader.streams
         self.people: tuple[str, ...] = (CONTACTS,)
@@ -106,6 +108,9 @@ class HubSpot:
 
     def create_task(self, task: Task) -> str:
         return self._tasks.create_task(task)
+
+    def assign(self, assignment: Assignment) -> Assigned:
+        return self._assigning.assign(assignment)
 
     def native_models(self) -> Sequence[NativeModel]:
         return tuple(read_models(self._client))

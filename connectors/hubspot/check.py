@@ -9,7 +9,7 @@ from typing import Literal
 from connectors.hubspot import behavioural_events, forms, marketing_emails, people
 from connectors.hubspot.client import Client
 from connectors.hubspot.companies import mapped_companies
-from connectors.hubspot.lookups import Owners, company_properties, definitions, owners
+from connectors.hubspot.lookups import company_properties, definitions, owners
 from connectors.hubspot.people import LIFECYCLE
 from connectors.hubspot.settings import ACTIVITY_STREAMS, EVENT_STREAMS, Settings
 from connectors.hubspot.setup import manual_targets, targets
@@ -79,9 +79,9 @@ class Check:
     def _fallback(self) -> Iterator[Finding]:
         """Who gets the tasks of contacts without an owner must be an owner, and still there."""
         email = self._settings.fallback_owner
-        if email is None or _is_among(email, owners(self._client, left=False)):
+        if email is None or owners(self._client, left=False).of(email):
             return
-        why = "has left" if _is_among(email, owners(self._client, left=True)) else "is no owner in HubSpot"
+        why = "has left" if owners(self._client, left=True).of(email) else "is no owner in HubSpot"
         message = f"{self._name}: `fallback_owner` {email} {why}: tasks of contacts without an owner are nobody's"
         yield Finding("fields", "warning", message, "SY043", "name the e-mail of somebody who is an owner there now")
 
@@ -222,10 +222,6 @@ class Check:
             message = f"{self._name}: {used:,} used of the {ours:,} requests a day ({share:.0%}) that are ours"
             spent = used >= budget.allowed(limit, pulling=True)
             yield Finding("limits", "warning" if spent else "ok", message, "SY029" if spent else "SY000")
-
-
-def _is_among(email: str, there: Owners) -> bool:
-    return any(each.email and each.email.casefold() == email.casefold() for each in there.by_id.values())
 
 
 def _finding(layer: Layer, error: ConfigError, level: Literal["warning", "error"] = "error") -> Finding:

@@ -52,7 +52,7 @@ class Request:
     """One request. `what` says it in words for messages; an answer without the key `needs` is no answer."""
 
     what: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH"]
     path: str
     body: Json | None = None
     query: Mapping[str, str] | None = None

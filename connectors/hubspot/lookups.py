@@ -62,6 +62,11 @@ class Owners:
     by_id: Mapping[str, Owner] = field(default_factory=lambda: MappingProxyType({}))
     by_user: Mapping[str, Owner] = field(default_factory=lambda: MappingProxyType({}))
 
+    def of(self, email: str) -> tuple[Owner, ...]:
+        """Who has that address, in any capitals."""
+        asked = email.casefold()
+        return tuple(each for each in self.by_id.values() if each.email and each.email.casefold() == asked)
+
 
 def chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:
     rest = iter(ids)

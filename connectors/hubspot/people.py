@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.hubspot.companies import OF_COMPANY, mapped_companies
-from connectors.hubspot.lookups import MERGED
+from connectors.hubspot.lookups import MERGED, Question, fetch
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.settings import Counter, Settings
 from connectors.hubspot.values import Json, count, maybe_moment, moment, text, texts
 from syncer.by_hand import fields_of, understood
 from syncer.connector import PackedFields, Wanted
-from syncer.errors import ConfigError
+from syncer.errors import ConfigError, NotFound, TemporaryError
 from syncer.model import Manual, Reading, Record, RecordKey, Rejected
 
 CONTACTS = "contacts"
@@ -179,6 +179,18 @@ def _insist_on_manual(portal: Portal, rows: Sequence[Json]) -> None:
             "stage by hand; restore it there, run `syncer setup`, or take it out of `manual`",
             code="SY186",
         )
+
+
+def holder(portal: Portal, contact: str) -> tuple[str, str | None]:
+    """As HubSpot has it now: the contact's id (it may have been merged into another) and the id of who owns it.
+    NotFound where it is gone, TemporaryError where HubSpot does not tell."""
+    found = fetch(portal.client.reserved, Question(CONTACTS, [OWNER]), [contact])  # what it reads, writing needs
+    row = found.rows.get(contact)
+    if row is not None:
+        return str(row["id"]), text(row.get("properties") or {}, OWNER)
+    if found.gone:
+        raise NotFound(f"{portal.connection}: the contact {contact} is gone from HubSpot", code="SY034")
+    raise TemporaryError(f"{portal.connection}: HubSpot gave no answer for the contact {contact}", code="SY042")
 
 
 def modified_at(row: Json) -> datetime:

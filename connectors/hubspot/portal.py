@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from connectors.hubspot.client import Account, Client
 from connectors.hubspot.companies import Companies, mapped_companies
-from connectors.hubspot.lookups import Owners, definitions, owners
+from connectors.hubspot.lookups import Owner, Owners, definitions, owners
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.values import Json
 from syncer.connector import Wanted
@@ -71,6 +71,15 @@ class Portal:
                 self._owners[left] = Owners()
                 self._warn(error)
         return self._owners[left]
+
+    def candidates(self, email: str) -> tuple[Owner, ...]:
+        """Who has that address and has not left; asked anew before it is said that nobody has. ConfigError where the
+        token may not read the owners."""
+        known = self._owners.get(False, Owners()).of(email)
+        if known:
+            return known
+        self._owners = {False: owners(self.client, left=False)}  # who has left meanwhile is asked for anew, too
+        return self._owners[False].of(email)
 
     def _warn(self, error: ConfigError) -> None:
         if not self._told_owners:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from html import escape
 
 from connectors.hubspot.client import Request
-from connectors.hubspot.lookups import BATCH, Owner, Owners, Question, associations, chunks, fetch
+from connectors.hubspot.lookups import BATCH, Question, associations, chunks, fetch
 from connectors.hubspot.marks import TASK_BODY, keys_in, mark
-from connectors.hubspot.people import CONTACTS, OWNER
+from connectors.hubspot.people import CONTACTS, OWNER, holder
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.refusals import Refused
 from connectors.hubspot.values import Json, epoch_ms, text
 from syncer import retry
-from syncer.errors import ConfigError, NotFound, TemporaryError
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Task
 
 TASKS = "tasks"
@@ -44,26 +44,16 @@ class Tasks:
         of the token settles: a hand-off outlives a scope that is missing."""
         began = retry.monotonic()
         try:
-            contact, owner = self._contact(task)
+            contact, owner = holder(self._portal, task.record.id)
             found = self._found(task, contact)
             if found is not None:
                 return found
-            candidates = self._candidates(owner, (task.fallback_owner, self._settings.fallback_owner))
+            candidates = self._candidates(task, owner)
             return self._create([body_of(task, contact, each) for each in (*candidates, None)], began)
         except Refused:
             raise
         except ConfigError as error:
             raise TemporaryError(error.message, code=error.code) from error
-
-    def _contact(self, task: Task) -> tuple[str, str | None]:
-        """The contact's id now (it may have been merged into another) and its owner's."""
-        found = fetch(self._client, Question(CONTACTS, [OWNER]), [task.record.id])
-        row = found.rows.get(task.record.id)
-        if row is not None:
-            return str(row["id"]), text(row.get("properties") or {}, OWNER)
-        if found.gone:
-            raise NotFound(f"{self._name}: the contact {task.record.id} is gone from HubSpot", code="SY034")
-        raise TemporaryError(f"{self._name}: HubSpot gave no answer for the contact {task.record.id}", code="SY042")
 
     def _found(self, task: Task, contact: str) -> str | None:
         """The contact's task that carries the key; the youngest are looked at first."""
@@ -104,13 +94,15 @@ class Tasks:
             raise TemporaryError(failure.message, code=failure.code, retry_after_s=wish_s) from failure
         return str(made["id"])
 
-    def _candidates(self, owner: str | None, stand_ins: Sequence[str | None]) -> list[str]:
-        """Ids of owners who may have the task, the best first."""
-        here = self._portal.owners(left=False) if owner or any(stand_ins) else Owners()
-        found = [self._active(owner)] if owner else []
-        for email in stand_ins:
-            found += [each.id for each in here.by_id.values() if email and _is(each, email)]
-        return list(dict.fromkeys(each for each in found if each))
+    def _candidates(self, task: Task, owner: str | None) -> list[str]:
+        """Ids of owners who may have the task, the best first; `owner` is the contact's."""
+        theirs = self._active(owner) if owner else None
+        stand_ins = [each for email in (task.fallback_owner, self._settings.fallback_owner) for each in self._of(email)]
+        return list(dict.fromkeys([*self._of(task.owner), *([theirs] if theirs else []), *stand_ins]))
+
+    def _of(self, email: str | None) -> list[str]:
+        """Ids of the owners of that address who are there."""
+        return [each.id for each in self._portal.owners(left=False).of(email)] if email else []
 
     def _active(self, owner: str) -> str | None:
         """The id to write for a record's owner; None for one who has left. One who is in no list (or where the lists
@@ -122,10 +114,6 @@ class Tasks:
             return None
         mistaken = here.by_user.get(owner)  # a user's number, taken for the owner's
         return owner if mistaken is None else mistaken.id
-
-
-def _is(owner: Owner, email: str) -> bool:
-    return owner.email is not None and owner.email.casefold() == email.casefold()
 
 
 def body_of(task: Task, contact: str, owner: str | None) -> Json:

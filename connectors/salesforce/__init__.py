@@ -2,8 +2,8 @@
 
 The user that syncer works as needs: API Enabled; reading Lead, Contact, Account, Task, Event, EmailMessage, Campaign
 and User as far as they are used (View All Data, or sharing that shows the same); editing the fields of `write` on Lead
-and Contact; and creating Task. `setup` prints the fields that must be there; creating them takes an admin.
-What each activity brings is told in `activities.py`.
+and Contact; creating Task; and, where a route assigns, Transfer Leads, for contacts Transfer Record. `setup` prints the
+fields that must be there; creating them takes an admin. What each activity brings is told in `activities.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel
 
 from connectors.salesforce import settings as salesforce_settings
+from connectors.salesforce.assigning import Assigning
 from connectors.salesforce.check import Check
 from connectors.salesforce.client import Client
 from connectors.salesforce.org import Org
@@ -22,7 +23,18 @@ from connectors.salesforce.setup import Setup
 from connectors.salesforce.tasks import Tasks
 from connectors.salesforce.write import Writer
 from syncer.connector import FieldChange, Finding, Wanted
-from syncer.model import Change, Cursor, Page, Record, RecordKey, Rejected, Task, Written
+from syncer.model import (
+    Assigned,
+    Assignment,
+    Change,
+    Cursor,
+    Page,
+    Record,
+    RecordKey,
+    Rejected,
+    Task,
+    Written,
+)
 
 __all__ = ["Salesforce"]
 
@@ -42,6 +54,7 @@ class Salesforce:
         self._writer = Writer(self._org)
         self._setup = Setup(name, settings, wanted, self._org)
         self._tasks = Tasks(self._org)
+        self._assigning = Assigning(self._org)
         self._check = Check(self._org)
         self.streams: tuple[str, ...] = self._reader.streams
         self.people: tuple[str, ...] = self._reader.people
@@ -89,3 +102,6 @@ class Salesforce:
 
     def create_task(self, task: Task) -> str:
         return self._tasks.create_task(task)
+
+    def assign(self, assignment: Assignment) -> Assigned:
+        return self._assigning.assign(assignment)

@@ -36,6 +36,8 @@ _RULES = frozenset(
 """Codes of what an org's own rules say, which may be about one value and name none."""
 SCHEMA = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 """Codes that condemn a field, whatever its value."""
+BY_RIGHTS = frozenset({"INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", *SCHEMA})
+"""Codes of what somebody settles who gives our user more rights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectors.salesforce.client import Client, Refused
 from connectors.salesforce.describe import Describes
 from connectors.salesforce.settings import Settings
-from connectors.salesforce.values import Json, chunks, quoted, quoted_list
+from connectors.salesforce.values import Json, chunks, id18, quoted, quoted_list
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, TemporaryError
 
@@ -50,6 +50,17 @@ class Owner:
     email: str | None = None
     active: bool = True
     queue: bool = False
+    developer_name: str | None = None  # of a queue: unlike its name it is the same in every language
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue, and the records that may belong to it."""
+
+    id: str
+    name: str
+    developer_name: str | None
+    objects: frozenset[str]
 
 
 class Org:
@@ -64,6 +75,7 @@ class Org:
         self._organization: Organization | None = None
         self._owners: dict[str, Owner | None] = {}
         self._by_email: dict[str, Owner | None] = {}
+        self._by_name: dict[str, Sequence[Queue]] = {}
 
     def organization(self, *, anew: bool = False) -> Organization:
         """Which org this is; the first answer also tells Salesforce's clock. `anew`: a new run begins.
@@ -71,6 +83,7 @@ class Org:
         if anew or self._organization is None:
             self._owners.clear()
             self._by_email.clear()
+            self._by_name.clear()
             self.describes.anew()
             self._organization = self._asked_organization()
         return self._organization
@@ -99,6 +112,26 @@ class Org:
             self._by_email[key] = _user(rows[0]) if rows else None
         return self._by_email[key]
 
+    def queues_called(self, name: str) -> Sequence[Queue]:
+        """Those of that name or developer name, in any case: names may repeat, developer names do not."""
+        key = name.lower()
+        if key not in self._by_name:
+            called = f"(Name = {quoted(name)} OR DeveloperName = {quoted(name)})"
+            soql = f"{_GROUPS} WHERE Type = 'Queue' AND {called} ORDER BY Id"
+            found = {str(row["Id"]): row for row in self._client_rows("looking for a queue", soql)}
+            held = self._held_by(found)
+            self._by_name[key] = [_queue(row, held[identity]) for identity, row in found.items()]
+        return self._by_name[key]
+
+    def _held_by(self, queues: Iterable[str]) -> Mapping[str, frozenset[str]]:
+        """Id of a queue -> the objects that may belong to it."""
+        held: dict[str, set[str]] = {each: set() for each in queues}
+        if held:
+            soql = f"SELECT QueueId, SobjectType FROM QueueSobject WHERE QueueId IN {quoted_list(held)}"
+            for row in self._client_rows("reading what queues may hold", soql):
+                held[id18(row["QueueId"])].add(str(row["SobjectType"]))
+        return {each: frozenset(objects) for each, objects in held.items()}
+
     def _asked_organization(self) -> Organization:
         soql = "SELECT Id, TimeZoneSidKey, IsSandbox FROM Organization LIMIT 1"
         try:
@@ -116,8 +149,9 @@ class Org:
         return map(_user, self._by_ids("reading users", _USERS, ids))
 
     def _queues(self, ids: list[str]) -> Iterator[Owner]:
-        for row in self._by_ids("reading queues", "SELECT Id, Name, Email FROM Group", ids):
-            yield Owner(str(row["Id"]), str(row.get("Name") or ""), row.get("Email") or None, queue=True)
+        for row in self._by_ids("reading queues", _GROUPS, ids):
+            name, developer_name = str(row.get("Name") or ""), row.get("DeveloperName")
+            yield Owner(str(row["Id"]), name, row.get("Email") or None, queue=True, developer_name=developer_name)
 
     def _by_ids(self, what: str, select: str, ids: list[str]) -> list[Json]:
         """Nothing where the user may not read them: names are a kindness, no need."""
@@ -136,7 +170,12 @@ class Org:
 
 
 _USERS = "SELECT Id, Name, Email, IsActive FROM User"
+_GROUPS = "SELECT Id, Name, DeveloperName, Email FROM Group"
 
 
 def _user(row: Json) -> Owner:
     return Owner(str(row["Id"]), str(row.get("Name") or ""), row.get("Email") or None, bool(row.get("IsActive", True)))
+
+
+def _queue(row: Json, objects: frozenset[str]) -> Queue:
+    return Queue(str(row["Id"]), str(row.get("Name") or ""), row.get("DeveloperName"), objects)

@@ -60,7 +60,8 @@ class Unauthorized(ConfigError):
 
 class Refused(ConfigError):
     """Salesforce read this very request and said no; the caller may know what to do. `problems`: all that it said,
-    `status`: by HTTP. 300: several records have the external id, and there are no problems."""
+    `status`: by HTTP. 300: several records have the external id, and there are no problems; 412: the record was changed
+    after the time that the request named."""
 
     def __init__(self, message: str, *, status: int, problems: tuple[Problem, ...], code: str = "SY144") -> None:
         super().__init__(message, code=code)
@@ -115,6 +116,8 @@ def translate(status: int, body: bytes, what: str) -> SyncerError:
         return _session(what, problems)
     if status == 300:
         return Refused(f"{what}: several records have this external id", status=status, problems=())
+    if status == 412:
+        return Refused(f"{what}: it has been changed meanwhile", status=status, problems=problems)
     if 301 <= status < 400:
         return ConfigError(
             f"{what}: the address answers with a redirect ({status}); correct `instance_url`", code="SY148"

@@ -11,44 +11,35 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
-from connectors.salesforce.batches import SCHEMA, one, passes, problem_of, told
+from connectors.salesforce.batches import BY_RIGHTS, one, passes, problem_of, told
 from connectors.salesforce.client import Request
 from connectors.salesforce.describe import FieldInfo, ObjectInfo
 from connectors.salesforce.fitting import cut, fitted_text
+from connectors.salesforce.following import MOVED, Person, person_now
 from connectors.salesforce.marks import key_field, keys_in, mark
 from connectors.salesforce.org import Org, Owner
 from connectors.salesforce.refusals import Problem, Refused
-from connectors.salesforce.values import Json, id18, quoted
+from connectors.salesforce.values import Json, quoted
 from connectors.salesforce.write import why, write_headers
 from syncer import retry
-from syncer.errors import ConfigError, NotFound, TemporaryError
+from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Task
 
 log = logging.getLogger(__name__)
 
-TASK, LEAD, CONTACT = "Task", "Lead", "Contact"
+TASK = "Task"
 _QUEUE = "00G"
-_MOST_HOPS = 10  # from one who was merged or converted to the next; a real chain has two or three
 _LONGEST_TEXT = 30_000  # of 32,000; the mark comes after it
 _MOST_READ = 2000  # of a person's tasks, the newest: a key is looked for soon after its task was made, or never
 _WORKS_ON_S = 150.0  # Salesforce gives a request up after 120 s; until then it may still make the task
 _IN_TIME_S = 30.0  # what was looked for longer ago may be there by now: another process may have taken over
 _NOT_TAKEN = frozenset({"SY141", "SY145", "SY146", "SY164"})
 """Codes of answers that say that nothing was made, and no longer will be."""
-_MOVED = frozenset({"CANNOT_UPDATE_CONVERTED_LEAD", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
 _OF_OWNERS = frozenset({"INACTIVE_OWNER_OR_USER", "INVALID_OPERATION"})
-_BY_RIGHTS = frozenset({"INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", *SCHEMA})
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom a task is about, as they are now."""
-
-    id: str
-    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +76,7 @@ class Tasks:
             self._org.organization()  # which forgets what was asked before, where this is the beginning
             info = self._org.describes.of(TASK)
             form = Form(info, key_field(self._org.settings, info))
-            person = self._person(task)
+            person = person_now(self._org, task.record)
             found = self._found(task, form, person)
             if found is not None:
                 return found
@@ -94,30 +85,6 @@ class Tasks:
             raise
         except ConfigError as error:
             raise TemporaryError(error.message, code=error.code) from error
-
-    def _person(self, task: Task) -> Person:
-        """Who they are now: they may have been merged into another, or converted."""
-        kind, identity = task.record.object, task.record.id
-        for _ in range(_MOST_HOPS):
-            row = self._row(kind, identity)
-            if row is None:
-                break
-            if row["IsDeleted"]:
-                following = (kind, row.get("MasterRecordId"))
-            elif row.get("IsConverted"):
-                following = (CONTACT, row.get("ConvertedContactId"))
-            else:
-                return Person(str(row["Id"]), row.get("OwnerId"))
-            if not following[1]:
-                break
-            kind, identity = following[0], id18(following[1])
-        raise NotFound(f"{self._name}: the {task.record.object} {task.record.id} is gone from Salesforce", code="SY161")
-
-    def _row(self, kind: str, identity: str) -> Json | None:
-        names = "Id, OwnerId, IsDeleted, MasterRecordId" + (", IsConverted, ConvertedContactId" if kind == LEAD else "")
-        soql = f"SELECT {names} FROM {kind} WHERE Id = {quoted(identity)}"
-        rows = self._client.query_all_rows(f"reading {kind} {identity}", soql)
-        return rows[0] if rows else None
 
     def _found(self, task: Task, form: Form, person: Person) -> str | None:
         """The task that carries the key."""
@@ -138,7 +105,7 @@ class Tasks:
 
     def _create(self, task: Task, form: Form, person: Person, began: float) -> str:
         """An owner that Salesforce does not take is stood in for by the next best, in the end by syncer's own user."""
-        for owner in (*self._candidates(task, person), None):
+        for owner in chain(self._candidates(task, person), (None,)):
             try:
                 return self._send(form, self.values(task, form, person, owner), began)
             except NotThisOwner as refusal:
@@ -147,21 +114,31 @@ class Tasks:
         raise TemporaryError(message, code="SY162")
 
     def _candidates(self, task: Task, person: Person) -> Iterator[str]:
-        """Ids of users who may have the task, the best first. A queue cannot be given one, nor who has left."""
-        owner = person.owner and id18(person.owner)
+        """Ids of users who may have the task, each once, the best first."""
+        stand_ins = (task.fallback_owner, self._org.settings.task.fallback_owner)
+        tried = (self._by_email(task, task.owner), self._owner_of(task, person))
+        later = (self._by_email(task, each) for each in stand_ins)
+        seen: set[str] = set()
+        for owner in chain.from_iterable(chain(tried, later)):
+            if owner not in seen:
+                seen.add(owner)
+                yield owner
+
+    def _owner_of(self, task: Task, person: Person) -> Iterator[str]:
+        """Whoever owns the person. A queue cannot be given a task, nor who has left."""
+        owner = person.owner
         known = self._org.owner(owner) if owner else None
         if owner and not owner.startswith(_QUEUE) and (known is None or known.active):
             yield owner
         elif owner:
             self._alarm(task, owner, _unfit(known))
-        seen = {owner}
-        for email in (task.fallback_owner, self._org.settings.task.fallback_owner):
-            user = self._org.user_by_email(email) if email else None
-            if user is not None and user.active and user.id not in seen:
-                seen.add(user.id)
-                yield user.id
-            elif email and (user is None or not user.active):
-                self._alarm(task, email, "there is no active user of that address")
+
+    def _by_email(self, task: Task, email: str | None) -> Iterator[str]:
+        user = self._org.user_by_email(email) if email else None
+        if user is not None and user.active:
+            yield user.id
+        elif email:
+            self._alarm(task, email, "there is no active user of that address")
 
     def _alarm(self, task: Task, owner: str | None, reason: str) -> None:
         about = {"connection": self._name, "record": str(task.record), "owner": owner or "", "reason": reason}
@@ -233,9 +210,9 @@ class Tasks:
         if problem.code in _OF_OWNERS or any(name.lower() == "ownerid" for name in problem.fields):
             return NotThisOwner(told(problem))
         message = f"{self._name}: Salesforce did not make the task: {why(problem)}"
-        if passes(problem) or problem.code in _MOVED or problem.code == "DUPLICATE_VALUE":
+        if passes(problem) or problem.code in MOVED or problem.code == "DUPLICATE_VALUE":
             return TemporaryError(message, code="SY164")  # somebody else made it, or the person moved: look again
-        if problem.code in _BY_RIGHTS:
+        if problem.code in BY_RIGHTS:
             self._org.describes.anew()
             return TemporaryError(message, code="SY164")
         return Refused(message, status=400, problems=(problem,), code="SY165")

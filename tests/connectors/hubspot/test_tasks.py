@@ -230,6 +230,40 @@ def test_case_47_the_stand_in_of_the_hand_off_comes_before_the_portals() -> None
         assert the_task(portal)["hubspot_owner_id"] == BEN
 
 
+@pytest.mark.parametrize(
+    ("wished", "owner", "theirs"),
+    [
+        ("BEN.okoro@example.com", ANNA, BEN),
+        (BOSS, None, BEN),
+        (None, ANNA, ANNA),
+        ("nobody@example.com", ANNA, ANNA),
+        ("chris.gone@example.com", ANNA, ANNA),
+        ("chris.gone@example.com", GONE, BEN),
+        ("nobody@example.com", None, BEN),
+    ],
+)
+def test_case_47_who_shall_act_gets_the_task_before_the_records_owner_and_the_stand_in(
+    wished: str | None, owner: str | None, theirs: str
+) -> None:
+    with office() as portal:
+        (ana,) = portal.load("contacts", [{"hubspot_owner_id": owner}])
+        portal.hubspot().create_task(task(ana, owner=wished, fallback_owner=BOSS))
+        assert the_task(portal)["hubspot_owner_id"] == theirs
+        assert created(portal) == {201: 1}
+
+
+def test_case_47_where_who_shall_act_left_a_moment_ago_the_records_owner_gets_the_task() -> None:
+    with office() as portal:
+        hubspot = portal.hubspot()
+        ana, ben = portal.load("contacts", [{"hubspot_owner_id": ANNA}] * 2)
+        hubspot.create_task(task(ana, owner=BOSS))
+        left = {"id": int(BEN), "email": BOSS.lower(), "first_name": "", "last_name": "", "user_id": 1}
+        portal.control("load", owners=[{**left, "archived": True}])
+        hubspot.create_task(task(ben, "k2", owner=BOSS))
+        owners = [each["properties"]["hubspot_owner_id"] for each in tasks(portal)]
+        assert (owners, created(portal)) == ([BEN, ANNA], {201: 2, 400: 1})
+
+
 def test_case_47_an_owner_who_left_a_moment_ago_makes_one_more_try_and_no_more() -> None:
     with office() as portal:
         hubspot = portal.hubspot()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from connectors.conformance import CHECKS, Check
+from connectors.conformance import ASSIGNING, CHECKS, Check, StaffedCheck
 from connectors.salesforce import Salesforce
 from syncer.connector import Wanted
 from tests.connectors.salesforce.orgs import SCORE, TOKEN, House, house
@@ -68,12 +68,38 @@ class Account:
     def settle(self) -> None:
         self.org.let_pass(120)
 
+    @property
+    def staff(self) -> tuple[str, str]:
+        return "anna@acme.test", "Ben@acme.test"
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize(
+    def give(self, person: str, owner: str) -> None:
+        users = self.org.org.state.tables["User"].rows.values()
+        self.org.change(person, OwnerId=next(each["Id"] for each in users if each["Email"] == owner))
+
+    def hire(self) -> None:
+        """The staff begins to work there."""
+        for name, address in zip(("anna", "ben"), self.staff, strict=True):
+            self.org.create("User", LastName=name, Username=address, Email=address, Alias=name)
+
+
+PEOPLE = pytest.mark.parametrize(
     ("kind", "column", "unknown_id"),
     [("Lead", "Country", "00Q5f00000Zzzz1EAB"), ("Contact", "MailingCountry", "0035f00000Zzzz1AAB")],
 )
+
+
+@pytest.mark.parametrize("check", ASSIGNING, ids=lambda check: check.__name__)
+@PEOPLE
+def test_it_assigns_as_it_must(kind: str, column: str, unknown_id: str, check: StaffedCheck) -> None:
+    with house() as org:
+        org.org.add_field(kind, {"fullName": MANUAL, "label": "Manual stage", "type": "Text", "length": 80})
+        account = Account(org, kind, column, unknown_id)
+        account.hire()
+        check(account)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@PEOPLE
 def test_it_conforms(kind: str, column: str, unknown_id: str, check: Check) -> None:
     with house() as org:
         org.org.add_field(kind, {"fullName": MANUAL, "label": "Manual stage", "type": "Text", "length": 80})

@@ -37,7 +37,8 @@ from connectors.emulators.salesforce.soql.parser import parse
 from connectors.emulators.salesforce.table import Table
 from connectors.salesforce import Salesforce
 from syncer.connector import Wanted
-from syncer.model import Cursor, Page, Record, RecordKey, Standing, Task
+from syncer.errors import ConfigError
+from syncer.model import Assignment, Cursor, Page, Record, RecordKey, Standing, Task
 from tests.connectors.salesforce.orgs import (
     SCORE,
     STAGE,
@@ -355,7 +356,8 @@ def the_merged_and_the_converted_are_followed(here: Scene) -> None:
 
 
 def _task(person: str) -> Task:
-    return Task(f"{ODD}/{key(person)}#1", key(person), "Call", "Why", NOW, fallback_owner=f"{ODD}.left@acme.test")
+    stand_ins = {"owner": f"{ODD}.away@acme.test", "fallback_owner": f"{ODD}.left@acme.test"}
+    return Task(f"{ODD}/{key(person)}#1", key(person), "Call", "Why", NOW, **stand_ins)
 
 
 def results_are_written(here: Scene) -> None:
@@ -375,11 +377,32 @@ def results_are_written(here: Scene) -> None:
     assert all(each.level != "error" for each in crm.check())
 
 
+def owners_are_set(here: Scene) -> None:
+    """To a user and to a queue; a queue that cannot be found has an odd name."""
+    leads, contacts = _populated(here.org)
+    (inbound,) = (each["Id"] for each in _rows(here.org, "Group") if each["Name"] == "Inbound")
+    here.org.load("QueueSobject", [{"QueueId": inbound, "SobjectType": LEAD}])
+    crm = here.crm()
+    for each, to, queue in (
+        (leads[0], "Inbound", True),
+        (leads[4], "kim@a.test", False),
+        (contacts[0], "kim@a.test", False),
+    ):
+        (now,) = crm.read_back([key(each)])
+        assert crm.assign(Assignment(key(each), to, queue, now.owner)) == "assigned"
+    with pytest.raises(ConfigError, match="has no queue"):
+        crm.assign(Assignment(key(leads[1]), ODD, queue=True, before="kim@a.test"))
+
+
 def person_accounts_are_written(here: Scene) -> None:
     account = here.org.create("Account", LastName="Sol", FirstName="Ana", PersonEmail="ana@acme.test")
     contact = here.org.shown(account)["PersonContactId"]
     list(here.crm().pull(CONTACT, None))
     list(here.crm().write([change(contact)]))
+    (now,) = here.crm().read_back([key(contact)])
+    kim = here.org.create("User", LastName="Kim", Username="kim@a.test", Email="kim@a.test", Alias="kim")
+    assert here.crm().assign(Assignment(key(contact), "kim@a.test", before=now.owner)) == "assigned"
+    assert here.org.shown(account)["OwnerId"] == kim
     assert here.org.shown(contact)[SCORE] == 12.34
 
 
@@ -414,6 +437,7 @@ SCENES: Sequence[tuple[Sequence[Play], Json]] = (
     ((those_asked_for_are_read,), {}),
     ((the_merged_and_the_converted_are_followed,), {}),
     ((results_are_written,), {}),
+    ((owners_are_set,), {}),
     ((an_admin_sets_it_up, person_accounts_are_written), {"fields": False, "features": {"person_accounts": True}}),
 )
 

@@ -225,6 +225,42 @@ def test_case_38_an_owner_who_leaves_after_the_look_is_stood_in_for(
     assert (record, "INACTIVE_OWNER_OR_USER" in reason) == (f"crm/Lead/{ben}", True)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_who_shall_have_the_task_gets_it_before_whoever_owns_the_lead(
+    org: House, caplog: pytest.LogCaptureFixture, way: Json
+) -> None:
+    anna, ben = user(org, "anna"), user(org, "ben")
+    ana, eva = *org.leads(1, OwnerId=anna), *org.leads(1, OwnerId=queue(org))
+    target = tasks(org, **way)
+    for number, each in enumerate((ana, eva)):
+        target.create_task(task(each, f"k{number}", owner="Ben@acme.test", fallback_owner="anna@acme.test"))
+    assert [each["OwnerId"] for each in made(org)] == [ben, ben]
+    assert alarms(caplog) == []
+
+
+def test_who_shall_have_the_task_and_owns_the_lead_is_asked_once(org: House) -> None:
+    anna = user(org, "anna")
+    org.switch(validation_rules=[{"object": "Task", "when": f"OwnerId = '{anna}'", "field": "OwnerId"}])
+    (ana,) = org.leads(1, OwnerId=anna)
+    tasks(org).create_task(task(ana, owner="anna@acme.test", fallback_owner="anna@acme.test"))
+    assert [each["values"].get("OwnerId") for each in org.writes()] == [anna, None]
+
+
+def test_where_who_shall_have_the_task_has_left_whoever_owns_the_lead_gets_it_with_an_alarm(
+    org: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    anna = user(org, "anna")
+    user(org, "left", active=False)
+    (inbound,) = org.load("Group", [{"Name": "Inbound", "Type": "Queue", "Email": "inbound@acme.test"}])
+    org.load("QueueSobject", [{"QueueId": inbound, "SobjectType": each} for each in ("Lead", "Task")])
+    people = org.leads(3, OwnerId=anna)
+    asked = ("left@acme.test", "nobody@acme.test", "inbound@acme.test")
+    for person, email in zip(people, asked, strict=True):
+        tasks(org).create_task(task(person, email, owner=email))
+    assert [each["OwnerId"] for each in made(org)] == [anna] * 3
+    assert alarms(caplog) == [(f"crm/Lead/{each}", "there is no active user of that address") for each in people]
+
+
 def test_case_38_who_stands_in_is_a_person_not_a_process_or_customer_of_that_address(org: House) -> None:
     for kind in ("AutomatedProcess", "CSPLitePortal"):
         user(org, "boss", kind=kind)

@@ -30,6 +30,12 @@ CODES: Mapping[str, tuple[int, str, str]] = {
     "CONCURRENT_LONG_TXN": (403, "REQUEST_LIMIT_EXCEEDED", LONG_TRANSACTIONS),
     "INSUFFICIENT_ACCESS": (403, "INSUFFICIENT_ACCESS", "insufficient access rights on object id"),
     "API_DISABLED_FOR_ORG": (403, "API_DISABLED_FOR_ORG", "API is not enabled for this Organization or Partner"),
+    "INSUFFICIENT_ACCESS_OR_READONLY": (
+        400,
+        "INSUFFICIENT_ACCESS_OR_READONLY",
+        "insufficient access rights on object id",
+    ),
+    "TRANSFER_REQUIRES_READ": (400, "TRANSFER_REQUIRES_READ", "The new owner must have read permission"),
     "NOT_FOUND": (404, "NOT_FOUND", "The requested resource does not exist"),
     "INVALID_FIELD": (400, "INVALID_FIELD", "No such column 'Broken__c' on sobject of type Lead"),
 }

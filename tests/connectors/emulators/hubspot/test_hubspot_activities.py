@@ -9,6 +9,7 @@ from tests.connectors.emulators.hubspot.portals import Client
 TASKS = "/crm/v3/objects/tasks"
 ANNA, ANNAS_USER = "41629779", 9586504
 GONE, GONE_USER = "41629781", 9586506
+OWNED = ("hubspot_owner_id", "hubspot_owner_assigneddate")
 
 
 def a_task(crm: Client, contact: str, owner: str) -> Any:
@@ -51,6 +52,37 @@ def test_an_owner_who_leaves_can_be_given_no_more_tasks(crm: Client) -> None:
     leaver = {"id": ANNA, "email": "anna.berg@example.com", "first_name": "Anna", "last_name": "Berg"}
     crm.control("load", owners=[{**leaver, "user_id": ANNAS_USER, "archived": True}])
     assert a_task(crm, contact, ANNA).status == 400
+
+
+@pytest.mark.parametrize("area", ["/crm/v3/objects", "/crm/objects/2026-09"])
+@pytest.mark.parametrize("owner", [GONE, "9586504", "5", "anna"])
+def test_a_contact_is_given_to_no_archived_or_unknown_owner(crm: Client, area: str, owner: str) -> None:
+    contact, names = crm.create(email="a@example.com", hubspot_owner_id=ANNA), (*OWNED, "lastmodifieddate")
+    before = crm.properties(contact, *names)
+    written = {"properties": {"hubspot_owner_id": owner}}
+    batch = {"inputs": [{"id": contact, **written}]}
+    for refused in (
+        crm.ask("PATCH", f"{area}/contacts/{contact}", written),
+        crm.post(f"{area}/contacts/batch/update", batch),
+    ):
+        assert (refused.status, refused.body["errors"][0]["code"]) == (400, "INVALID_OWNER_ID")
+    assert crm.properties(contact, *names) == before
+
+
+def test_a_contacts_owner_is_set_with_the_time_and_emptied_without_losing_that(crm: Client) -> None:
+    contact = crm.create(email="a@example.com")
+    assert crm.properties(contact, *OWNED) == {"hubspot_owner_id": None, "hubspot_owner_assigneddate": None}
+    path = f"/crm/v3/objects/contacts/{contact}"
+    given = crm.ask("PATCH", path, {"properties": {"hubspot_owner_id": ANNA}})
+    assert (given.status, given.body["properties"]["hubspot_owner_id"]) == (200, ANNA)
+    at = crm.properties(contact, *OWNED)["hubspot_owner_assigneddate"]
+    assert at is not None
+    crm.control("clock", advance_s=60)
+    emptied = crm.ask("PATCH", path, {"properties": {"hubspot_owner_id": ""}})
+    assert (emptied.status, emptied.body["properties"]["hubspot_owner_id"]) == (200, None)
+    assert crm.properties(contact, *OWNED) == {"hubspot_owner_id": None, "hubspot_owner_assigneddate": at}
+    crm.ask("PATCH", path, {"properties": {"hubspot_owner_id": "41629780"}})
+    assert str(crm.properties(contact, *OWNED)["hubspot_owner_assigneddate"]) > at
 
 
 def test_a_task_is_made_tied_and_does_not_count_as_contacting_anyone(crm: Client) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from urllib.parse import quote
 
 import pytest
@@ -125,6 +126,49 @@ def test_a_relationship_leads_to_the_parent_or_the_children(crm: Client) -> None
     assert crm.patch(f"/sobjects/Contact/{contact}/Account", {"Name": "New"}).status == 204
     assert crm.rows("SELECT Name FROM Account") == [{"Name": "New"}]
     assert crm.get(f"/sobjects/Contact/{contact}/Nothing").status == 404
+
+
+def test_a_record_that_was_changed_after_the_time_named_is_not_written_to(stage: None) -> None:
+    with served(Instance(Org.stock(Clock(frozen=True)))) as crm:
+        lead = crm.create()
+        path = f"/sobjects/Lead/{lead}"
+        made = datetime.fromisoformat(crm.get(path).body["LastModifiedDate"])
+        assert crm.patch(path, {"City": "A"}, If_Unmodified_Since=format_datetime(made)).status == 204
+        crm.control("clock", advance_s=2)
+        crm.control("touch", object="Lead")  # by the platform, which is nobody's change
+        assert crm.patch(path, {"City": "B"}, If_Unmodified_Since=format_datetime(made)).status == 204
+        late = crm.patch(path, {"City": "C"}, If_Unmodified_Since=format_datetime(made))
+        assert (late.status, crm.get(path).body["City"]) == (412, "B")
+        assert crm.patch(path, {"City": "D"}, If_Unmodified_Since="yesterday").status == 400
+        assert (
+            crm.patch("/sobjects/Lead/00Q5f000000zzzzEAA", {}, If_Unmodified_Since=format_datetime(made)).status == 404
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "code"),
+    [
+        ("Lead", "0055f00000zzzzzAAA", "INVALID_CROSS_REFERENCE_KEY"),
+        ("Lead", "gone", "INACTIVE_OWNER_OR_USER"),
+        ("Contact", "Web Leads", "FIELD_INTEGRITY_EXCEPTION"),
+        ("Lead", "Support", "INVALID_OPERATION"),
+        ("Lead", "Everybody", "INVALID_OPERATION"),
+    ],
+)
+def test_an_owner_that_cannot_be_is_refused_when_a_record_is_given_away(
+    crm: Client, kind: str, owner: str, code: str
+) -> None:
+    users = [{"LastName": "gone", "Username": "g@a.test", "Email": "g@a.test", "Alias": "g", "IsActive": False}]
+    groups = [{"Name": "Support", "Type": "Queue"}, {"Name": "Everybody", "Type": "Regular"}]
+    loaded = crm.control("load", records={"User": users, "Group": groups})["ids"]
+    crm.control("load", records={"QueueSobject": [{"QueueId": loaded["Group"][0], "SobjectType": "Case"}]})
+    web = crm.rows("SELECT QueueId FROM QueueSobject WHERE SobjectType = 'Lead'")[0]["QueueId"]
+    ids = {"gone": loaded["User"][0], "Support": loaded["Group"][0], "Everybody": loaded["Group"][1], "Web Leads": web}
+    made = crm.post(f"/sobjects/{kind}", {"LastName": "Doe", **({"Company": "Acme"} if kind == "Lead" else {})})
+    path = f"/sobjects/{kind}/{made.body['id']}"
+    before = crm.get(path).body["OwnerId"]
+    assert crm.patch(path, {"OwnerId": ids.get(owner, owner)}, Sforce_Auto_Assign="FALSE").code == code
+    assert crm.get(path).body["OwnerId"] == before
 
 
 def test_updated_and_deleted_tell_ids_and_how_far_they_reach(stage: None) -> None:
