@@ -13,34 +13,24 @@ from pydantic import BaseModel
 from syncer.rules import FieldTest, Model, Segment
 from syncer.settings.checking import validated
 from syncer.settings.environment import Expansion, hide_values, protect_secrets, refuse_tokens, secret_keys, variables
+from syncer.settings.handoffs import handoff_mistakes, handoff_settings
 from syncer.settings.models import read_model
 from syncer.settings.problems import Mistake, Steps, did_you_mean, quoted
 from syncer.settings.project import (
-    Clock,
     Connection,
-    HandoffSettings,
     Outcome,
-    Person,
     Project,
-    Route,
     Sync,
-    Team,
     fingerprint,
 )
 from syncer.settings.shapes import (
-    DAYS,
     NOTIFIERS,
-    HandoffFile,
-    HoursFile,
     OutcomeFile,
-    PersonFile,
     ProjectFile,
     SegmentFile,
     SyncFile,
 )
 from syncer.settings.source import ReadYaml, Report, Source, at, read_yaml
-from syncer.settings.teams import routing_mistakes
-from syncer.worktime import ALWAYS, Calendar
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Read = tuple[Model | None, tuple[str, ...]]  # a model file: the model, None where it is wrong, and its stages' names
@@ -104,16 +94,17 @@ class _Loading:
         connections = self._connections(stages)
         notifiers = self._notifiers()
         self._templates()
-        for mistake in _handoff_mistakes(self.raw, stages):
+        for mistake in handoff_mistakes(self.raw, stages):
             self.report.add(self.source, mistake)
         if self.report.problems or shape is None:
             return None
         for connection in connections:
             protect_secrets(connection.settings)
         protect_secrets(notifiers)
+        protect_secrets(shape.web)
         sync, handoff = _sync(shape.sync), None
         if shape.handoff is not None:
-            handoff = _handoff(shape.handoff, notifiers, stages, shape.timezone, self.source)
+            handoff = handoff_settings(shape.handoff, notifiers, stages, shape.timezone, self.source)
         outcome = _outcome(shape.outcome) if shape.outcome is not None else None
         meaning = (shape.timezone, shape.language, connections, sync, segments, handoff, outcome)
         return Project(
@@ -136,7 +127,7 @@ class _Loading:
         """(the segments, the stage that is handed over); None where something is wrong."""
         shape = validated(ProjectFile, self.raw, (self.report, self.source, ()))
         segments, stages = self._segments()
-        for mistake in _handoff_mistakes(self.raw, stages):
+        for mistake in handoff_mistakes(self.raw, stages):
             self.report.add(self.source, mistake)
         if self.report.problems or shape is None:
             return None
@@ -323,43 +314,6 @@ class _Typed:
         self.report.add(self.source, Mistake(steps, message, help, code))
 
 
-def _handoff_mistakes(raw: Any, stages: tuple[str, ...]) -> Iterator[Mistake]:
-    """What the hand-off names must be there; looks at whatever has the right shape."""
-    when = at(raw, "handoff", "when")
-    if isinstance(when, str) and stages and when not in stages:
-        help = did_you_mean(when, stages, known_as="stages")
-        yield Mistake(("handoff", "when"), f"there is no stage {quoted(when)}", help, "SY007")
-    notifiers, notify = at(raw, "handoff", "notifiers"), at(raw, "handoff", "notify")
-    known = notifiers if isinstance(notifiers, Mapping) else {}
-    named = [notify] if isinstance(notify, str) else notify if isinstance(notify, list) else []
-    for rank, name in enumerate(named):
-        if isinstance(name, str) and name not in known:
-            steps: Steps = ("handoff", "notify", rank) if isinstance(notify, list) else ("handoff", "notify")
-            help = did_you_mean(name, known, known_as="notifiers")
-            yield Mistake(steps, f"there is no notifier {quoted(name)}", help, "SY007")
-    mailed = [name for name in named if isinstance(name, str) and at(known, name, "type") == "email"]
-    if mailed and not at(raw, "handoff", "route"):
-        message = f"{mailed[0]} sends e-mail, and no route says to whom"
-        yield Mistake(("handoff", "route"), message, "write for example - {to: [owner], fallback: sales@...}", "SY010")
-    if at(raw, "handoff", "escalate_to") and not mailed:
-        message = "what is escalated goes out by e-mail, and `notify` names no notifier that sends it"
-        yield Mistake(("handoff", "escalate_to"), message, "add one of type email to `notify`", "SY010", at_key=True)
-    elif at(raw, "handoff", "respond_within") and not _reminds(known, named):
-        message = "reminders go out by e-mail, Slack or Apprise, and `notify` names no notifier that sends them"
-        help = "add one of type email, slack or apprise to `notify`"
-        yield Mistake(("handoff", "respond_within"), message, help, "SY010", at_key=True)
-    yield from routing_mistakes(at(raw, "handoff"))
-
-
-_REMINDING = ("email", "slack", "apprise")
-
-
-def _reminds(known: Mapping[str, Any], named: Iterable[Any]) -> bool:
-    """Whether one of these notifiers takes reminders, or is none at all, which is a mistake of its own."""
-    kinds = (at(known, name, "type") if isinstance(name, str) else None for name in named)
-    return any(not isinstance(kind, str) or kind not in NOTIFIERS or kind in _REMINDING for kind in kinds)
-
-
 def _sync(shape: SyncFile) -> Sync:
     manual = shape.manual_change
     return Sync(
@@ -372,64 +326,6 @@ def _sync(shape: SyncFile) -> Sync:
         sweep=shape.sweep,
         sweep_activities=shape.sweep_activities,
     )
-
-
-def _handoff(
-    shape: HandoffFile, notifiers: Mapping[str, Any], stages: tuple[str, ...], timezone: str, source: Source
-) -> HandoffSettings:
-    routes = tuple(
-        Route(one.when, one.to, one.fallback, f"{source.name}:{source.line_of(('handoff', 'route', rank))}")
-        for rank, one in enumerate(shape.route)
-    )
-    repeats, notify, people = shape.repeats, tuple(dict.fromkeys(shape.notify)), _people(shape, timezone)
-    return HandoffSettings(
-        shape.when or stages[-1], shape.wait, notifiers, repeats.slack, repeats.email, routes, notify, shape.cool_down,
-        _clock(shape, timezone), apprise_repeats=repeats.apprise,
-        templates=source.path.parent / shape.templates if shape.templates is not None else None,
-        people=people, teams=_teams(shape, people),
-    )  # fmt: skip
-
-
-def _people(shape: HandoffFile, timezone: str) -> Mapping[str, Person]:
-    return {name: _person(name, one, shape.hours, timezone) for name, one in shape.people.items()}
-
-
-def _person(name: str, shape: PersonFile, shared: HoursFile | None, timezone: str) -> Person:
-    """Hours of their own leave the zone and the holidays of everybody's in force, unless they name others."""
-    usual = replace(ALWAYS, timezone=timezone) if shared is None else _calendar(shared, timezone)
-    calendar = usual
-    if shape.hours is not None:
-        calendar = _calendar(shape.hours, usual.timezone)
-        if "holidays" not in shape.hours.model_fields_set:
-            calendar = replace(calendar, holidays=usual.holidays)
-    away = tuple((each.first, each.last or each.first) for each in shape.away)
-    return Person(name, shape.email, shape.per_day, shape.weight, away, calendar)
-
-
-def _teams(shape: HandoffFile, people: Mapping[str, Person]) -> Mapping[str, Team]:
-    return {
-        name: Team(name, tuple(people[each] for each in one.members), one.pick) for name, one in shape.teams.items()
-    }
-
-
-def _clock(shape: HandoffFile, timezone: str) -> Clock:
-    """By default who was reminded has as long again before it is escalated."""
-    remind_after = shape.remind_after or shape.respond_within
-    escalate_after = shape.escalate_after or (remind_after * 2 if remind_after and shape.escalate_to else None)
-    return Clock(
-        calendar=ALWAYS if shape.hours is None else _calendar(shape.hours, timezone),
-        respond_within=shape.respond_within,
-        remind_after=remind_after,
-        escalate_after=escalate_after,
-        escalate_to=shape.escalate_to,
-        touched_by=shape.touched_by,
-    )
-
-
-def _calendar(shape: HoursFile, timezone: str) -> Calendar:
-    spans = (shape, *shape.also)
-    week = (tuple(sorted((each.start, each.end) for each in spans if day in each.days)) for day in DAYS)
-    return Calendar(shape.timezone or timezone, tuple(week), frozenset(shape.holidays))
 
 
 def _outcome(shape: OutcomeFile) -> Outcome:

@@ -14,21 +14,25 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncer.rules import Condition, FieldTest, Model, Segment, activity_kinds, leaves
 from syncer.settings.problems import Steps
-from syncer.settings.shapes import OWNER, TOUCHES, Apprise, CrmTask, Email, Pick, Slack, Web, Webhook
+from syncer.settings.shapes import OWNER, REASONS, TOUCHES, Apprise, CrmTask, Email, Pick, Slack, Web, Webhook
 from syncer.settings.values import Language
 from syncer.worktime import ALWAYS, Calendar
 
 __all__ = [
     "OWNER",
+    "Answers",
     "Apprise",
     "Clock",
     "Connection",
     "CrmTask",
+    "Digest",
     "Email",
     "HandoffSettings",
+    "OnReject",
     "Outcome",
     "Person",
     "Project",
+    "Quiet",
     "Route",
     "Slack",
     "Sync",
@@ -71,6 +75,7 @@ class Route:
     to: tuple[str, ...]  # e-mail addresses and names of people and teams; "owner" is the record's owner
     fallback: str | None = None  # in place of an owner that the record does not have, or of a team that has no room
     where: str = ""
+    assign: bool = False  # the CRM's record goes to who shall act
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,44 @@ class Team:
     name: str
     members: tuple[Person, ...]  # in the order of the file
     pick: Pick = "round_robin"
+    queue: str | None = None  # the CRM's, for a route with `assign`; None: the record goes to the one who was picked
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """When nobody is disturbed: every day between two minutes after midnight, by the clock there."""
+
+    start: int
+    end: int  # before `start`: on the next day
+    at_most: timedelta  # after it became ready a message goes out all the same
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """More messages than `above` to one recipient over one channel within `per` become one."""
+
+    above: int = 20
+    per: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class OnReject:
+    """Where a lead goes that sales calls not ready."""
+
+    to: str  # a stage
+    hold: timedelta | None = None  # how long the rules leave it there; None: until somebody takes it back
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How sales answers. `field` None: not in the CRM."""
+
+    reasons: tuple[str, ...] = REASONS  # that are offered for a lead that is not ready
+    field: str | None = None  # of a lead, by the name that models use
+    reason_field: str | None = None
+    accepted: tuple[str | float | bool, ...] = ("accepted",)
+    rejected: tuple[str | float | bool, ...] = ("rejected",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +164,10 @@ class HandoffSettings:
     templates: Path | None = None  # a folder with templates that stand in for ours
     people: Mapping[str, Person] = field(default_factory=dict)
     teams: Mapping[str, Team] = field(default_factory=dict)
+    quiet: Quiet | None = None
+    digest: Digest = Digest()
+    on_reject: OnReject | None = None  # None: it stays where it is
+    answers: Answers = Answers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +204,13 @@ class Project:
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """Every field of a lead that a model, a segment, a route or the outcome looks at; sorted."""
+        """Every field of a lead that a model, a segment, a route, the outcome or an answer looks at; sorted."""
         tests = (leaf for condition in self._conditions() for leaf in leaves(condition))
         names = {leaf.field for leaf in tests if isinstance(leaf, FieldTest)}
         if self.outcome is not None:
             names |= {name for name in (self.outcome.won.field, self.outcome.at) if name}
+        if self.handoff is not None:
+            names |= {name for name in (self.handoff.answers.field, self.handoff.answers.reason_field) if name}
         return tuple(sorted(names))
 
     @property

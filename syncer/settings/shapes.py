@@ -38,6 +38,7 @@ from syncer.settings.values import (
     Wait,
     span_ms,
 )
+from syncer.worktime import DAY_M
 
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 OWNER = "owner"
@@ -118,6 +119,8 @@ class Slack(Section):
 
     type: Literal["slack"] = "slack"
     url: Annotated[SecretStr, BeforeValidator(_web_address)]
+    signing_secret: SecretStr | None = None
+    personal_data: bool = True
     timeout_s: Seconds = 10.0
 
 
@@ -131,6 +134,7 @@ class Email(Section):
     password: SecretStr | None = None
     sender: Annotated[MailAddress, Field(alias="from")]
     security: Literal["starttls", "tls", "none"] = "starttls"
+    personal_data: bool = True
     timeout_s: Seconds = 10.0
 
 
@@ -140,11 +144,12 @@ class Webhook(Section):
     type: Literal["webhook"] = "webhook"
     url: Annotated[str, BeforeValidator(_web_address)]
     secret: SecretStr | None = None
+    personal_data: bool = True
     timeout_s: Seconds = 10.0
 
 
 class CrmTask(Section):
-    """A task on the lead's own record in the CRM, for whoever owns the record."""
+    """A task on the lead's own record in the CRM, for who shall act, else for whoever owns the record."""
 
     type: Literal["task"] = "task"
     due_in: Interval = Field(default="1d", validate_default=True)
@@ -160,6 +165,7 @@ class Apprise(Section):
 
     type: Literal["apprise"] = "apprise"
     url: Annotated[SecretStr, AfterValidator(_one_recipient)]
+    personal_data: bool = True
     timeout_s: Seconds = 10.0
 
 
@@ -223,6 +229,7 @@ class RouteFile(Section):
     when: Annotated[Condition | None, PlainValidator(_route_condition), CONDITION_SCHEMA, Field(alias="if")] = None
     to: Annotated[tuple[str, ...], PlainValidator(_recipients), _TEXTS]
     fallback: MailAddress | None = None
+    assign: bool = False
 
 
 DayName = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -283,6 +290,7 @@ class TeamFile(Section):
 
     members: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
     pick: Pick = "round_robin"
+    queue: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
 
 
 _LONGEST_CLOCK = timedelta(days=30)
@@ -295,6 +303,79 @@ def _soon(span: timedelta) -> timedelta:
 
 
 WorkingTime = Annotated[Interval, AfterValidator(_soon)]
+
+
+def _values(raw: Any) -> Any:
+    values = raw if isinstance(raw, list) else [raw]
+    if not values or not all(isinstance(one, str | int | float) and str(one).strip() for one in values):
+        raise wrong(f"a value of the field or a list of them is needed here, not {quoted(raw)}")
+    return tuple(values)
+
+
+Values = Annotated[
+    tuple[str | float | bool, ...],
+    PlainValidator(_values),
+    WithJsonSchema({"anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": _SCALARS}, "minItems": 1}]}),
+]
+FieldName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+_SLACK_OPTION = 75  # characters that Slack takes (its reference "Option object")
+ReasonText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=75)
+]  # as long as Slack takes
+REASONS = ("no budget", "not now", "not a fit", "cannot be reached", "already a customer", "other")
+_SHORTEST_SECRET = 16
+
+
+class QuietFile(Section):
+    """When nobody shall be disturbed. From an evening to a morning goes over midnight."""
+
+    start: Annotated[TimeOfDay, Field(alias="from")]
+    end: Annotated[TimeOfDay, Field(alias="to")]
+    at_most: Interval
+
+    @model_validator(mode="after")
+    def _is_a_part_of_the_day(self) -> Self:
+        if self.start % DAY_M == self.end % DAY_M:
+            raise Wrong(Mistake(("to",), "'from' and 'to' are the same time", "it would be quiet all day", "SY010"))
+        return self
+
+
+class DigestFile(Section):
+    """Above how many messages within which time the further ones go out as one."""
+
+    above: Annotated[int, Field(ge=1)] = 20
+    per: Interval = Field(default="10m", validate_default=True)
+
+
+class RejectFile(Section):
+    """Where a lead goes that sales calls not ready, and for how long the rules leave it there."""
+
+    to: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    hold: Interval | None = None
+
+
+class AnswersFile(Section):
+    """How sales answers."""
+
+    reasons: Annotated[tuple[ReasonText, ...], BeforeValidator(_one_or_more)] = REASONS
+    field: FieldName | None = None
+    reason_field: FieldName | None = None
+    accepted: Values = ("accepted",)
+    rejected: Values = ("rejected",)
+
+    @model_validator(mode="after")
+    def _tell_apart(self) -> Self:
+        both = [one for one in self.rejected if one in self.accepted]
+        if both:
+            message = f"{quoted(both[0])} stands under `accepted`, too"
+            raise Wrong(Mistake(("rejected",), message, "each value is one or the other", "SY010"))
+        if self.field is None:
+            for key in sorted({"reason_field", "accepted", "rejected"} & self.model_fields_set):
+                message = f"'{key}' needs a field in which sales answers"
+                raise Wrong(Mistake((key,), message, "write for example field: sales_answer", "SY010", at_key=True))
+        return self
 
 
 class HandoffFile(Section):
@@ -314,6 +395,10 @@ class HandoffFile(Section):
     escalate_to: Annotated[tuple[MailAddress, ...], BeforeValidator(_one_or_more)] = ()
     touched_by: Annotated[tuple[Kind, ...], BeforeValidator(_one_or_more)] = TOUCHES
     templates: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
+    quiet_hours: QuietFile | None = None
+    digest: DigestFile = Field(default_factory=DigestFile)
+    on_reject: RejectFile | None = None
+    answers: AnswersFile = Field(default_factory=AnswersFile)
 
     @model_validator(mode="after")
     def _clock_fits_together(self) -> Self:
@@ -339,21 +424,6 @@ def _clock_mistakes(handoff: HandoffFile) -> Iterator[Mistake]:
         yield Mistake(("escalate_after",), message, "both begin when sales is told", "SY010")
 
 
-def _values(raw: Any) -> Any:
-    values = raw if isinstance(raw, list) else [raw]
-    if not values or not all(isinstance(one, str | int | float) and str(one).strip() for one in values):
-        raise wrong(f"a value of the field or a list of them is needed here, not {quoted(raw)}")
-    return tuple(values)
-
-
-Values = Annotated[
-    tuple[str | float | bool, ...],
-    PlainValidator(_values),
-    WithJsonSchema({"anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": _SCALARS}, "minItems": 1}]}),
-]
-FieldName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
 class OutcomeFile(Section):
     """How a lead's end is told: `simulate` measures with it, and no rule looks at it."""
 
@@ -371,11 +441,29 @@ class OutcomeFile(Section):
         return lost
 
 
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise wrong(f"is shorter than {_SHORTEST_SECRET} characters", "make one, for example: openssl rand -hex 32")
+    return secret
+
+
 class Web(Section):
-    """Where the daemon listens: for what a CRM tells by itself, and for whoever watches over the process."""
+    """Where the daemon listens: for what a CRM tells by itself, for what sales answers, and for whoever watches over
+    the process."""
 
     host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8321
+    public_url: Annotated[str, BeforeValidator(_web_address)] | None = None
+    secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+
+    @model_validator(mode="after")
+    def _can_make_links(self) -> Self:
+        if (self.public_url is None) != (self.secret is None):
+            key, other = ("secret", "public_url") if self.public_url is None else ("public_url", "secret")
+            message = f"'{key}' does nothing without '{other}'"
+            help = "links in messages are made of both: where the daemon is reached from outside, and what signs them"
+            raise Wrong(Mistake((key,), message, help, "SY010", at_key=True))
+        return self
 
 
 class ProjectFile(Section):

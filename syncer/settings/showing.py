@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from syncer.log import BLOT, redact
 from syncer.rules import ActivityTest, All, AnyOf, Condition, FieldTest, NoneOf, duration_text
 from syncer.settings.problems import Steps, path_text
-from syncer.settings.project import Clock, HandoffSettings, Outcome, Person, Project, Sync
+from syncer.settings.project import Clock, HandoffSettings, Outcome, Person, Project, Quiet, Sync
 from syncer.settings.shapes import DAYS
 from syncer.worktime import ALWAYS, Calendar
 
@@ -65,6 +66,7 @@ def _handoff(handoff: HandoffSettings) -> dict[str, Any]:
     routes = [
         {"if": condition_text(route.when) if route.when is not None else "always", "to": route.to}
         | ({"fallback": route.fallback} if route.fallback else {})
+        | ({"assign": True} if route.assign else {})
         for route in handoff.routes
     ]
     return {
@@ -80,13 +82,22 @@ def _handoff(handoff: HandoffSettings) -> dict[str, Any]:
         "people": {name: _person(each) for name, each in handoff.people.items()},
         "teams": {
             name: {"members": [each.name for each in team.members], "pick": team.pick}
+            | ({"queue": team.queue} if team.queue else {})
             for name, team in handoff.teams.items()
         },
         "route": routes,
         "notify": handoff.notify,
         **_clock(handoff.clock),
         "templates": handoff.templates,
+        "quiet_hours": _quiet(handoff.quiet) if handoff.quiet is not None else None,
+        "digest": {"above": handoff.digest.above, "per": handoff.digest.per},
+        "on_reject": asdict(handoff.on_reject) if handoff.on_reject is not None else None,
+        "answers": asdict(handoff.answers),
     }
+
+
+def _quiet(quiet: Quiet) -> dict[str, Any]:
+    return {"from": _time_of_day(quiet.start), "to": _time_of_day(quiet.end), "at_most": quiet.at_most}
 
 
 def _clock(clock: Clock) -> dict[str, Any]:

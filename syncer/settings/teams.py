@@ -78,10 +78,22 @@ def _of_route(route: Any, people: Mapping[str, Any], teams: Mapping[str, Any], s
     for place in picking[1:]:
         message = "a second team: one person shall act on a hand-off"
         yield Mistake(place, message, "make one team of both, or give one of them pick: all", "SY010")
+    yield from _of_assigning(route, entries, teams, steps)
     names = [name for _, name in entries]
     if at(route, "fallback") is not None and names and OWNER not in names and not picking:
         message = "'fallback' is for what may lead to nobody; here nobody asks for the owner"
         yield Mistake((*steps, "fallback"), f"{message} or for one of a team", code="SY010")
+
+
+def _of_assigning(
+    route: Any, entries: list[tuple[Steps, str]], teams: Mapping[str, Any], steps: Steps
+) -> Iterator[Mistake]:
+    """A record belongs to one: the first entry says to whom."""
+    team = teams.get(entries[0][1]) if entries else None
+    if at(route, "assign") is True and at(team, "pick") == "all" and at(team, "queue") is None:
+        message = f"all of {quoted(entries[0][1])} hear of it, so there is nobody to give the record to"
+        help = "let the team pick one, give it the `queue` of the CRM, or put who shall own it first"
+        yield Mistake((*steps, "assign"), message, help, "SY010", at_key=True)
 
 
 def _entries(raw: Any, steps: Steps) -> Iterator[tuple[Steps, str]]:

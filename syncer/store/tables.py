@@ -424,5 +424,26 @@ notices = Table(
     Column("sent_at", Instant),
     Column("kind", CleanText, nullable=False, server_default=text("'handoff'")),
     Column("unsure", Boolean, nullable=False, server_default=false()),  # an earlier attempt may have arrived
+    Column("digest", CleanText),  # names those that go, or went, out together in one message; NULL: by itself
     Index("ix_notices_state", "connection", "state", "not_before"),
+    Index(
+        "ix_notices_sent",
+        "connection",
+        "channel",
+        "sent_at",
+        sqlite_where=text("sent_at IS NOT NULL"),
+        postgresql_where=text("sent_at IS NOT NULL"),
+    ),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("handoff_key", CleanText, ForeignKey("handoffs.key"), nullable=False, index=True),
+    Column("accepted", Boolean, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("author", CleanText, nullable=False),
+    Column("source", CleanText, nullable=False),
+    Column("at", Instant, nullable=False),
 )
