@@ -86,13 +86,13 @@ def merged_fields(records: Iterable[Sequence[Version]]) -> dict[str, Value]:
         if not versions[-1].live:
             continue
         for name, value in versions[-1].fields.items():
-            claim = (_true_since(name, value, versions), versions[-1].record, value)
+            claim = (true_since(name, value, versions), versions[-1].record, value)
             if name not in newest or claim[:2] > newest[name][:2]:
                 newest[name] = claim
     return {name: value for name, (_, _, value) in newest.items()}
 
 
-def _true_since(name: str, value: Value, versions: Sequence[Version]) -> datetime:
+def true_since(name: str, value: Value, versions: Sequence[Version]) -> datetime:
     """Since when the record's field has had the value it has now, whomever the record belonged to."""
     oldest = versions[-1]
     for version in reversed(versions):

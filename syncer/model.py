@@ -376,6 +376,7 @@ class Handoff:
     did: tuple[Did, ...] = ()  # the last things that give points, the newest first
     missing: tuple[str, ...] = ()  # what nobody knows yet of need and readiness, readable, what weighs most first
     assigned_to: str | None = None  # the e-mail address of who shall act; None: nobody in particular
+    answered_in: tuple[str, ...] = ()  # fields of the lead that were read by then, and that sales may answer in
 
 
 AnswerSource = Literal["command", "field", "link", "slack"]

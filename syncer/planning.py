@@ -53,6 +53,7 @@ class Policy:
     baseline: bool = False  # the first scoring of a base alerts nobody
     notify_model_changes: bool = False
     history: bool = False  # of some stream we are only now reading what was there before we looked
+    answered_in: tuple[str, ...] = ()  # fields that were read of every lead, and that sales may answer in
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +365,7 @@ def _handoff(lead: Lead, decision: Decision, model: Model, policy: Policy) -> Ha
         caused_at=_newest_deed(lead, model, decision.score.as_of) if after.cause == "activity" else None,
         did=_last_deeds(lead, model, decision.score.as_of),
         missing=_missing(lead, model, decision.score),
+        answered_in=policy.answered_in,
     )
 
 

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from syncer import deciding, handoff, planning
-from syncer.connector import Destination, HandoffTarget
+from syncer.connector import Assigner, Destination, HandoffTarget
 from syncer.errors import (
     ConfigError,
     LeaseLost,
@@ -131,6 +131,7 @@ def _look_at_hints(parts: Parts, lease: Lease) -> Report:
         _insist_on_account(parts, lease)
         follow_hints(parts, lease, report)
         _name_choosers(parts, lease)
+        _hear_answers(parts, lease)
         decide(parts, lease, report, ORDINARY)
     return report
 
@@ -207,6 +208,7 @@ def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
         if asked.full:
             sweep_whole(parts, lease, report)
         _name_choosers(parts, lease)
+        _hear_answers(parts, lease)
         decide(parts, lease, report, asked)
     return report
 
@@ -306,6 +308,12 @@ def _name_choosers(parts: Parts, lease: Lease) -> None:
                 decisions.name_author(tx, lead, replace(word, author=known[record]))
 
 
+def _hear_answers(parts: Parts, lease: Lease) -> None:
+    """Before the leads are decided, so that one that sales has rejected goes back at once."""
+    if parts.project.handoff is not None:
+        handoff.hear(parts.store, lease, parts.name, parts.project.handoff, parts.clock())
+
+
 def _choosers(parts: Parts, of: Mapping[int, RecordKey]) -> Mapping[RecordKey, str]:
     return _authors(parts, getattr(parts.destination, "manual_authors", _nobody_known), of)
 
@@ -387,6 +395,7 @@ def apply(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved: bo
     with parts.store.writing(lease) as tx:
         if parts.project.same_person is not None:
             people.lock(tx)  # nobody joins or splits a lead of the plan meanwhile
+        decisions.hold(tx, report.run)
         if saved and (changed := decisions.stale(tx, report.run)):
             raise StalePlanError(f"{changed} leads changed since the plan was made; plan again", code="SY053")
         decisions.leave_out_stale(tx, report.run)  # a person's override came while we scored: the next run obeys it
@@ -587,7 +596,9 @@ def hand_off(parts: Parts, lease: Lease, report: Report, *, crm_rests: bool = Fa
         language=parts.project.language,
         timezone=parts.project.timezone,
         target=parts.source if isinstance(parts.source, HandoffTarget) else None,
+        assigner=parts.source if isinstance(parts.source, Assigner) else None,
         crm_rests=crm_rests,
+        links=handoff.links_of(parts.project.web),
     )
     report.counts.update(handoff.drain(delivery))
 
@@ -670,7 +681,15 @@ def _policy(parts: Parts, asked: Asked, report: Report, tx: Connection) -> plann
         baseline=not runs.baseline_done(tx, parts.name),
         notify_model_changes=asked.notify_model_changes,
         history=bool(report.history),
+        answered_in=_answered_in(parts, report),
     )
+
+
+def _answered_in(parts: Parts, report: Report) -> tuple[str, ...]:
+    """The fields of sales' answers; none while not everybody has been read with them: what is seen of them later may
+    have stood there before."""
+    settings, unread = parts.project.handoff, report.history - report.read_whole
+    return () if settings is None or unread & set(parts.source.people) else settings.answers.fields
 
 
 def _insist_on_account(parts: Parts, lease: Lease) -> None:

@@ -216,16 +216,22 @@ def status(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "status:status", given)
 
 
-@click.command(short_help="whom sales was told of, over what, and what has come of it")
-@_connection
+@click.command(short_help="whom sales was told of, and what has come of it; accept or reject")
+@click.argument("words", nargs=-1, metavar="[CONNECTION] | accept LEAD | reject LEAD")
 @click.option("--open", "only_open", is_flag=True, help="Only those on which sales still has to act.")
 @click.option("--late", is_flag=True, help="Of these only those that are overdue (handoff.respond_within).")
 @click.option("--since", metavar="TIME", help="Only those from then on: a day (2026-11-22) or an age (7d).")
 @click.option("--all", "every", is_flag=True, help="List every hand-off, not only the latest 30.")
+@click.option("--reason", default="", help="With reject: why the lead is not ready.")
+@click.option("--author", help="With accept and reject: who says so.  [default: the user of this machine]")
 @_json
 @click.pass_context
 def handoffs(ctx: click.Context, /, **given: Any) -> None:
-    """Who became ready when, to whom it was told over which channel, and since when it is open. The latest first."""
+    """Who became ready when, to whom it was told over which channel, and what has come of it. The latest first.
+
+    `accept` says that sales has taken LEAD, so nobody is reminded of it any more; `reject` that it is not ready, so it
+    goes back where handoff.on_reject says. LEAD is an e-mail, a record's id, connection/object/id, or a hand-off's key.
+    """
     _do(ctx, "handoffs:handoffs", given)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from sqlalchemy import Connection
 
 from syncer import scoring, stages
 from syncer.app import App
@@ -27,11 +28,11 @@ from syncer.cli.output import (
 )
 from syncer.errors import NotFound
 from syncer.handoff.text import one_line
-from syncer.model import Contribution, Lead, Override, Score, Told, Transition
+from syncer.model import Answer, Contribution, Lead, Override, Score, Told, Transition
 from syncer.rules import Gate, Model
 from syncer.settings import Project
 from syncer.stages import Marks
-from syncer.store import decisions, histories, mirror, outbox
+from syncer.store import answers, decisions, histories, mirror, outbox
 
 _HELD = {
     "rules": "held by the rules",
@@ -53,6 +54,7 @@ class Explanation:
     history: tuple[Transition, ...]  # by then
     overrides: tuple[Override, ...]
     told: tuple[Told, ...] = ()  # every hand-off of the lead, the oldest first
+    answers: tuple[Answer, ...] = ()  # what sales has said to them by then, in the same order
     past: bool = False  # not as of now
     rules_unknown: str = ""  # why other rules stand in for those of then
     rules_unused: bool = False  # those in the files have changed since the last run
@@ -93,10 +95,10 @@ def explain_lead(app: App, selector: str) -> Explanation:
     moves, words = moves_and_words(app, lead.id)
     with app.store.reading() as tx:
         unused = replay.unused(app, tx, mirror.home(tx, lead.id), now)
-        told = tuple(outbox.of_lead(tx, lead.id))
+        told, answered = _told_and_answered(tx, lead.id)
         complaints = mirror.complaints(tx, [record.key for record in lead.records])
     why = tuple(f"{key.connection}: {reason}" for key, reason in complaints)
-    return Explanation(lead, model, score, marks, moves, words, told, rules_unused=unused, complaints=why)
+    return Explanation(lead, model, score, marks, moves, words, told, answered, rules_unused=unused, complaints=why)
 
 
 def explain_then(app: App, selector: str, text: str) -> Explanation:
@@ -108,7 +110,7 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
     signals = replay.signals_then(history, at, selector, zone)
     with app.store.reading() as tx:
         rules = replay.rules_at(app, tx, mirror.home(tx, lead.id), at, now)
-        told = tuple(outbox.of_lead(tx, lead.id))
+        told, answered = _told_and_answered(tx, lead.id)
     model = replay.model_of(signals, rules.segments, at)
     evaluation, marks = replay.marks_at(signals, model, at)
     score = scoring.score_of(signals, model, at, evaluation, 0)
@@ -122,9 +124,16 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
         history=tuple(move for move in moves if move.at <= at),
         overrides=tuple(word for word in words if word.since <= at),
         told=told,
+        answers=tuple(answer for answer in answered if answer.at <= at),
         past=True,
         rules_unknown=rules.unknown,
     )
+
+
+def _told_and_answered(tx: Connection, lead: int) -> tuple[tuple[Told, ...], tuple[Answer, ...]]:
+    told = tuple(outbox.of_lead(tx, lead))
+    found = answers.of(tx, [each.key for each in told])
+    return told, tuple(answer for each in told for answer in found.get(each.key, ()))
 
 
 def moves_and_words(app: App, lead: int) -> tuple[tuple[Transition, ...], tuple[Override, ...]]:
@@ -180,6 +189,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
             for move, earlier in with_resumed(found.history, found.told)
         ],
         "overrides": [override_json(each) for each in found.overrides],
+        "answers": [answer_json(each) for each in found.answers],
         "makes_no_sense": list(found.complaints),
     }
 
@@ -238,6 +248,22 @@ def override_json(each: Override) -> dict[str, Any]:
     }
 
 
+def answer_json(answer: Answer) -> dict[str, Any]:
+    return {
+        "accepted": answer.accepted,
+        "reason": answer.reason,
+        "author": answer.author,
+        "source": answer.source,
+        "at": answer.at.isoformat(),
+    }
+
+
+def verdict(answer: Answer) -> str:
+    """ "rejected by luis (link): no budget"."""
+    said = "accepted" if answer.accepted else "rejected"
+    return f"{said} by {answer.author} ({answer.source}){f': {answer.reason}' if answer.reason else ''}"
+
+
 def holder(found: Explanation) -> str:
     """Who holds the stage, in words: "held by marta@acme.es since 3 Nov 2026 (no budget); the rules would say sql"."""
     state, override = found.lead.state.stage, found.lead.state.override
@@ -277,7 +303,8 @@ def _print(found: Explanation, project: Project) -> None:
     show(ledger(found.score, [*_ignored_rows(found.score), *_not_given_rows(_not_given(found))]))
     click.echo()
     no_sense = [["No sense", one_line(each)] for each in found.complaints]
-    facts = [*no_sense, *_next(found), *history_rows(found.history, project.timezone, found.told)]
+    said = [["Sales", f"{day_and_time(each.at, project.timezone)} {verdict(each)}"] for each in found.answers]
+    facts = [*no_sense, *_next(found), *said, *history_rows(found.history, project.timezone, found.told)]
     show(table([("", "left"), ("", "left")], facts, headed=False))
 
 

@@ -1,25 +1,47 @@
-"""`handoffs`: whom sales was told of, and what has come of it."""
+"""`handoffs`: whom sales was told of, what has come of it, and what sales answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from syncer.app import App
 from syncer.cli import replay
-from syncer.cli.output import Align, ago, app_of, counted, day_and_time, points, print_json, show, table
+from syncer.cli.explain import answer_json, find_one, verdict
+from syncer.cli.output import (
+    Align,
+    ago,
+    app_of,
+    counted,
+    day_and_time,
+    percent,
+    points,
+    print_json,
+    share_json,
+    show,
+    table,
+)
+from syncer.cli.override import this_user
+from syncer.errors import ConfigError, NotFound
+from syncer.handoff import Taken, take
 from syncer.handoff.text import one_line
 from syncer.log import redact
-from syncer.model import Handoff, Notice
+from syncer.measures import Share
+from syncer.model import Answer, Handoff, Notice
 from syncer.planning import shown
-from syncer.store import outbox
-from syncer.store.outbox import HandedOver, Tally, Wanted
+from syncer.settings import HandoffSettings
+from syncer.store import answers, outbox
+from syncer.store.outbox import Figures, HandedOver, Spread, Tally, Wanted
 
+_ACTIONS = ("accept", "reject")
 _SHOWN_ROWS = 30
+_SHOWN_REASONS = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: tuple[tuple[str, Align], ...] = (
     ("Ready", "left"),
     ("Lead", "left"),
@@ -31,26 +53,123 @@ _COLUMNS: tuple[tuple[str, Align], ...] = (
 )
 
 
-def handoffs(ctx: click.Context, connection: str | None, since: str | None, every: bool, **flags: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What all hand-offs that were asked for come to."""
+
+    tally: Tally
+    figures: Figures
+    reasons: Mapping[str, int]  # of those that were rejected, the most frequent first
+
+    @property
+    def in_time(self) -> Share:
+        return Share(self.tally.in_time, self.figures.timed)
+
+
+def handoffs(ctx: click.Context, words: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+    _insist_on_sense(words, flags)
+    with app_of(ctx) as app:
+        if words[:1] in (("accept",), ("reject",)):
+            _answer(app, words, flags, as_json)
+        else:
+            _list(app, words[0] if words else None, flags, as_json)
+
+
+def _insist_on_sense(words: tuple[str, ...], flags: Mapping[str, Any]) -> None:
+    action = words[0] if words and words[0] in _ACTIONS else ""
     if flags["only_open"] and flags["late"]:
         raise click.UsageError("--late are those of --open that are overdue; give one of them")
-    with app_of(ctx) as app:
-        now, only = app.clock(), "late" if flags["late"] else "open" if flags["only_open"] else None
-        begin = None if since is None else replay.moment("--since", since, now, app.project.timezone)
-        wanted = Wanted(tuple(each.name for each in app.chosen(connection)), now, only, begin)
-        whole = every or flags["as_json"]
-        with app.store.reading() as tx:
-            found = outbox.handed_over(tx, wanted, None if whole else _SHOWN_ROWS)
-            tally = outbox.tally(tx, wanted)
-        if flags["as_json"]:
-            told = [handed_over_json(each, now) for each in found]
-            print_json("syncer.handoffs/1", {"handoffs": told, "totals": asdict(tally)})
-        else:
-            _print(app, found, tally)
+    if flags["reason"] and action != "reject":
+        raise click.UsageError("--reason goes with handoffs reject LEAD")
+    if flags["author"] and not action:
+        raise click.UsageError("--author goes with handoffs accept LEAD and handoffs reject LEAD")
+    if len(words) != (2 if action else len(words[:1])):
+        raise click.UsageError(
+            "write: handoffs [CONNECTION], handoffs accept LEAD, or handoffs reject LEAD --reason ..."
+        )
+    if action and any(flags[name] for name in ("only_open", "late", "since", "every")):
+        raise click.UsageError(f"handoffs {action} lists nothing: it takes none of --open, --late, --since and --all")
 
 
-def handed_over_json(each: HandedOver, now: datetime) -> dict[str, Any]:
-    """Times in UTC, `score` in points; `due_at` null: nobody has to act within any time."""
+def _list(app: App, connection: str | None, flags: Mapping[str, Any], as_json: bool) -> None:
+    now, only = app.clock(), "late" if flags["late"] else "open" if flags["only_open"] else None
+    since = flags["since"]
+    begin = None if since is None else replay.moment("--since", since, now, app.project.timezone)
+    wanted = Wanted(tuple(each.name for each in app.chosen(connection)), now, only, begin)
+    with app.store.reading() as tx:
+        found = outbox.handed_over(tx, wanted, None if flags["every"] or as_json else _SHOWN_ROWS)
+        said = answers.of(tx, [each.handoff.key for each in found])
+        sums = _Sums(outbox.tally(tx, wanted), outbox.figures(tx, wanted), answers.by_reason(tx, wanted))
+    if as_json:
+        told = [handed_over_json(each, now, said.get(each.handoff.key, ())) for each in found]
+        print_json("syncer.handoffs/1", {"handoffs": told, "totals": _sums_json(sums)})
+    else:
+        _print(app, found, said, sums)
+
+
+def _answer(app: App, words: tuple[str, ...], flags: Mapping[str, Any], as_json: bool) -> None:
+    accepted, settings = words[0] == "accept", app.project.handoff
+    if settings is None:
+        raise ConfigError("the project hands no lead over: it has no section `handoff`", code="SY201")
+    if not accepted and not flags["reason"].strip():
+        offered = " or ".join(f"'{each}'" for each in settings.answers.reasons[:3])
+        raise click.UsageError(f"say why the lead is not ready: --reason TEXT, for example {offered}")
+    answer = Answer(accepted, flags["author"] or this_user(), app.clock(), "command", flags["reason"])
+    with app.store.reading() as tx:
+        key = _key(tx, words[1])
+    key = key or _key_of_lead(app, words[1])
+    with app.store.writing() as tx:
+        taken = take(tx, key, answer, settings)
+        (handed,), said = outbox.with_keys(tx, [key]), answers.of(tx, [key]).get(key, ())
+    _insist_taken(taken, words[1], app)
+    if as_json:
+        told = handed_over_json(handed, app.clock(), said)
+        print_json("syncer.handoffs/1", {"handoffs": [told], "goes_to": taken.goes_to})
+    else:
+        click.echo(_told(words[1], answer, taken, settings))
+
+
+def _key(tx: Connection, selector: str) -> str | None:
+    """The selector, where it is a hand-off's key."""
+    return selector if outbox.with_keys(tx, [selector]) else None
+
+
+def _key_of_lead(app: App, selector: str) -> str:
+    """Of the hand-off for which the lead is in its stage, else of its last one. NotFound (SY202) for none."""
+    lead = find_one(app, selector)
+    with app.store.reading() as tx:
+        found = outbox.with_keys(tx, [each.key for each in outbox.of_lead(tx, lead)])
+    if not found:
+        raise NotFound(f"sales was never told of {selector}; there is nothing to answer", code="SY202")
+    return next((each for each in found if each.closed_at is None), found[0]).handoff.key
+
+
+def _insist_taken(taken: Taken, selector: str, app: App) -> None:
+    if taken.result == "already" and taken.earlier is not None:
+        said, zone = taken.earlier, app.project.timezone
+        why = one_line(f"{verdict(said)} {day_and_time(said.at, zone)}")
+        final = "" if said.accepted else "; a rejection is final"
+        raise NotFound(f"{selector} was {why}{final}. Nothing was changed", code="SY207")
+    if taken.result == "over":
+        raise NotFound(
+            f"{selector} has left the stage in which sales was told of it. Nothing was changed", code="SY207"
+        )
+
+
+def _told(selector: str, answer: Answer, taken: Taken, settings: HandoffSettings) -> str:
+    if answer.accepted:
+        return f"{selector}: accepted by {answer.author}; nobody is reminded of it any more"
+    rejected = f"{selector}: rejected by {answer.author}"
+    if taken.goes_to is None:
+        why = "" if settings.on_reject is None else ", as somebody has set by hand"
+        return f"{rejected}; the lead stays in its stage{why}"
+    hold = settings.on_reject.hold if settings.on_reject is not None else None
+    end = f"for {_span(hold)}" if hold is not None else "until `syncer override clear`"
+    return f"{rejected}; the next run takes the lead to {taken.goes_to}, where the rules leave it {end}"
+
+
+def handed_over_json(each: HandedOver, now: datetime, said: Sequence[Answer] = ()) -> dict[str, Any]:
+    """Times in UTC, `score` in points; `due_at` null: nobody has to act within any time. The first answer first."""
     handoff = each.handoff
     return {
         "key": handoff.key,
@@ -66,8 +185,16 @@ def handed_over_json(each: HandedOver, now: datetime) -> dict[str, Any]:
         **{name: _iso(getattr(each, name)) for name in ("told_at", "due_at", "touched_at", "closed_at")},
         "touched_by": each.touched_by,
         **{name: getattr(each, name) for name in ("system_ms", "human_ms", "human_work_ms")},
+        "answers": [answer_json(answer) for answer in said],
         "messages": [message_json(notice) for notice in each.notices],
     }
+
+
+def _sums_json(sums: _Sums) -> dict[str, Any]:
+    """Spans in milliseconds, of as many hand-offs as `of` says; reasons of those that were rejected."""
+    spans = {name: asdict(getattr(sums.figures, name)) for name in ("system", "human", "human_work")}
+    shares = {"acted_in_time": share_json(sums.in_time)}
+    return {**asdict(sums.tally), **shares, **spans, "rejected_for": dict(sums.reasons)}
 
 
 def message_json(notice: Notice) -> dict[str, Any]:
@@ -94,26 +221,59 @@ def lead_name(handoff: Handoff) -> str:
 
 
 def addressee(notice: Notice) -> str:
-    """ "mail to ana@acme.es", "team"; what a person's message is not the first of says what it is."""
+    """ "mail to ana@acme.es", "team", "(owner) queue:LatAm"; what a person's message is not the first of says what it
+    is."""
+    if notice.kind == "assignment":
+        return one_line(f"{notice.channel} {notice.recipient}")
     kind = "" if notice.kind == "handoff" else f" ({notice.kind})"
     to = f" to {notice.recipient}" if "@" in notice.recipient else ""
     return one_line(f"{notice.channel}{to}{kind}")
 
 
-def _print(app: App, found: Sequence[HandedOver], tally: Tally) -> None:
-    now, zone = app.clock(), app.project.timezone
+def _print(app: App, found: Sequence[HandedOver], said: Mapping[str, Sequence[Answer]], sums: _Sums) -> None:
+    now, zone, tally = app.clock(), app.project.timezone, sums.tally
     if found:
-        show(table(_COLUMNS, [_row(each, now, zone) for each in found]))
+        show(table(_COLUMNS, [_row(each, now, zone, said.get(each.handoff.key, ())) for each in found]))
     if len(found) < tally.handoffs:
         show(f"… {tally.handoffs - len(found):,} more: --all")
     if found:
         click.echo()
     late = f", {tally.late:,} of them late" if tally.late else ""
-    in_time = f" · {tally.in_time:,} acted on in time" if tally.in_time else ""
+    in_time = f" · {tally.in_time:,} acted on in time ({percent(sums.in_time)})" if tally.in_time else ""
     show(f"{counted(tally.handoffs, 'hand-off', none='no')} · {tally.open:,} open{late}{in_time}")
+    for line in (*_delays(sums.figures), *_rejections(sums.reasons)):
+        show(line)
 
 
-def _row(each: HandedOver, now: datetime, timezone: str) -> list[str]:
+def _delays(figures: Figures) -> Iterator[str]:
+    if figures.system.of:
+        yield f"told after {_spread(figures.system)}"
+    if figures.human.of:
+        work = figures.human_work
+        worked = f"; of working time {_spread(work)}" if work.of and work != figures.human else ""
+        yield f"acted on after {_spread(figures.human)}{worked}"
+
+
+def _spread(spread: Spread) -> str:
+    """ "12 min in the median, 3 h for nine in ten"."""
+    median, most = (_span(timedelta(milliseconds=each or 0)) for each in (spread.median_ms, spread.p90_ms))
+    return f"{median} in the median, {most} for nine in ten"
+
+
+def _span(span: timedelta) -> str:
+    """ "12 min"."""
+    return ago(_EPOCH, _EPOCH + span).removesuffix(" ago")
+
+
+def _rejections(reasons: Mapping[str, int]) -> Iterator[str]:
+    if reasons:
+        shown = [f"{why or 'no reason given'} {count:,}" for why, count in list(reasons.items())[:_SHOWN_REASONS]]
+        rest = sum(list(reasons.values())[_SHOWN_REASONS:])
+        named = "; ".join([*shown, *([f"others {rest:,}"] if rest else [])])
+        yield one_line(f"rejected {sum(reasons.values()):,}: {named}")
+
+
+def _row(each: HandedOver, now: datetime, timezone: str, said: Sequence[Answer]) -> list[str]:
     handoff = each.handoff
     told = "; ".join(f"{addressee(notice)}: {notice.state}" for notice in each.notices) or "nobody"
     return [
@@ -123,13 +283,15 @@ def _row(each: HandedOver, now: datetime, timezone: str) -> list[str]:
         one_line(handoff.stage),
         one_line(handoff.assigned_to or ""),
         told,
-        ", ".join(_since(each, now)),
+        ", ".join(_since(each, now, said)),
     ]
 
 
-def _since(each: HandedOver, now: datetime) -> Iterator[str]:
-    """ "open for 3 h, due in 12 min", "call 24 min after the message"."""
-    if each.touched_at is not None:
+def _since(each: HandedOver, now: datetime, said: Sequence[Answer]) -> Iterator[str]:
+    """ "open for 3 h, due in 12 min", "call 2 h ago", "rejected by luis (link): no budget 2 h ago"."""
+    for answer in said:
+        yield one_line(f"{verdict(answer)} {ago(answer.at, now)}")
+    if each.touched_at is not None and each.touched_by not in ("accepted", "rejected"):
         yield f"{one_line(each.touched_by or 'acted on')} {ago(each.touched_at, now)}"
     if each.closed_at is not None:
         yield f"left the stage {ago(each.closed_at, now)}"

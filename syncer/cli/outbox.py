@@ -106,13 +106,15 @@ def _json(notice: Notice) -> dict[str, Any]:
         "handoff": handoff.key,
         "email": handoff.email,
         "at": handoff.at.isoformat(),
+        "digest": notice.digest,
     }
 
 
 def _row(notice: Notice, now: datetime) -> list[str]:
     why = clipped(redact(notice.error), _LONGEST) if notice.error else ""
     state = f"{notice.state}, may have arrived" if notice.unsure and notice.state == "dead" else notice.state
-    told = (notice.key[:_KEY_LENGTH], lead_name(notice.handoff), addressee(notice), state, f"{notice.attempts:,}")
+    to = f"{addressee(notice)}, in digest {notice.digest[:_KEY_LENGTH]}" if notice.digest else addressee(notice)
+    told = (notice.key[:_KEY_LENGTH], lead_name(notice.handoff), to, state, f"{notice.attempts:,}")
     return [*told, _next(notice, now), why]
 
 

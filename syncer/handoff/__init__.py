@@ -5,11 +5,28 @@ Nothing is lost. Nothing is sent twice where the receiver can drop repeats by th
 behind Apprise cannot.
 """
 
+from syncer.handoff.answering import Taken, foreseen, hear, take
 from syncer.handoff.assigning import assign
 from syncer.handoff.clock import anything_due, heed
+from syncer.handoff.links import links_of
 from syncer.handoff.messages import Audience
 from syncer.handoff.routing import notices, recipients
 from syncer.handoff.sending import Delivery, drain
 from syncer.model import Notice
 
-__all__ = ["Audience", "Delivery", "Notice", "anything_due", "assign", "drain", "heed", "notices", "recipients"]
+__all__ = [
+    "Audience",
+    "Delivery",
+    "Notice",
+    "Taken",
+    "anything_due",
+    "assign",
+    "drain",
+    "foreseen",
+    "hear",
+    "heed",
+    "links_of",
+    "notices",
+    "recipients",
+    "take",
+]

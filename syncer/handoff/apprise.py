@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,13 +22,14 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
 
 from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Repeats, quoted, refusal
-from syncer.handoff.messages import Audience, chat_post
+from syncer.handoff.messages import Audience, ChatPost, chat_post, digest_chat_post, fit_into_chat
 from syncer.model import Notice
 from syncer.settings.services import service
 
 _Seen = list[Response | RequestException]
 _watching: ContextVar[_Seen | None] = ContextVar("requests_of_this_send", default=None)
 _really_send = HTTPAdapter.send
+_LONGEST = 10_000  # characters of a digest, also for a service that takes more
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,16 @@ class AppriseChannel:
     timeout_s: float = TIMEOUT_S
 
     def send(self, notice: Notice, repeat: bool) -> None:
-        from_us = chat_post(notice.handoff, self.audience, repeat, notice.kind)
+        self._post(chat_post(notice.handoff, self.audience, repeat, notice.kind, notice.key))
+
+    def fit(self, notices: Sequence[Notice]) -> int:
+        longest = min(service(self.url, self.timeout_s).body_maxlen, _LONGEST)
+        return fit_into_chat([each.handoff for each in notices], self.audience, notices[0].kind, longest)
+
+    def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
+        self._post(digest_chat_post([each.handoff for each in notices], self.audience, repeat, notices[0].kind))
+
+    def _post(self, from_us: ChatPost) -> None:
         to = service(self.url, self.timeout_s)
         raised = ""
         with _requests_watched() as seen:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from syncer.connector import HandoffTarget
+from syncer.connector import Assigner, HandoffTarget
 from syncer.handoff.crm_task import CrmTaskChannel
 from syncer.handoff.delivery import Channel
 from syncer.handoff.mail import EmailChannel, MailServer
 from syncer.handoff.messages import Audience
+from syncer.handoff.owner import OwnerChannel
+from syncer.handoff.routing import OWNER_CHANNEL
 from syncer.handoff.slack import SlackChannel
 from syncer.handoff.webhook import WebhookChannel
 from syncer.settings import Apprise, CrmTask, Email, HandoffSettings, Slack, Webhook
 
 
 def open_channels(
-    settings: HandoffSettings, audience: Audience, target: HandoffTarget | None = None
+    settings: HandoffSettings,
+    audience: Audience,
+    target: HandoffTarget | None = None,
+    assigner: Assigner | None = None,
 ) -> Mapping[str, Channel]:
     """Every notifier by its name, also one that `notify` no longer lists: what was queued for it still goes out.
-    `target` creates the tasks in the CRM of the leads that are handed over."""
-    return {name: _channel(notifier, settings, audience, target) for name, notifier in settings.notifiers.items()}
+    `target` creates the tasks in the CRM of the leads that are handed over, `assigner` gives their records away."""
+    named = {name: _channel(notifier, settings, audience, target) for name, notifier in settings.notifiers.items()}
+    return {**named, OWNER_CHANNEL: OwnerChannel(assigner)}
 
 
 def _channel(
@@ -29,21 +36,31 @@ def _channel(
     target: HandoffTarget | None,
 ) -> Channel:
     if isinstance(notifier, Slack):
-        return SlackChannel(notifier.url.get_secret_value(), audience, settings.slack_repeats, notifier.timeout_s)
+        readers = _readers(notifier, settings, audience)
+        return SlackChannel(notifier.url.get_secret_value(), readers, settings.slack_repeats, notifier.timeout_s)
     if isinstance(notifier, Webhook):
         secret = notifier.secret.get_secret_value() if notifier.secret else None
-        return WebhookChannel(notifier.url, secret, notifier.timeout_s)
+        return WebhookChannel(notifier.url, secret, notifier.timeout_s, notifier.personal_data)
     if isinstance(notifier, CrmTask):
         return CrmTaskChannel(target, notifier.due_in, audience, settings)
     if isinstance(notifier, Apprise):
         return _through_apprise(notifier, audience, settings)
-    return EmailChannel(_server(notifier), notifier.sender, audience, settings.email_repeats)
+    readers = _readers(notifier, settings, audience)
+    return EmailChannel(_server(notifier), notifier.sender, readers, settings.email_repeats)
 
 
 def _through_apprise(notifier: Apprise, audience: Audience, settings: HandoffSettings) -> Channel:
     from syncer.handoff.apprise import AppriseChannel  # noqa: PLC0415  # what it brings takes 0.1 s to import
 
-    return AppriseChannel(notifier.url.get_secret_value(), audience, settings.apprise_repeats, notifier.timeout_s)
+    readers = _readers(notifier, settings, audience)
+    return AppriseChannel(notifier.url.get_secret_value(), readers, settings.apprise_repeats, notifier.timeout_s)
+
+
+def _readers(notifier: Slack | Email | Apprise, settings: HandoffSettings, audience: Audience) -> Audience:
+    """Those who read this notifier's messages. Where Slack can tell us of buttons, they stand in for the links."""
+    told = replace(audience, personal_data=notifier.personal_data)
+    has_buttons = isinstance(notifier, Slack) and notifier.signing_secret is not None
+    return replace(told, links=None, reasons=settings.answers.reasons) if has_buttons else told
 
 
 def _server(notifier: Email) -> MailServer:

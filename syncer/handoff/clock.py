@@ -1,8 +1,7 @@
 """How long sales has to act on a hand-off: one reminder, then one escalation, and silence once somebody has acted.
 
 The clock of a hand-off starts with the first message of it that was sent, or, where none can be sent, when the lead was
-handed over. Whoever acts does so in the CRM: what the
-mirror knows of that is looked at before anything is sent.
+handed over. Whoever acts does so in the CRM: what the mirror knows of that is looked at before anything is sent.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 from syncer.handoff.routing import notice_key
 from syncer.model import ActivitySignal, Decision, Handoff, LeadPlan, Notice, NoticeKind
 from syncer.settings import Apprise, Clock, Email, HandoffSettings, Slack
-from syncer.store import clocks, outbox
+from syncer.store import answers, clocks, outbox
 from syncer.store.clocks import Deed, Touch, Waiting
 from syncer.worktime import after, between, is_open
 
@@ -98,6 +97,13 @@ def heed(tx: Connection, plans: Sequence[LeadPlan], settings: HandoffSettings, s
             _keep(tx, each, Touch(max(decision.score.as_of, each.handoff.at), _BY_STAGE), settings.clock)
 
 
+def answered(tx: Connection, handoff: Handoff, touch: Touch, clock: Clock) -> None:
+    """Sales has said something: whoever does that has acted, unless somebody had before."""
+    waiting = clocks.named(tx, handoff.key)
+    if waiting is not None:
+        _keep(tx, waiting, Touch(max(touch.at, handoff.at), touch.by), clock)
+
+
 def _moved_by_somebody(handoff: Handoff, decision: Decision, stages: Sequence[str]) -> bool:
     """Another team has the lead now, a person has moved it, or it has gone on to a hotter stage."""
     stage, held_by = decision.after.stage, decision.after.held_by
@@ -165,12 +171,20 @@ def _notice(handoff: Handoff, channel: str, recipient: str, kind: NoticeKind) ->
     return Notice(notice_key(handoff, channel, recipient, kind), handoff, channel, recipient, "ready", kind=kind)
 
 
-def still_wanted(tx: Connection, notice: Notice, settings: HandoffSettings) -> bool:
-    """Whether nobody has acted since the message was queued, and the lead is still where it was."""
+def no_longer_wanted(tx: Connection, notice: Notice, settings: HandoffSettings) -> str | None:
+    """Why the message shall not go out any more; None: it shall. A record does not go to whom an earlier hand-off of it
+    named; of a hand-off that sales has not acted on there are reminders, as long as the lead is where it was."""
+    key = notice.handoff.key
+    if any(not each.accepted for each in answers.of(tx, [key]).get(key, ())):
+        return "sales had rejected the lead before this could go out"
     if notice.kind == "handoff":
-        return True
-    waiting = clocks.named(tx, notice.handoff.key)
-    return waiting is not None and bool(_keep_touches(tx, [waiting], settings.clock))
+        return None
+    if notice.kind == "assignment":
+        followed = outbox.is_followed(tx, notice.handoff)
+        return "the lead was handed over again before this could go out" if followed else None
+    waiting = clocks.named(tx, key)
+    wanted = waiting is not None and bool(_keep_touches(tx, [waiting], settings.clock))
+    return None if wanted else "sales had acted, or the lead had left the stage, before this could go out"
 
 
 def _keep_touches(tx: Connection, waiting: Sequence[Waiting], clock: Clock) -> list[Waiting]:

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from syncer.connector import HandoffTarget
-from syncer.errors import ConfigError, NotFound, TemporaryError
-from syncer.handoff.delivery import LONGEST_WISH_S, DeliveryError, Repeats
+from syncer.handoff.delivery import DeliveryError, Repeats, asking_the_crm
 from syncer.handoff.messages import Audience, letter
 from syncer.handoff.routing import recipients
 from syncer.model import Handoff, Notice, Task
@@ -32,14 +31,8 @@ class CrmTaskChannel:
             raise DeliveryError(
                 f"{connection}: its connector cannot create tasks; use a notifier of another type", "permanent"
             )
-        try:
+        with asking_the_crm():
             self.target.create_task(self._task(notice))
-        except TemporaryError as failure:
-            wish_s = failure.retry_after_s
-            wish_s = None if wish_s is None else min(wish_s, LONGEST_WISH_S)
-            raise DeliveryError(failure.message, "temporary", wish_s) from failure
-        except (ConfigError, NotFound) as failure:
-            raise DeliveryError(failure.message, "permanent") from failure
 
     def _task(self, notice: Notice) -> Task:
         handoff = notice.handoff
@@ -50,12 +43,17 @@ class CrmTaskChannel:
             subject=written.subject,
             body=written.text.strip(),
             due_at=handoff.at + self.due_in,
+            owner=_beside_the_owner(handoff),
             fallback_owner=_stand_in(handoff, self.settings),
         )
 
 
+def _beside_the_owner(handoff: Handoff) -> str | None:
+    """Whom it was given to, where that is not whoever owns the record: who does by then gets the task unasked."""
+    given, owner = handoff.assigned_to or "", handoff.owner or ""
+    return handoff.assigned_to if given.lower() != owner.lower() else None
+
+
 def _stand_in(handoff: Handoff, settings: HandoffSettings) -> str | None:
-    """Whom it was given to where that is not its owner; else who the routes name for such a lead without one."""
-    if handoff.assigned_to not in (None, handoff.owner):
-        return handoff.assigned_to
+    """Who the routes name for such a lead without an owner."""
     return next(iter(recipients(replace(handoff, owner=None), settings)), None)

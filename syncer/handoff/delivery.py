@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
+from syncer.errors import ConfigError, NotFound, TemporaryError
 from syncer.handoff.text import clipped
 from syncer.log import BLOT, redact
 from syncer.model import Notice
@@ -21,8 +24,11 @@ LONGEST_WISH_S = 6 * 3600.0
 
 _SHORTEST_SECRET = 4  # blotting out "/" or "ok" would hide the answer, not the secret
 
-Outcome = Literal["permanent", "temporary", "uncertain"]
-"""permanent: refused for good · temporary: certainly not delivered, may work later · uncertain: may have arrived."""
+_TOKEN = re.compile(r"(/answers/)[\w.-]+")  # of a link in the message, should the receiver repeat what it got
+
+Outcome = Literal["permanent", "temporary", "uncertain", "moot"]
+"""permanent: refused for good · temporary: certainly not delivered, may work later · uncertain: may have arrived ·
+moot: not needed any more."""
 
 Repeats = Literal["safe", "resend", "hold"]
 """What to do with a message that may have arrived. safe: send it again, the receiver knows its key · resend: send it
@@ -47,6 +53,30 @@ class Channel(Protocol):
 
     def send(self, notice: Notice, repeat: bool) -> None:
         """Deliver it; `repeat` says that it may have arrived before. DeliveryError where it did not, or may not."""
+
+
+@runtime_checkable
+class Gathering(Channel, Protocol):
+    """A channel that can tell of many leads in one message."""
+
+    def fit(self, notices: Sequence[Notice]) -> int:
+        """How many of the first of these go into one message: one at least. They are of one kind."""
+
+    def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
+        """As `send`, all in one message to their one recipient, under the name of their digest."""
+
+
+@contextmanager
+def asking_the_crm() -> Iterator[None]:
+    """What a connector raises, as an error of delivery."""
+    try:
+        yield
+    except TemporaryError as failure:
+        wish_s = failure.retry_after_s
+        wish_s = None if wish_s is None else min(wish_s, LONGEST_WISH_S)
+        raise DeliveryError(failure.message, "temporary", wish_s) from failure
+    except (ConfigError, NotFound) as failure:
+        raise DeliveryError(failure.message, "permanent") from failure
 
 
 def refusal(name: str, status: int, retry_after: str | None, told: str) -> DeliveryError:
@@ -74,7 +104,7 @@ def quoted(answer: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             answer = answer.replace(secret, BLOT)
-    said = clipped(redact(answer), 200)
+    said = clipped(_TOKEN.sub(rf"\1{BLOT}", redact(answer)), 200)
     return f': "{said}"' if said else ""
 
 

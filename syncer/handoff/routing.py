@@ -11,6 +11,10 @@ from syncer.model import Handoff, Notice, NoticeKind, Signals
 from syncer.scoring import passes
 from syncer.settings import OWNER, CrmTask, Email, HandoffSettings, Route, Team
 
+OWNER_CHANNEL = "(owner)"  # no notifier is called so: brackets are not allowed in names
+"""Over which the record in the CRM goes to who shall act."""
+QUEUE = "queue:"  # begins the recipient that is a queue of the CRM; no e-mail address begins so
+
 
 def recipients(handoff: Handoff, settings: HandoffSettings) -> tuple[str, ...]:
     """The e-mail addresses of the first route that fits, each once; none where no route fits or leads to anybody."""
@@ -44,12 +48,28 @@ def first_recipient(handoff: Handoff, settings: HandoffSettings) -> str | None:
 
 
 def notices(handoff: Handoff, settings: HandoffSettings) -> tuple[Notice, ...]:
-    """One notice per channel and recipient, all waiting for the CRM to confirm the stage, at most `settings.wait`.
+    """One notice per channel and recipient, all waiting for the CRM to confirm the stage, at most `settings.wait`, and
+    one that gives the record to its new owner where the route says so.
 
     An e-mail channel whose routes lead to nobody gives one notice that is dead from the start: it shows in `status`,
     where silence would lose the hand-off.
     """
-    return tuple(notice for name in settings.notify for notice in _of_channel(handoff, settings, name))
+    told = (notice for name in settings.notify for notice in _of_channel(handoff, settings, name))
+    return (*told, *_assignments(handoff, settings))
+
+
+def new_owner(handoff: Handoff, settings: HandoffSettings) -> str | None:
+    """Whom its record shall belong to from now on: an e-mail address, or a queue of the CRM behind `QUEUE`. None where
+    it stays with whoever has it."""
+    route = route_of(handoff, settings)
+    if route is None or not route.assign:
+        return None
+    team = picking_team(route, settings) or settings.teams.get(route.to[0])
+    queue = team.queue if team is not None else None
+    shall = queue or handoff.assigned_to
+    if shall is None or shall.lower() == (handoff.owner or "").lower():
+        return None
+    return f"{QUEUE}{queue}" if queue else shall
 
 
 def had_nobody(notice: Notice, settings: HandoffSettings) -> bool:
@@ -84,6 +104,13 @@ def _of_channel(handoff: Handoff, settings: HandoffSettings, name: str) -> Itera
     if not addresses:
         error = "nobody to tell: no route fits, or the lead has no owner with an e-mail address and no fallback"
         yield Notice(notice_key(handoff, name, ""), handoff, name, "", state="dead", error=error)
+
+
+def _assignments(handoff: Handoff, settings: HandoffSettings) -> Iterator[Notice]:
+    to = new_owner(handoff, settings)
+    if to is not None:
+        key, latest = notice_key(handoff, OWNER_CHANNEL, to, "assignment"), handoff.at + settings.wait
+        yield Notice(key, handoff, OWNER_CHANNEL, to, not_before=latest, kind="assignment")
 
 
 def _addresses(wanted: str, route: Route, handoff: Handoff, settings: HandoffSettings) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.error import URLError
@@ -13,7 +14,7 @@ from slack_sdk.errors import SlackRequestError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Outcome, Repeats, host, quoted, refusal, secrets_of
-from syncer.handoff.messages import Audience, SlackPost, slack_post
+from syncer.handoff.messages import Audience, SlackPost, digest_slack_post, fit_into_slack, slack_post
 from syncer.model import Notice
 
 # The client logs the URL, which is the secret, and every failure, which we raise: it gets a logger that is silent.
@@ -28,7 +29,17 @@ class SlackChannel:
     timeout_s: float = TIMEOUT_S
 
     def send(self, notice: Notice, repeat: bool) -> None:
-        answer = self._answer(slack_post(notice.handoff, self.audience, repeat, notice.kind))
+        self._post(slack_post(notice.handoff, self.audience, repeat, notice.kind, notice.key))
+
+    def fit(self, notices: Sequence[Notice]) -> int:
+        return fit_into_slack([each.handoff for each in notices], self.audience, notices[0].kind)
+
+    def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
+        handoffs = [each.handoff for each in notices]
+        self._post(digest_slack_post(handoffs, self.audience, repeat, notices[0].kind))
+
+    def _post(self, post: SlackPost) -> None:
+        answer = self._answer(post)
         told = quoted(answer.body, secrets_of(self.url))
         if answer.status_code != 200:
             headers = {name.lower(): value for name, value in answer.headers.items()}

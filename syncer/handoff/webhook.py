@@ -26,10 +26,11 @@ class WebhookChannel:
     url: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     timeout_s: float = TIMEOUT_S
+    personal_data: bool = True  # whether the receiver may read who the lead is
     repeats: ClassVar[Repeats] = "safe"
 
     def send(self, notice: Notice, repeat: bool) -> None:
-        body = webhook_body(notice, repeat)
+        body = webhook_body(notice, repeat, personal_data=self.personal_data)
         headers = self._headers(notice.key, body, int(time.time()))
         timeout = Timeout(connect=self.timeout_s, read=self.timeout_s)
         with PoolManager(timeout=timeout, retries=False) as pool:

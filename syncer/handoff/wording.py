@@ -40,6 +40,11 @@ LONGEST: Mapping[str, int] = MappingProxyType(
         "slack_more.txt.j2": 3_000,
         "slack_context.txt.j2": 3_000,
         "chat.txt.j2": 10_000,
+        "digest_subject.txt.j2": 1_000,
+        "digest_email.txt.j2": 400_000,
+        "digest_email.html.j2": 800_000,
+        "digest_slack.txt.j2": 400_000,  # of as many leads as are tried; it is sent with as many as fit
+        "digest_chat.txt.j2": 400_000,
     }
 )
 """The templates of messages, and how many characters each may come to."""
@@ -67,15 +72,39 @@ def rendered(name: str, facts: Facts, folder: Path | None = None) -> str:
     return _ours().get_template(name).render(facts)
 
 
+def words(language: str, folder: Path | None = None) -> Mapping[str, Any]:
+    """What the templates call `words`, for what is no template. Of a project's own words those count that are of the
+    same kind as ours and not empty."""
+    name = f"{language}/words.j2"
+    ours = {word: said for word, said in vars(_ours().get_template(name).module).items() if not word.startswith("_")}
+    if folder is None:
+        return ours
+    try:
+        theirs = vars(_theirs(folder).get_template(name).module)
+    except Exception as failure:  # noqa: BLE001  # as in rendered
+        log.warning("template_broken", template=_line(failure, folder, name), reason=_why(failure))
+        return ours
+    return {word: _of_its_kind(theirs.get(word), said) for word, said in ours.items()}
+
+
+def _of_its_kind(theirs: Any, ours: Any) -> Any:
+    return theirs if theirs and isinstance(theirs, type(ours)) else ours
+
+
 def broken(folder: Path, samples: Iterable[Facts]) -> Iterator[Broken]:
     """Each thing that is wrong with the project's templates, once; found by making messages of the samples."""
     tried, seen = list(samples), set[Broken]()
     for name in (name for name in NAMES if (folder / name).is_file()):
-        for facts in [{}] if name in _WORDS else tried:
+        for facts in [{}] if name in _WORDS else [each for each in tried if _is_of(each, name)]:
             found = _doubt(folder, name, facts)
             if found is not None and found not in seen:
                 seen.add(found)
                 yield found
+
+
+def _is_of(sample: Facts, name: str) -> bool:
+    """Digests tell of other things than the messages about one lead."""
+    return ("leads" in sample) == name.startswith("digest_")
 
 
 def strangers(folder: Path) -> list[str]:

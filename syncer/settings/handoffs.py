@@ -50,7 +50,19 @@ def handoff_mistakes(raw: Any, stages: tuple[str, ...]) -> Iterator[Mistake]:
         message = "reminders go out by e-mail, Slack or Apprise, and `notify` names no notifier that sends them"
         help = "add one of type email, slack or apprise to `notify`"
         yield Mistake(("handoff", "respond_within"), message, help, "SY010", at_key=True)
+    yield from _unheard_mistakes(raw, known)
     yield from routing_mistakes(at(raw, "handoff"))
+
+
+def _unheard_mistakes(raw: Any, known: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Where nobody listens, a button is one that does nothing."""
+    if at(raw, "web") is not None:
+        return
+    for name in known:
+        if at(known, name, "type") == "slack" and at(known, name, "signing_secret") is not None:
+            message = "the buttons under its messages are heard by nobody: the project has no section `web`"
+            steps = ("handoff", "notifiers", name, "signing_secret")
+            yield Mistake(steps, message, "add `web: {}`, or leave signing_secret out", "SY010", at_key=True)
 
 
 def _rejected_to_mistakes(raw: Any, stages: tuple[str, ...], when: str | None) -> Iterator[Mistake]:

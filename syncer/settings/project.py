@@ -136,6 +136,11 @@ class Answers:
     accepted: tuple[str | float | bool, ...] = ("accepted",)
     rejected: tuple[str | float | bool, ...] = ("rejected",)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Where in the CRM sales answers."""
+        return tuple(name for name in (self.field, self.reason_field) if name is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -210,7 +215,7 @@ class Project:
         if self.outcome is not None:
             names |= {name for name in (self.outcome.won.field, self.outcome.at) if name}
         if self.handoff is not None:
-            names |= {name for name in (self.handoff.answers.field, self.handoff.answers.reason_field) if name}
+            names |= {*self.handoff.answers.fields}
         return tuple(sorted(names))
 
     @property

@@ -324,6 +324,7 @@ _SLACK_OPTION = 75  # characters that Slack takes (its reference "Option object"
 ReasonText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=75)
 ]  # as long as Slack takes
+MOST_REASONS = 20  # more than that nobody reads, and a Slack message with its menu has to stay short
 REASONS = ("no budget", "not now", "not a fit", "cannot be reached", "already a customer", "other")
 _SHORTEST_SECRET = 16
 
@@ -359,7 +360,7 @@ class RejectFile(Section):
 class AnswersFile(Section):
     """How sales answers."""
 
-    reasons: Annotated[tuple[ReasonText, ...], BeforeValidator(_one_or_more)] = REASONS
+    reasons: Annotated[tuple[ReasonText, ...], BeforeValidator(_one_or_more), Field(max_length=MOST_REASONS)] = REASONS
     field: FieldName | None = None
     reason_field: FieldName | None = None
     accepted: Values = ("accepted",)
@@ -367,7 +368,8 @@ class AnswersFile(Section):
 
     @model_validator(mode="after")
     def _tell_apart(self) -> Self:
-        both = [one for one in self.rejected if one in self.accepted]
+        accepted = {str(one).casefold() for one in self.accepted}  # case does not count where it is read either
+        both = [one for one in self.rejected if str(one).casefold() in accepted]
         if both:
             message = f"{quoted(both[0])} stands under `accepted`, too"
             raise Wrong(Mistake(("rejected",), message, "each value is one or the other", "SY010"))
@@ -401,8 +403,8 @@ class HandoffFile(Section):
     answers: AnswersFile = Field(default_factory=AnswersFile)
 
     @model_validator(mode="after")
-    def _clock_fits_together(self) -> Self:
-        mistakes = list(_clock_mistakes(self))
+    def _times_fit_together(self) -> Self:
+        mistakes = [*_clock_mistakes(self), *_hold_mistakes(self)]
         if mistakes:
             raise Wrong(*mistakes)
         return self
@@ -422,6 +424,14 @@ def _clock_mistakes(handoff: HandoffFile) -> Iterator[Mistake]:
     if handoff.escalate_after is not None and handoff.escalate_after <= reminded:
         message = "'escalate_after' must be longer than what sales is reminded after"
         yield Mistake(("escalate_after",), message, "both begin when sales is told", "SY010")
+
+
+def _hold_mistakes(handoff: HandoffFile) -> Iterator[Mistake]:
+    """Who is ready again within the cool-down is not told of anew, and what was rejected cannot be answered again."""
+    hold = handoff.on_reject.hold if handoff.on_reject is not None else None
+    if hold is not None and hold < handoff.cool_down:
+        message = "'hold' is shorter than 'cool_down': a lead that is ready again in between would be told to nobody"
+        yield Mistake(("on_reject", "hold"), message, "make it as long as handoff.cool_down, or longer", "SY010")
 
 
 class OutcomeFile(Section):

@@ -78,6 +78,14 @@ def _with_a_plan(tx: Connection) -> list[int]:
         found.append(run_id)
 
 
+def hold(tx: Connection, run_id: int) -> None:
+    """Nobody else touches the plan's leads to the end of the transaction: who speaks on one of them has done so before,
+    or waits. They are taken before their hand-offs, as by whoever answers one."""
+    theirs = select(planned.c.lead_id).where(planned.c.run_id == run_id)
+    held = select(leads.c.id).where(leads.c.id.in_(theirs)).order_by(leads.c.id).with_for_update().subquery()
+    tx.execute(select(func.count()).select_from(held))
+
+
 def stale(tx: Connection, run_id: int) -> int:
     """How many planned leads changed, were decided otherwise, or went since they were planned."""
     moved = or_(

@@ -24,6 +24,7 @@ from syncer.store.tables import (
     RECORD_KEY,
     activities,
     activity_links,
+    answers,
     decisions,
     handoffs,
     hints,
@@ -81,6 +82,7 @@ def erase(tx: Connection, keys: Sequence[RecordKey], at: datetime) -> None:
     whole = _with_absorbed(tx, keys)
     theirs = select(records.c.lead_id).where(keys_among(tx, RECORD_KEY, whole)).distinct()
     lead_ids = sorted(tx.execute(theirs).scalars())
+    words.lock(tx, lead_ids)  # before their hand-offs, as whoever answers one
     nothing: dict[str, Any] = {**dict.fromkeys(_PERSONAL), "fields": {}, "protected": False}
     gone = {"deleted": True, "erased": True, "merged_into": None, "merged_object": None}
     tx.execute(update(records).where(keys_among(tx, RECORD_KEY, whole)).values(**nothing, **gone))
@@ -144,6 +146,10 @@ def _erase_of_leads(tx: Connection, lead_ids: Sequence[int]) -> None:
     known = exists().where(records.c.lead_id == overrides.c.lead_id, records.c.erased.is_(False))
     unknown = update(overrides).where(among(tx, overrides.c.lead_id, lead_ids), ~known)
     tx.execute(unknown.values(reason=REASON))
+    known = exists().where(records.c.lead_id == handoffs.c.lead_id, records.c.erased.is_(False))
+    nobodys = select(handoffs.c.key).where(among(tx, handoffs.c.lead_id, lead_ids), ~known)
+    said = (answers.c.handoff_key.in_(nobodys), answers.c.reason != "")
+    tx.execute(update(answers).where(*said).values(reason=REASON))
 
 
 def _erase_handoffs(tx: Connection, keys: Sequence[RecordKey], lead_ids: Sequence[int], at: datetime) -> None:

@@ -7,24 +7,43 @@ or a person did not want it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 from sqlalchemy.sql.dml import Update
 
-from syncer.model import Decision, Handoff, LeadPlan, Notice, NoticeState, RecordKey, Told
+from syncer.model import Decision, Handoff, LeadPlan, Notice, NoticeKind, NoticeState, RecordKey, Told
+from syncer.store.columns import Instant, to_ms
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among, insert_new, keys_among
 from syncer.store.tables import RECORD_KEY, notices, records
 from syncer.store.tables import handoffs as kept
 
+UNSENT: tuple[NoticeState, ...] = ("waiting", "ready", "uncertain")  # to be sent, or sent again
 ENDED: tuple[NoticeState, ...] = ("dead", "dropped")  # not sent, and not to be sent
 OPEN = kept.c.closed_at.is_(None) & kept.c.touched_at.is_(None)  # hand-offs on which sales still has to act
 _LEFT = "the lead left the stage before the CRM had shown it"
 _RECORD = (kept.c.connection, kept.c.object, kept.c.record_id)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def keep(tx: Connection, plans: Sequence[LeadPlan], new: Sequence[Notice], at: datetime) -> None:
@@ -67,7 +86,8 @@ def _resume(tx: Connection, keys: Sequence[str]) -> None:
 
 def last_told(tx: Connection, leads: Iterable[int]) -> dict[int, Told]:
     """Lead -> its last hand-off that is more than dead letters. A lead without any is absent."""
-    alive = select(notices.c.key).where(notices.c.handoff_key == kept.c.key, notices.c.state.not_in(ENDED))
+    told = (notices.c.handoff_key == kept.c.key, notices.c.kind != "assignment")
+    alive = select(notices.c.key).where(*told, notices.c.state.not_in(ENDED))
     columns = (kept.c.lead_id, kept.c.key, kept.c.stage, kept.c.at)
     theirs = select(*columns).where(among(tx, kept.c.lead_id, leads), alive.exists())
     return {lead: Told(*told) for lead, *told in tx.execute(theirs.order_by(kept.c.at, kept.c.key))}
@@ -94,22 +114,118 @@ def _notice_row(notice: Notice) -> dict[str, Any]:
     return {**named, "handoff_key": notice.handoff.key, "connection": notice.handoff.record.connection}
 
 
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which of a connection's messages: those over one channel, to one recipient, of one kind; None: any. `after`: the
+    last one that was read, in the order of the hand-offs' times and the messages' keys. `unsure`: whether they may have
+    arrived before."""
+
+    channel: str | None = None
+    recipient: str | None = None
+    kind: NoticeKind | None = None
+    after: Notice | None = None
+    unsure: bool | None = None
+
+    def condition(self) -> ColumnElement[bool]:
+        named = ((notices.c[name], getattr(self, name)) for name in ("channel", "recipient", "kind", "unsure"))
+        found = [column == wanted for column, wanted in named if wanted is not None]
+        if self.after is not None:
+            at, key = self.after.handoff.at, self.after.key
+            found.append(or_(kept.c.at > at, (kept.c.at == at) & (notices.c.key > key)))
+        return and_(true(), *found)
+
+
+EVERY_ONE = Which()
+
+
 def anything_due(tx: Connection, connection: str, now: datetime) -> bool:
     """Whether a message could go out now, or be tried again."""
-    unsure = notices.c.state.in_(("sending", "uncertain")) & or_(
-        notices.c.not_before.is_(None), notices.c.not_before <= now
-    )
-    found = select(notices.c.key).where(notices.c.connection == connection, unsure).limit(1)
-    return tx.execute(found).first() is not None or bool(due(tx, connection, now, 1))
+    found = select(notices.c.key).where(notices.c.connection == connection, _is_due(now, "sending"))
+    return tx.execute(found.limit(1)).first() is not None
 
 
-def due(tx: Connection, connection: str, now: datetime, limit: int = 100) -> list[Notice]:
-    """What may be sent: ready and not put off, or waiting for longer than it should; the oldest hand-off first."""
-    may_go = or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
-    ready = (notices.c.state == "ready") & may_go
-    waited = (notices.c.state == "waiting") & (notices.c.not_before <= now)
-    found = _with_handoffs().where(notices.c.connection == connection, or_(ready, waited))
+def due_over(tx: Connection, connection: str, now: datetime) -> list[str]:
+    """The channels over which something may be sent."""
+    found = select(notices.c.channel).where(notices.c.connection == connection, _is_due(now)).distinct()
+    return sorted(tx.execute(found).scalars())
+
+
+def due(tx: Connection, connection: str, now: datetime, limit: int = 100, which: Which = EVERY_ONE) -> list[Notice]:
+    """What may be sent, or sent again, by itself: ready or uncertain and not put off, or waiting for longer than it
+    should; the oldest hand-off first."""
+    by_itself = or_(notices.c.digest.is_(None), notices.c.state != "uncertain")
+    found = _with_handoffs().where(notices.c.connection == connection, _is_due(now), by_itself, which.condition())
     return [_notice(row) for row in tx.execute(found.limit(limit))]
+
+
+def due_to(tx: Connection, connection: str, channel: str, now: datetime) -> Counter[tuple[str, NoticeKind]]:
+    """(recipient, kind) -> how many messages may be sent for the first time over the channel."""
+    fresh = (notices.c.connection == connection, notices.c.channel == channel, _is_due(now))
+    columns = (notices.c.recipient, notices.c.kind)
+    found = select(*columns, func.count()).where(*fresh, notices.c.state != "uncertain").group_by(*columns)
+    return Counter({(recipient, kind): count for recipient, kind, count in tx.execute(found)})
+
+
+def sent_to(tx: Connection, connection: str, channel: str, since: datetime) -> Counter[tuple[str, NoticeKind]]:
+    """(recipient, kind) -> how many messages have gone out over the channel after `since`; a digest is one."""
+    lately = (notices.c.connection == connection, notices.c.channel == channel, notices.c.sent_at > since)
+    columns = (notices.c.recipient, notices.c.kind)
+    messages = func.count(func.coalesce(notices.c.digest, notices.c.key).distinct())
+    found = select(*columns, messages).where(*lately).group_by(*columns)
+    return Counter({(recipient, kind): count for recipient, kind, count in tx.execute(found)})
+
+
+def uncertain_digests(tx: Connection, connection: str, channel: str, now: datetime) -> list[str]:
+    """The names of those that may have arrived, and may be sent again."""
+    found = select(notices.c.digest).where(*_uncertain(connection, channel), _may_go(now))
+    return sorted(tx.execute(found.distinct()).scalars())
+
+
+def of_digest(tx: Connection, connection: str, channel: str, name: str) -> list[Notice]:
+    """What of one that may have arrived is to be sent again."""
+    found = _with_handoffs().where(*_uncertain(connection, channel), notices.c.digest == name)
+    return [_notice(row) for row in tx.execute(found)]
+
+
+def _uncertain(connection: str, channel: str) -> tuple[ColumnElement[bool], ...]:
+    theirs = (notices.c.connection == connection, notices.c.channel == channel)
+    return (*theirs, notices.c.state == "uncertain", notices.c.digest.is_not(None))
+
+
+def rest(tx: Connection, connection: str, channel: str, now: datetime, until: Rest) -> None:
+    """What is due over the channel waits, which is no attempt."""
+    later = _rested(until)
+    theirs = (notices.c.connection == connection, notices.c.channel == channel, _is_due(now))
+    tx.execute(update(notices).where(*theirs, later > now).values(not_before=later))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Until when messages wait: those that tell of a hand-off until `at_most` after it was made, if that is sooner."""
+
+    ends: datetime
+    at_most: timedelta | None = None
+
+
+def _rested(until: Rest) -> ColumnElement[Any]:
+    if until.at_most is None:
+        return literal(until.ends, Instant())
+    made = select(kept.c.at).where(kept.c.key == notices.c.handoff_key).scalar_subquery()
+    latest, ends = type_coerce(made, BigInteger) + until.at_most // _MILLISECOND, to_ms(until.ends)
+    sooner = and_(notices.c.kind == "handoff", latest < ends)
+    return type_coerce(case((sooner, latest), else_=ends), Instant())
+
+
+def _is_due(now: datetime, *besides: NoticeState) -> ColumnElement[bool]:
+    """`besides`: further states. All of them stand in one list, for SQLite reads every message that was ever sent where
+    they are spread over an OR."""
+    wanted = notices.c.state.in_((*UNSENT, *besides))
+    at_once = notices.c.not_before.is_(None) & (notices.c.state != "waiting")
+    return wanted & or_(at_once, notices.c.not_before <= now)
+
+
+def _may_go(now: datetime) -> ColumnElement[bool]:
+    return or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
 
 
 def _with_handoffs() -> Select[Any]:
@@ -129,6 +245,7 @@ def _notice(row: Any) -> Notice:
         error=row.error,
         kind=row.kind,
         unsure=row.unsure,
+        digest=row.digest,
     )
 
 
@@ -153,11 +270,12 @@ def _waiting_for(tx: Connection, records: Iterable[RecordKey]) -> Update:
     return update(notices).where(notices.c.state == "waiting", notices.c.handoff_key.in_(theirs))
 
 
-def mark_sending(tx: Connection, key: str, settled_at: datetime | None = None) -> bool:
-    """Claim it just before it goes out; False: somebody else did, or it is done. Where nothing more is heard of it, it
-    is not touched again before `settled_at`: until then its receiver may still be at work on it."""
-    claimed = update(notices).where(notices.c.key == key, notices.c.state.in_(("ready", "waiting", "uncertain")))
-    return tx.execute(claimed.values(state="sending", not_before=settled_at)).rowcount == 1
+def mark_sending(tx: Connection, key: str, settled_at: datetime | None = None, digest: str | None = None) -> bool:
+    """Claim it just before it goes out, by itself or in a digest; False: somebody else did, or it is done. Where
+    nothing more is heard of it, it is not touched again before `settled_at`: until then its receiver may still be at
+    work on it."""
+    claimed = update(notices).where(notices.c.key == key, notices.c.state.in_(UNSENT))
+    return tx.execute(claimed.values(state="sending", not_before=settled_at, digest=digest)).rowcount == 1
 
 
 def mark_sent(tx: Connection, key: str, at: datetime) -> None:
@@ -165,33 +283,48 @@ def mark_sent(tx: Connection, key: str, at: datetime) -> None:
 
 
 def mark_failed(tx: Connection, key: str, error: str, next_at: datetime) -> None:
-    """It certainly did not arrive; to be sent again from `next_at` on."""
-    _mark(tx, key, "ready", error=error, not_before=next_at, attempts=notices.c.attempts + 1)
+    """It certainly did not arrive; to be sent again from `next_at` on, with whatever is due then. What was dropped
+    meanwhile stays so."""
+    again = {"error": error, "not_before": next_at, "attempts": notices.c.attempts + 1, "digest": None}
+    tx.execute(_undropped(key).values(state="ready", **again))
+
+
+def mark_dropped(tx: Connection, key: str, why: str) -> None:
+    """It was about to be sent, and its receiver needs it no more."""
+    _mark(tx, key, "dropped", error=why, attempts=notices.c.attempts + 1)
 
 
 def mark_dead(tx: Connection, key: str, error: str) -> None:
     """It will not be sent any more; a person sees it, unless one has dropped it."""
-    undropped = update(notices).where(notices.c.key == key, notices.c.state != "dropped")
-    tx.execute(undropped.values(state="dead", error=error))
+    tx.execute(_undropped(key).values(state="dead", error=error))
 
 
 def mark_uncertain(tx: Connection, key: str, error: str, next_at: datetime | None = None) -> None:
-    """It may have arrived: the receiver broke off in the middle. To be looked at again from `next_at` on."""
-    attempts = notices.c.attempts + 1
-    _mark(tx, key, "uncertain", error=error, not_before=next_at, attempts=attempts, unsure=True)
+    """It may have arrived: the receiver broke off in the middle. To be looked at again from `next_at` on,
+    unless it was dropped meanwhile."""
+    again = {"error": error, "not_before": next_at, "attempts": notices.c.attempts + 1, "unsure": True}
+    tx.execute(_undropped(key).values(state="uncertain", **again))
+
+
+def _undropped(key: str) -> Update:
+    return update(notices).where(notices.c.key == key, notices.c.state != "dropped")
 
 
 def _mark(tx: Connection, key: str, state: NoticeState, **values: Any) -> None:
     tx.execute(update(notices).where(notices.c.key == key).values(state=state, **values))
 
 
-def recover(tx: Connection, connection: str, now: datetime) -> list[Notice]:
-    """Call what a dead process left `sending` uncertain; everything uncertain that is due. Only under the lease."""
+def recover(tx: Connection, connection: str) -> None:
+    """Call what a dead process left `sending` uncertain. Only under the lease."""
     left = update(notices).where(notices.c.connection == connection, notices.c.state == "sending")
     tx.execute(left.values(state="uncertain", unsure=True))
-    due_now = or_(notices.c.not_before.is_(None), notices.c.not_before <= now)
-    found = _with_handoffs().where(notices.c.connection == connection, notices.c.state == "uncertain", due_now)
-    return [_notice(row) for row in tx.execute(found)]
+
+
+def is_followed(tx: Connection, handoff: Handoff) -> bool:
+    """Whether its record has been handed over again since."""
+    theirs = [column == of_it for column, of_it in zip(_RECORD, handoff.record, strict=True)]
+    later = select(kept.c.key).where(*theirs, kept.c.at > handoff.at).limit(1)
+    return tx.execute(later).first() is not None
 
 
 def counts(tx: Connection, connection: str) -> dict[NoticeState, int]:
@@ -244,7 +377,7 @@ def make_ready(tx: Connection, keys: Iterable[str]) -> int:
     """Of these what is dead may go out again, at once and as often as a new one; how many there were. It takes no
     lease: nobody sends what is dead."""
     dead = update(notices).where(among(tx, notices.c.key, keys), notices.c.state == "dead")
-    return tx.execute(dead.values(state="ready", not_before=None, attempts=0)).rowcount
+    return tx.execute(dead.values(state="ready", not_before=None, attempts=0, digest=None)).rowcount
 
 
 def renew_owner(tx: Connection, handoff: Handoff) -> Handoff:
@@ -322,11 +455,61 @@ def tally(tx: Connection, wanted: Wanted) -> Tally:
     return Tally(every, *some)
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long something took: `of` so many hand-offs half took no longer than `median_ms`, nine in ten no longer than
+    `p90_ms`. None where nothing is known."""
+
+    of: int
+    median_ms: int | None
+    p90_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How fast hand-offs were told, and acted on."""
+
+    timed: int  # those whose time is over, or on which sales has acted while it ran
+    system: Spread  # from the activity that made the lead ready until sales was told
+    human: Spread  # from then until sales acted
+    human_work: Spread  # the same, of working time
+
+
+def figures(tx: Connection, wanted: Wanted) -> Figures:
+    """The database sorts, so that no list of them is ever here."""
+    condition = wanted.condition(tx)
+    over = kept.c.due_at < func.coalesce(kept.c.closed_at, _instant(wanted.now))
+    timed = kept.c.due_at.is_not(None) & (kept.c.touched_at.is_not(None) | over)
+    spans = (kept.c.system_ms, kept.c.human_ms, kept.c.human_work_ms)
+    counted = select(func.count(case((timed, 1))), *map(func.count, spans)).where(condition)
+    of, *known = tx.execute(counted).one()
+    return Figures(of, *(_spread(tx, condition, span, count) for span, count in zip(spans, known, strict=True)))
+
+
+def _instant(at: datetime) -> ColumnElement[Any]:
+    return literal(at, kept.c.at.type)
+
+
+def _spread(tx: Connection, condition: ColumnElement[bool], span: ColumnElement[int], known: int) -> Spread:
+    if not known:
+        return Spread(0, None, None)
+    told = select(span).where(condition, span.is_not(None)).order_by(span).limit(1)
+    ranks = (-(-known * tenths // 10) - 1 for tenths in (5, 9))  # the nearest ranks, rounded up
+    return Spread(known, *(tx.execute(told.offset(rank)).scalar_one() for rank in ranks))
+
+
 def handed_over(tx: Connection, wanted: Wanted, limit: int | None = None) -> list[HandedOver]:
     """The latest first."""
     found = tx.execute(
         select(kept).where(wanted.condition(tx)).order_by(kept.c.at.desc(), kept.c.key).limit(limit)
     ).all()
+    told = _told_of(tx, [row.key for row in found])
+    return [_handed_over(row, told.get(row.key, ())) for row in found]
+
+
+def with_keys(tx: Connection, keys: Iterable[str]) -> list[HandedOver]:
+    """The hand-offs of these keys, the latest first."""
+    found = tx.execute(select(kept).where(among(tx, kept.c.key, keys)).order_by(kept.c.at.desc(), kept.c.key)).all()
     told = _told_of(tx, [row.key for row in found])
     return [_handed_over(row, told.get(row.key, ())) for row in found]
 

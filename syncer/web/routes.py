@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,12 +19,16 @@ from starlette.routing import Route
 from syncer.app import App
 from syncer.connector import Knock
 from syncer.errors import SyncerError
+from syncer.web.answers import Answers, Page
 from syncer.web.hooks import UNABLE, Hooks
+from syncer.web.slack import Buttons
+
+T = TypeVar("T")
 
 MOST_BYTES = 1_000_000  # of a body; a hundred events of HubSpot are some 50 kB
 BODY_S = 2.0  # how long a request may take to arrive
 WORK_S = 2.0  # how long the database may take
-MOST_AT_ONCE = 4  # hooks that are being stored; the CRM sends the others again
+MOST_AT_ONCE = 4  # hooks that are being stored; the CRM sends the others again. As many answers of sales
 
 _OK, _TOO_SLOW, _TOO_LARGE = 200, 408, 413
 
@@ -33,31 +38,64 @@ def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
     taking, looking = _Desk(MOST_AT_ONCE), _Desk(MOST_AT_ONCE)
 
     async def hook(request: Request) -> Response:
-        try:
-            async with asyncio.timeout(BODY_S):
-                body = await _body(request)
-        except (TimeoutError, ClientDisconnect):
-            return Response(status_code=_TOO_SLOW)
-        if body is None:
-            return Response(status_code=_TOO_LARGE)
+        body = await _body(request)
+        if isinstance(body, Response):
+            return body
         knock = Knock(request.method, _target(request), _headers(request), body, now().clock())
         name: str = request.path_params["connection"]
-        return Response(status_code=await taking.ask(lambda: hooks.take(name, knock)))
+        return Response(status_code=await taking.ask(lambda: hooks.take(name, knock), UNABLE))
 
     async def live(_request: Request) -> Response:
         return Response(status_code=_OK)
 
     async def ready(_request: Request) -> Response:
-        return Response(status_code=await looking.ask(lambda: _readiness(now())))
+        return Response(status_code=await looking.ask(lambda: _readiness(now()), UNABLE))
 
     routes = [
         Route("/hooks/{connection}", hook, methods=["POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
+        *_answering(now),
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False  # it would answer with an address that the asker has written
     return app
+
+
+def _answering(now: Callable[[], App]) -> list[Route]:
+    """Where sales answers. A flood of hooks takes none of its places."""
+    answers, buttons, desk = Answers(now), Buttons(now), _Desk(MOST_AT_ONCE)
+
+    async def look(request: Request) -> Response:
+        token: str = request.path_params["token"]
+        return _html(await desk.ask(lambda: answers.look(token), answers.busy()))
+
+    async def answer(request: Request) -> Response:
+        body = await _body(request)
+        if isinstance(body, Response):
+            return body
+        token: str = request.path_params["token"]
+        return _html(await desk.ask(lambda: answers.take(token, body), answers.busy()))
+
+    async def press(request: Request) -> Response:
+        body = await _body(request)
+        if isinstance(body, Response):
+            return body
+        name: str = request.path_params["notifier"]
+        headers = _headers(request)
+        return Response(status_code=await desk.ask(lambda: buttons.press(name, headers, body), UNABLE))
+
+    # The token is all that is needed: nobody is signed in, so no other page can answer in somebody's name. What a mail
+    # server's scanner follows is the link alone, and a GET changes nothing.
+    return [
+        Route("/answers/{token}", look, methods=["GET"]),
+        Route("/answers/{token}", answer, methods=["POST"]),
+        Route("/slack/{notifier}", press, methods=["POST"]),
+    ]
+
+
+def _html(page: Page) -> Response:
+    return Response(page.html, page.status, page.headers, "text/html")
 
 
 class _Desk:
@@ -67,26 +105,36 @@ class _Desk:
     def __init__(self, most: int) -> None:
         self._places = threading.BoundedSemaphore(most)
 
-    async def ask(self, work: Callable[[], int]) -> int:
-        """What the work gives; UNABLE where all places are taken, or it takes longer than WORK_S."""
+    async def ask(self, work: Callable[[], T], otherwise: T) -> T:
+        """What the work gives; `otherwise` where all places are taken, or it takes longer than WORK_S."""
         if not self._places.acquire(blocking=False):
-            return UNABLE
-        done: Future[int] = Future()
+            return otherwise
+        done: Future[T] = Future()
         done.set_running_or_notify_cancel()
         threading.Thread(target=self._do, args=(work, done), daemon=True).start()
         try:
             return await asyncio.wait_for(asyncio.wrap_future(done), WORK_S)
         except TimeoutError:
-            return UNABLE
+            return otherwise
 
-    def _do(self, work: Callable[[], int], done: Future[int]) -> None:
+    def _do(self, work: Callable[[], T], done: Future[T]) -> None:
         try:
             done.set_result(work())
         finally:
             self._places.release()
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request) -> bytes | Response:
+    """What was sent; else the refusal: it took too long, or was too large."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            body = await _whole(request)
+    except (TimeoutError, ClientDisconnect):
+        return Response(status_code=_TOO_SLOW)
+    return Response(status_code=_TOO_LARGE) if body is None else body
+
+
+async def _whole(request: Request) -> bytes | None:
     """None: larger than allowed. It is read to its end all the same, as far as time allows: a connection closed on
     what was sent and not read loses the answer."""
     parts: list[bytes] = []

@@ -47,7 +47,10 @@ def test_a_hand_off_shows_whom_it_is_about_and_whom_it_was_told(told: House) -> 
     text = told.cli("handoffs").stdout
     (row,) = [line for line in text.splitlines() if WARM in line]
     assert re.search(r"warm@acme\.example +1[01]\d +sql +hook: sent +open for \d+ s", row)
-    assert text.endswith("\n1 hand-off · 1 open\n")
+    assert "\n1 hand-off · 1 open\n" in text
+    assert re.search(r"told after \d+ min in the median, \d+ min for nine in ten\n$", text), (
+        "the meeting was an hour ago"
+    )
     (shown,) = told.json("handoffs")["handoffs"]
     assert (shown["lead"]["email"], shown["stage"], shown["episode"], shown["open"], shown["late"]) == (
         *(WARM, "sql", 1),
@@ -77,7 +80,8 @@ def test_what_has_come_of_it_is_shown_counted_and_chosen_alike(
 ) -> None:
     happened(told, **known)
     assert shows in told.cli("handoffs").stdout
-    assert told.json("handoffs")["totals"] == {"handoffs": 1, **counts}
+    totals = told.json("handoffs")["totals"]
+    assert {name: totals[name] for name in ("handoffs", *counts)} == {"handoffs": 1, **counts}
     for flag, name in (("--open", "open"), ("--late", "late")):
         chosen = told.json("handoffs", flag)
         assert (len(chosen["handoffs"]), chosen["totals"]["handoffs"]) == (counts[name], counts[name])
@@ -156,3 +160,101 @@ def test_explain_and_plan_say_that_who_came_back_within_the_cool_down_is_not_ann
     history = told.json("explain", WARM)["history"]
     assert [each["resumes"] for each in history] == [None, None, None, handed["key"]]
     assert (handed["open"], handed["episode"]) == (True, 1)
+
+
+def test_a_lead_is_rejected_by_its_address_and_goes_back_with_the_next_run(told: House) -> None:
+    allow_answers(told)
+    done = told.cli("handoffs", "reject", WARM, "--reason", "no budget", "--author", "luis@acme.es")
+    assert done.exit_code == 0
+    assert done.stdout == (
+        f"{WARM}: rejected by luis@acme.es; the next run takes the lead to mql, where the rules leave it for 30 d\n"
+    )
+    told.sync()
+    assert told.shown(warm_of(told))["ls_stage"] == "mql"
+    text = told.cli("handoffs").stdout
+    assert "rejected by luis@acme.es (command): no budget" in text
+    assert "left the stage" in text
+    assert "\nrejected 1: no budget 1\n" in text
+    (shown,) = told.json("handoffs")["handoffs"]
+    assert [(each["accepted"], each["reason"], each["source"]) for each in shown["answers"]] == [
+        (False, "no budget", "command")
+    ]
+    assert told.json("handoffs")["totals"]["rejected_for"] == {"no budget": 1}
+    explained = told.cli("explain", WARM).stdout
+    assert re.search(r"Sales +\d\d \w+ \d{4} \d\d:\d\d rejected by luis@acme\.es \(command\): no budget", explained)
+    assert "held by luis@acme.es" in explained
+    assert told.json("explain", WARM)["answers"] == shown["answers"]
+    assert told.json("explain", WARM, "--at", shown["at"])["answers"] == []
+
+
+def allow_answers(house: House) -> None:
+    path = house.folder / "syncer.yml"
+    more = "  on_reject: {to: mql, hold: 30d}\n  answers: {reasons: [too small, other]}\n"
+    path.write_text(path.read_text() + more)
+
+
+def test_a_lead_is_accepted_by_its_hand_offs_key_and_is_no_longer_open(told: House) -> None:
+    happened(told, due_at=5)
+    (shown,) = told.json("handoffs")["handoffs"]
+    done = told.json("handoffs", "accept", shown["key"], "--author", "luis")
+    (after,) = done["handoffs"]
+    assert (done["schema"], done["goes_to"], after["key"]) == ("syncer.handoffs/1", None, shown["key"])
+    assert (after["open"], after["touched_by"], after["human_ms"] >= 0) == (False, "accepted", True)
+    totals = told.json("handoffs")["totals"]
+    assert (totals["open"], totals["in_time"], totals["human"]["of"]) == (0, 1, 1)
+    assert totals["acted_in_time"]["share"] == 1
+    text = told.cli("handoffs").stdout
+    assert re.search(r"accepted by luis \(command\) \d+ s ago", text)
+    assert "1 acted on in time (100.0 %)" in text
+    assert re.search(r"acted on after \d+ s in the median, \d+ s for nine in ten", text)
+    assert told.cli("handoffs", "--open").stdout.startswith("no hand-offs")
+
+
+def test_who_answers_twice_too_late_or_for_nobody_is_told_why_nothing_was_done(told: House) -> None:
+    accepted = told.cli("handoffs", "accept", WARM, "--author", "luis")
+    assert accepted.stdout == f"{WARM}: accepted by luis; nobody is reminded of it any more\n"
+    again = told.cli("handoffs", "accept", WARM)
+    assert again.exit_code == 1
+    assert re.search(rf"{WARM} was accepted by luis \(command\) .*\. Nothing was changed", again.stderr)
+    stays = told.cli("handoffs", "reject", WARM, "--reason", "no\nbudget", "--author", "eva")
+    assert stays.stdout == f"{WARM}: rejected by eva; the lead stays in its stage\n"
+    final = told.cli("handoffs", "accept", WARM)
+    assert "rejected by eva (command): no budget" in final.stderr
+    assert "a rejection is final" in final.stderr
+    never = told.cli("handoffs", "accept", "fits@acme.example")
+    assert (never.exit_code, "sales was never told of fits@acme.example" in never.stderr) == (1, True)
+    assert told.cli("handoffs", "accept", "x@y.example").exit_code == 1
+    assert len(told.json("handoffs")["handoffs"][0]["answers"]) == 2
+
+
+def test_of_a_lead_that_has_left_the_stage_no_answer_is_taken(told: House) -> None:
+    happened(told, closed_at=0)
+    late = told.cli("handoffs", "reject", WARM, "--reason", "too late")
+    assert (late.exit_code, f"{WARM} has left the stage" in late.stderr) == (1, True)
+    assert told.json("handoffs")["handoffs"][0]["answers"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("reject", WARM), "--reason TEXT, for example 'too small' or 'other'"),
+        (("reject", WARM, "--reason", " "), "say why the lead is not ready"),
+        (("accept", WARM, "--reason", "good"), "--reason goes with"),
+        (("crm", "--author", "luis"), "--author goes with"),
+        (("accept",), "write: handoffs"),
+        (("accept", WARM, "crm"), "write: handoffs"),
+        (("crm", "crm"), "write: handoffs"),
+        (("accept", WARM, "--open"), "lists nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_to_write(house: House, words: tuple[str, ...], says: str) -> None:
+    allow_answers(house)
+    refused = house.cli("handoffs", *words)
+    assert (refused.exit_code, says in " ".join(refused.stderr.split())) == (2, True), refused.stderr
+
+
+def test_without_a_hand_off_in_the_project_there_is_nothing_to_answer(told: House) -> None:
+    path = told.folder / "syncer.yml"
+    path.write_text(path.read_text().partition("handoff:")[0])
+    refused = told.cli("handoffs", "accept", WARM)
+    assert (refused.exit_code, "no section `handoff`" in refused.stderr) == (2, True)

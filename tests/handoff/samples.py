@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncer.errors import SyncerError
-from syncer.model import Handoff, Notice, RecordKey, Task
+from syncer.model import Assigned, Assignment, Handoff, Notice, RecordKey, Task
 
 AT = datetime(2026, 11, 22, 8, 5, tzinfo=UTC)
 
@@ -38,9 +38,11 @@ def notice(key: str = "k1", channel: str = "ventas", recipient: str = "", **chan
 
 @dataclass
 class Desk:
-    """A CRM that keeps one task a key, and fails as it is told."""
+    """A CRM that keeps one task a key and one owner a record, and fails as it is told."""
 
     tasks: dict[str, Task] = field(default_factory=dict)
+    owners: dict[RecordKey, str | None] = field(default_factory=dict)  # absent: as in the hand-off
+    assignments: list[Assignment] = field(default_factory=list)
     script: list[SyncerError] = field(default_factory=list)
     asked: int = 0
 
@@ -50,3 +52,12 @@ class Desk:
             raise self.script.pop(0)
         self.tasks.setdefault(task.key, task)
         return task.key
+
+    def assign(self, assignment: Assignment) -> Assigned:
+        self.assignments.append(assignment)
+        if self.script:
+            raise self.script.pop(0)
+        if self.owners.get(assignment.record, assignment.before) not in (assignment.before, assignment.to):
+            return "kept"
+        self.owners[assignment.record] = assignment.to
+        return "assigned"

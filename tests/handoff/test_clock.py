@@ -44,6 +44,9 @@ handoff:
 """
 
 
+pytestmark = pytest.mark.slow  # weeks of working time
+
+
 @dataclass
 class Sales:
     """A CRM in memory, one lead that becomes hot at ten in the morning, and what sales gets of that."""

@@ -43,12 +43,17 @@ def test_a_task_has_the_subject_the_reasons_and_the_link_and_is_due_in_time() ->
     assert "<" not in task.body
 
 
-def test_who_it_was_given_to_stands_in_for_an_owner_that_is_missing() -> None:
+def test_the_task_is_for_who_it_was_given_to_where_that_is_not_the_owner() -> None:
     desk = Desk()
     channel(desk).send(notice("k1", owner=None, assigned_to="marta@acme.es"), repeat=False)
-    channel(desk).send(notice("k2", assigned_to="luis@acme.es"), repeat=False)
-    assert desk.tasks["k1"].fallback_owner == "marta@acme.es"
-    assert desk.tasks["k2"].fallback_owner == "sales@acme.es", "the owner cannot stand in for themselves"
+    channel(desk).send(notice("k2", assigned_to="marta@acme.es"), repeat=False)
+    channel(desk).send(notice("k3", assigned_to="LUIS@acme.es"), repeat=False)
+    owners = {key: (task.owner, task.fallback_owner) for key, task in desk.tasks.items()}
+    assert owners == {
+        "k1": ("marta@acme.es", "sales@acme.es"),
+        "k2": ("marta@acme.es", "sales@acme.es"),
+        "k3": (None, "sales@acme.es"),
+    }
 
 
 def test_a_repeat_is_the_very_same_task() -> None:

@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from pydantic import SecretStr
 
+from syncer.handoff.channels import open_channels
 from syncer.handoff.delivery import LONGEST_WISH_S, Channel, DeliveryError, Outcome
 from syncer.handoff.messages import Audience
 from syncer.handoff.slack import SlackChannel
 from syncer.handoff.webhook import WebhookChannel, signature
+from syncer.settings import HandoffSettings, Slack, Webhook
 from tests.handoff.samples import notice
 from tests.receivers import DROP, HANG, HttpReceiver, Reply
 
@@ -56,6 +59,22 @@ def test_the_webhook_is_signed_and_carries_its_key() -> None:
     assert not got.signed_with("another secret")
     age_s = datetime.now(UTC).timestamp() - int(got.headers["x-syncer-timestamp"])
     assert -1 < age_s < 60
+
+
+def test_each_notifier_says_whether_its_readers_may_know_who_it_is() -> None:
+    with HttpReceiver() as receiver:
+        settings = HandoffSettings(
+            "sql",
+            notifiers={
+                "told": Webhook(url=receiver.url),
+                "untold": Webhook(url=receiver.url, personal_data=False),
+                "slack": Slack(url=SecretStr(receiver.url), personal_data=False),
+            },
+        )
+        channels = open_channels(settings, Audience())
+        for name in settings.notifiers:
+            channels[name].send(notice(), False)
+    assert [b"Ana Ruiz" in each.body for each in receiver.received] == [True, False, False]
 
 
 def test_a_signature_belongs_to_one_body_and_one_time() -> None:

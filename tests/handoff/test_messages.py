@@ -10,9 +10,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from syncer.handoff import messages
-from syncer.handoff.messages import Audience, Language, chat_post, letter, slack_post, webhook_body
+from syncer.handoff.messages import Audience, Language, chat_post, letter, slack_post, webhook_body, without_person
 from syncer.handoff.wording import rendered
-from syncer.model import Did
+from syncer.model import Did, RecordKey
 from tests.handoff.samples import handoff, notice
 
 MADRID = Audience("es", "Europe/Madrid")
@@ -227,3 +227,54 @@ def test_a_word_that_a_template_misspells_is_an_error() -> None:
 
 def _templates() -> Path:
     return Path(messages.__file__).parent / "templates"
+
+
+NOBODY = Audience("es", "Europe/Madrid", personal_data=False)
+TELLING: dict[str, Any] = {
+    "reasons": (
+        "chosen by hand by Marta: Ana asked for it",
+        "+30 Asked for a demo (phone = 600123456 (mobile))",
+        "-5 Is far away (city = Vigo)",
+    ),
+    "missing": ("Has a budget (budget is empty)", "Buys soon (timeline = maybe of Ana)"),
+    "did": LATELY,
+    "assigned_to": "marta@acme.es",
+}
+PERSONAL = re.compile(r"Ana|Ruiz|clinicanova|luis|[Mm]arta|600123456|Vigo|budget is|maybe", re.ASCII)
+
+
+def test_without_personal_data_no_channel_says_who_it_is_or_what_stands_in_its_fields() -> None:
+    told = handoff(**TELLING)
+    written, chat = letter(told, NOBODY), chat_post(told, NOBODY)
+    body = webhook_body(notice(**TELLING), personal_data=False).decode()
+    slack = _slack_text(slack_post(told, NOBODY))
+    texts = (written.subject, written.text, written.html, chat.title, chat.text, slack, body)
+    assert [PERSONAL.findall(text) for text in texts] == [[]] * len(texts)
+    assert written.subject == chat.title == "crm/contacts/90151 ya es SQL: 78 puntos"
+    assert "  - +30 Asked for a demo\n  - -5 Is far away\n" in written.text
+    assert "  - hizo clic en un correo, 22/11/2026 09:01\n" in written.text
+    assert "Por saber:\n  - Has a budget\n  - Buys soon\n" in written.text
+    assert "https://app.crm.test/contacts/2583391/90151" in written.text
+
+
+def test_a_webhook_without_personal_data_keeps_its_shape_and_says_nothing_of_people() -> None:
+    full, bare = (json.loads(webhook_body(notice(**TELLING), personal_data=each)) for each in (True, False))
+    assert set(bare) == set(full)
+    assert bare["lead"] == {
+        "email": None, "name": None, "owner": None, "record": "crm/contacts/90151", "url": full["lead"]["url"],
+    }  # fmt: skip
+    assert bare["assigned_to"] is None
+    assert bare["reasons"] == ["+30 Asked for a demo", "-5 Is far away"]
+    assert (bare["score"], bare["stage"], bare["did"]) == (full["score"], full["stage"], full["did"])
+
+
+def test_a_record_that_is_called_by_its_address_is_not_called_so() -> None:
+    told = handoff(record=RecordKey("sheet", "people", "ana.ruiz@clinicanova.es"), **TELLING)
+    assert letter(told, NOBODY).subject == "sheet/people/*** ya es SQL: 78 puntos"
+    assert not PERSONAL.search(letter(told, NOBODY).text)
+
+
+def test_who_has_personal_data_has_all_of_it() -> None:
+    told = handoff(**TELLING)
+    assert "600123456" in letter(told, MADRID).text
+    assert without_person(told) == without_person(without_person(told)) != told

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from syncer.log import redact
 from syncer.settings import Answers, Digest, HandoffSettings, OnReject, Quiet, json_schema, show
 from tests.settings.samples import CONNECTORS, PROJECT, loaded, only, problems
 from tests.settings.test_schema import GOOD, Checker
@@ -79,7 +81,10 @@ def test_the_fields_of_an_answer_are_read_from_the_crm(tmp_path: Path) -> None:
         ("to: iql,", "to: sql,", "handoff.on_reject.to", "'sql' is no colder than 'sql'"),
         ("reasons: not now", "reasons: []", "handoff.answers.reasons", "the list is empty"),
         ("reasons: not now", f"reasons: {'x' * 76}", "handoff.answers.reasons", "75"),
+        ("reasons: not now", f"reasons: {[*map(str, range(21))]}", "handoff.answers.reasons", "20"),
         ('rejected: "no"', "rejected: [taken]", "handoff.answers.rejected", "stands under `accepted`, too"),
+        ('rejected: "no"', "rejected: [Taken]", "handoff.answers.rejected", "stands under `accepted`, too"),
+        ("hold: 30d}", "hold: 6d}\n  cool_down: 7d", "handoff.on_reject.hold", "shorter than 'cool_down'"),
         ("field: sales_answer, reason_field", "reason_field", "handoff.answers.accepted", "needs a field"),
         (", queue: LatAm", "", "handoff.route[0].assign", "there is nobody to give the record to"),
         ("assign: true}\n    - {to", "assign: maybe}\n    - {to", "handoff.route[0].assign", "maybe"),
@@ -114,6 +119,22 @@ def test_they_are_part_of_the_meaning(tmp_path: Path) -> None:
     assert one.fingerprint != other.fingerprint
 
 
+def test_a_lead_may_be_told_of_anew_as_soon_as_nothing_holds_it(tmp_path: Path) -> None:
+    handoff = handoff_of(tmp_path, TELLING.replace("hold: 30d}", "hold: 7d}\n  cool_down: 7d"))
+    assert handoff.on_reject == OnReject("iql", handoff.cool_down)
+
+
+BUTTONS = "handoff: {notifiers: {team: {type: slack, url: 'https://hooks.slack.test/x', signing_secret: '${SLACK}'}}}\n"
+
+
+def test_buttons_under_a_message_need_somebody_who_hears_them(tmp_path: Path) -> None:
+    found = only(problems(tmp_path, PROJECT + BUTTONS, SLACK="signs-it"))
+    assert (found.path, found.code) == ("handoff.notifiers.team.signing_secret", "SY010")
+    assert "heard by nobody" in found.message
+    assert loaded(tmp_path, f"{PROJECT}{BUTTONS}web: {{}}\n", SLACK="signs-it").handoff is not None
+    assert loaded(tmp_path, PROJECT + BUTTONS.replace(", signing_secret: '${SLACK}'", "")).handoff is not None
+
+
 WEB = "web: {public_url: https://syncer.acme.es, secret: '${WEB_SECRET}'}\n"
 
 
@@ -134,6 +155,12 @@ def test_links_need_both_an_address_and_what_signs_them(tmp_path: Path) -> None:
         assert (found.path, found.code) == (path, "SY010")
 
 
+def test_what_signs_links_and_presses_is_blotted_out_wherever_it_turns_up(tmp_path: Path) -> None:
+    text = PROJECT + WEB + BUTTONS
+    loaded(tmp_path, text, WEB_SECRET="signs-all-our-links", SLACK="signs-all-presses")
+    assert redact("a signs-all-our-links b signs-all-presses") == "a *** b ***"
+
+
 def test_what_signs_links_cannot_be_guessed_from_its_length_and_is_never_shown(tmp_path: Path) -> None:
     found = only(problems(tmp_path, PROJECT + WEB, WEB_SECRET="sh0rt-secret"))
     assert found.path == "web.secret"
@@ -146,5 +173,8 @@ def test_the_schema_knows_them() -> None:
     project = {**GOOD, "connections": {"a": {"type": "crm", "token": "x"}}}
     good = {"on_reject": {"to": "iql"}, "digest": {"above": 3}, "answers": {"field": "f", "accepted": [True, "yes"]}}
     assert checker.fits({**project, "handoff": good})
-    for bad in ({"on_reject": {}}, {"digest": {"above": "many"}}, {"answers": {"reasons": 5}}, {"quiet_hours": {}}):
+    bad_ones: list[dict[str, Any]] = [
+        {"on_reject": {}}, {"digest": {"above": "many"}}, {"answers": {"reasons": 5}}, {"quiet_hours": {}},
+    ]  # fmt: skip
+    for bad in bad_ones:
         assert not checker.fits({**project, "handoff": bad})

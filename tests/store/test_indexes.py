@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from syncer.model import Cursor, Handoff, LeadPlan, Page, Reading
+from syncer.model import Answer, Cursor, Handoff, LeadPlan, Notice, Page, Reading
 from syncer.store import (
     Store,
+    answers,
     clocks,
     decisions,
     hints,
@@ -36,7 +37,7 @@ LEADS = 20_000
 LARGE = (
     "leads", "records", "activities", "activity_links", "readings", "write_backs", "transitions", "handoffs",
     "past_versions", "past_activities", "past_members", "lead_states", "decisions", "overrides", "rejected", "hints",
-    "notices", "runs",
+    "notices", "runs", "answers",
 )  # fmt: skip
 Seen = list[tuple[str, Any]]
 
@@ -188,6 +189,32 @@ def test_what_a_run_looks_up_before_it_begins_scans_nothing(large: Store) -> Non
     insist_on_indexes(large, seen)
 
 
+def test_what_is_due_is_found_without_reading_all_that_was_ever_sent(large: Store) -> None:
+    with large.writing() as tx:
+        tx.execute(text("UPDATE notices SET connection = 'crm', channel = 'mail', sent_at = 0"))
+        if large.dialect == "sqlite":  # as it is with us: it has never been told how many rows there are of what
+            tx.execute(text("DELETE FROM sqlite_stat1"))
+        tx.execute(text("ANALYZE sqlite_schema" if large.dialect == "sqlite" else "ANALYZE"))
+    with statements(large) as seen, large.writing() as tx:
+        outbox.anything_due(tx, "crm", NOW)
+        outbox.due_over(tx, "crm", NOW)
+        outbox.due(tx, "crm", NOW, 10, outbox.Which("mail", unsure=False))
+        outbox.due_to(tx, "crm", "mail", NOW)
+        outbox.sent_to(tx, "crm", "mail", NOW)
+        outbox.uncertain_digests(tx, "crm", "mail", NOW)
+        outbox.of_digest(tx, "crm", "mail", "d1")
+        outbox.rest(tx, "crm", "mail", NOW, outbox.Rest(NOW + HOUR, HOUR))
+        outbox.rest(tx, "crm", "mail", NOW, outbox.Rest(NOW + HOUR))
+        outbox.recover(tx, "crm")
+        clocks.anything_owed(tx, "crm")
+        outbox.is_followed(tx, _AN_ALERT)
+    insist_on_indexes(large, seen)
+    with large.reading() as tx:
+        for statement, parameters in seen if large.dialect == "sqlite" else ():
+            plan = "\n".join(str(row) for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+            assert "(connection=?)" not in plan, f"all of a connection's messages are read: {statement}\n{plan}"
+
+
 def test_choosing_who_gets_a_hand_off_scans_nothing(large: Store) -> None:
     with large.writing() as tx:
         tx.execute(text("UPDATE handoffs SET assigned_to = 'p' || (lead_id % 50) || '@acme.es', assigned_at = lead_id"))
@@ -283,7 +310,26 @@ def test_looking_who_has_acted_on_a_hand_off_scans_nothing(large: Store) -> None
     insist_on_indexes(large, seen)
 
 
-_A_HANDOFF = HANDOFF.text(Handoff("h", 1, key("x1"), 1, "sql", 0, NOW, None, None, None, None))
+def test_hearing_what_sales_has_answered_scans_nothing(large: Store) -> None:
+    told = tuple(record(f"x{number}", minute=number, fields={"answer": "no"}) for number in range(1, 61))
+    with large.writing() as tx:
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), told), NOW)
+        tx.execute(handoffs.update().where(handoffs.c.lead_id > 10).values(closed_at=NOW))
+        for number in range(5, 1000):
+            answers.keep(tx, f"h{number}", Answer(number > 6, "luis", NOW, "link"))
+        tx.execute(text("ANALYZE"))
+    with statements(large) as seen, large.writing() as tx:
+        asked = answers.may_have_answers(tx, "crm")
+        assert sorted(each.lead for each in asked) == [1, 2, 3, 4, 7, 8, 9, 10]
+        assert answers.of(tx, [each.key for each in asked]).keys() == {"h7", "h8", "h9", "h10"}
+        assert len(answers.modified(tx, [key("x1"), key("x2")])) == 2
+        assert answers.lock(tx, "nobody") is None
+        answers.untell(tx, "h1", "rejected")
+    insist_on_indexes(large, seen)
+
+
+_AN_ALERT = Handoff("h", 1, key("x1"), 1, "sql", 0, NOW, None, None, None, None)
+_A_HANDOFF = HANDOFF.text(_AN_ALERT)
 
 
 def _daily_work(tx: Connection, plans: list[LeadPlan]) -> None:
@@ -294,8 +340,16 @@ def _daily_work(tx: Connection, plans: list[LeadPlan]) -> None:
     for change in write_backs.pending(tx, "crm", NOW, order=["sql", "mql", "cold"], limit=20):
         write_backs.put_off(tx, change.record, "later", NOW)
         outbox.withhold(tx, change.record, "not now")
-    outbox.recover(tx, "crm", NOW)
+    outbox.recover(tx, "crm")
     outbox.due(tx, "crm", NOW)
+    last = Notice("k1", _AN_ALERT, "mail", "ana@acme.es")
+    outbox.due(tx, "crm", NOW, 10, outbox.Which("mail", "ana@acme.es", "handoff", last))
+    outbox.due_over(tx, "crm", NOW)
+    outbox.due_to(tx, "crm", "mail", NOW)
+    outbox.sent_to(tx, "crm", "mail", NOW)
+    outbox.uncertain_digests(tx, "crm", "mail", NOW)
+    outbox.of_digest(tx, "crm", "mail", "d1")
+    outbox.rest(tx, "crm", "mail", NOW, outbox.Rest(NOW + HOUR, HOUR))
     mirror.find(tx, "ana@acme.es")
     mirror.find(tx, "crm/contacts/x9")
     mirror.touched_count(tx, "crm")

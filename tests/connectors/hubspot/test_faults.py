@@ -247,6 +247,7 @@ def test_case_29_a_lost_answer_to_a_write_is_asked_for_again() -> None:
         assert sum(portal.statuses("/batch/update").values()) == 2
 
 
+@pytest.mark.slow
 def test_case_30_a_hanging_answer_is_given_up_and_asked_for_again() -> None:
     with office() as portal:
         people = portal.add(3)
@@ -257,6 +258,7 @@ def test_case_30_a_hanging_answer_is_given_up_and_asked_for_again() -> None:
         assert time.monotonic() - began < 6
 
 
+@pytest.mark.slow
 def test_case_30_a_shutdown_does_not_wait_for_a_hanging_answer() -> None:
     with office() as portal:
         portal.add(3)
@@ -287,6 +289,7 @@ def test_case_30_nor_for_the_only_answer_there_is_to_wait_for(write: bool) -> No
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_case_30_nor_does_the_end_of_the_process() -> None:
     with office() as portal:
         portal.fault(hang_s=60)

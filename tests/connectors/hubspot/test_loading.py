@@ -22,6 +22,8 @@ from syncer.errors import ConfigError, Stopped, TemporaryError
 from syncer.model import Cursor, Page
 from tests.connectors.hubspot.portals import Json, Office, activities, key, let_waits_pass, office, records, retold
 
+pytestmark = pytest.mark.slow  # first loads of thousands
+
 COUNTRY = Wanted(fields=("country",))
 _NEW = 171_590_000_001
 

@@ -44,7 +44,9 @@ def ids_in_order(pages: list[Page]) -> list[str]:
     return [record.key.id for page in pages for record in page.records]
 
 
-@pytest.mark.parametrize(("people", "same_millisecond"), [(25_000, False), (12_000, True)])
+@pytest.mark.parametrize(
+    ("people", "same_millisecond"), [pytest.param(25_000, False, marks=pytest.mark.slow), (12_000, True)]
+)
 def test_cases_01_and_02_more_than_ten_thousand_changes_are_read_once_each(people: int, same_millisecond: bool) -> None:
     with office() as portal:
         cursor = pulled(portal.hubspot(COUNTRY))[-1].cursor

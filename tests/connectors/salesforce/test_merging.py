@@ -16,6 +16,8 @@ from syncer.parts import Report
 from syncer.store import mirror
 from tests.connectors.salesforce.orgs import SCORE, STAGE, House, Project, house, key, records
 
+pytestmark = pytest.mark.slow  # whole runs over a life of merges
+
 CALLS = Wanted(activities=("meeting",))
 
 

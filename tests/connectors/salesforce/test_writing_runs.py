@@ -19,6 +19,8 @@ from syncer.run import deliver, sync
 from syncer.store import mirror, runs
 from tests.connectors.salesforce.orgs import REASONS, SCORE, STAGE, House, Json, Project, house, let_waits_pass
 
+pytestmark = pytest.mark.slow  # whole runs
+
 HANDOFF = "handoff: {when: sql, wait: 15m, notifiers: {todo: {type: task}}, notify: [todo]}\n"
 
 
