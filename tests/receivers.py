@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -73,7 +73,10 @@ class HttpReceiver:
         """What a receiver keeps that drops repeats by their key: the first of each."""
         return list({each.key: each for each in reversed(self.received)}.values())[::-1]
 
-    def __enter__(self) -> HttpReceiver:
+    def reply_to(self, received: Received) -> Reply:
+        return self.script.popleft() if self.script else Reply()
+
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -97,8 +100,9 @@ def _handler_of(receiver: HttpReceiver) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.received.append(Received(self.path, headers, body))
-            reply = receiver.script.popleft() if receiver.script else Reply()
+            received = Received(self.path, headers, body)
+            receiver.received.append(received)
+            reply = receiver.reply_to(received)
             if reply.manner == "hang":
                 receiver.closing.wait(HANG_S)
             if reply.manner == "answer":
@@ -158,7 +162,7 @@ class SmtpReceiver:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._sessions: list[SMTP] = []
 
-    def __enter__(self) -> SmtpReceiver:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(timeout=5)
         self.port = self._server.sockets[0].getsockname()[1]

@@ -1,43 +1,44 @@
 """The processes that are killed.
 
 Started once, it imports everything (which costs more than a run) and then forks one process for every order on its
-standard input. Each of them opens the real project and the real database, runs `syncer.run.sync` once, and kills
-itself with SIGKILL exactly where its order says. Production code knows nothing of it: the places are reached by
-wrapping what a run works with. One line of JSON comes back for each order, once its process is dead.
+standard input. Each of them opens the real project and the real database, runs `syncer.run.sync` or `deliver` once,
+and kills itself with SIGKILL exactly where its order says. Production code knows nothing of it: the places are reached
+by wrapping what a run works with. One line of JSON comes back for each order, once its process is dead.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
+import ssl
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import SecretStr
 
 import connectors.hubspot.write as hubspot_write
+import syncer.handoff.apprise  # noqa: F401  # before the first process forks: it takes 0.1 s
 from connectors.hubspot import HubSpot, loading, objects, ranges, windows
 from connectors.hubspot.client import Request
-from syncer import log, run
-from syncer.app import opened
-from syncer.connector import HandoffTarget
-from syncer.handoff import sending
+from syncer import log, retry, run
+from syncer.app import App, opened, read_project, settings_classes
+from syncer.handoff import lanes, sending, wording
 from syncer.handoff.channels import open_channels
-from syncer.handoff.delivery import Channel, Repeats
-from syncer.handoff.messages import Audience
+from syncer.handoff.delivery import Channel, Gathering, Repeats
 from syncer.model import Notice
 from syncer.parts import Asked, Parts
-from syncer.settings import HandoffSettings, ProcessSettings
-from syncer.store import Lease, Store, decisions
+from syncer.settings import ProcessSettings, Project
+from syncer.store import Lease, Store, clocks, decisions, leases, open_store, outbox
 
 TOKEN = "emulator-token"
 STEPS = {
@@ -48,7 +49,21 @@ STEPS = {
     "write_back": "write",
     "hand_off": "send",
 }
+KEPT: tuple[tuple[Any, str, str], ...] = (
+    (outbox, "recover", "recovery"),
+    (outbox, "mark_sending", "claim"),
+    (outbox, "mark_sent", "sent"),
+    (outbox, "mark_failed", "failure"),
+    (outbox, "mark_uncertain", "failure"),
+    (clocks, "tell", "clock"),
+    (clocks, "reminded", "reminder"),
+    (clocks, "escalated", "escalation"),
+)
+"""What the outbox's transactions keep, and what a place to die calls it: "send: before claim kept"."""
+_projects: dict[str, Project] = {}  # by the name of the file
 _LONGEST_S = 90
+_HASTE = 50  # how much shorter than in life a pause is between two tries of one request, or two posts to Slack
+_IN_A_DIGEST = 2
 _LIST_PAGE, _SEARCH_PAGE, _BATCH, _PLANS = 40, 40, 25, 40  # small, so that few leads make many pages and batches
 
 
@@ -63,6 +78,7 @@ class Order:
     nth: int = 1  # the how-manieth time it gets there
     after_s: float | None = None  # die so many seconds after the run began
     full: bool = False  # with a sweep of everything
+    work: Literal["sync", "deliver"] = "sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,7 @@ class Trap:
         self._place = place
         self._left = nth
         self._step = ""  # the step of the run that is on
+        self._kept: dict[str, None] = {}  # by the transaction that is open
 
     def reach(self, place: str) -> None:
         if f"{self._step}: {place}" == self._place:
@@ -96,6 +113,22 @@ class Trap:
                 self._step = ""
 
         return working
+
+    def around_keeping(self, what: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def keeping(*given: Any, **named: Any) -> Any:
+            self._kept[what] = None
+            return work(*given, **named)
+
+        return keeping
+
+    def begin(self) -> None:
+        """A transaction."""
+        self._kept.clear()
+
+    def reach_commit(self, side: Literal["before", "after"]) -> None:
+        self.reach(f"{side} commit")
+        for what in self._kept:
+            self.reach(f"{side} {what} kept")
 
     def around_pages(self, pull: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         def pulling(*given: Any) -> Iterator[Any]:
@@ -116,15 +149,15 @@ class Trap:
 
         return asking
 
-    def around_creation(self, ask: Callable[..., Any]) -> Callable[..., Any]:
-        """Of a task; looking for it is no place to die that matters."""
+    def around_one_write(self, ask: Callable[..., Any], what: str) -> Callable[..., Any]:
+        """Looking whether there is anything to write is no place to die that matters."""
 
         def asking(request: Request) -> Any:
             if request.kind == "write":
-                self.reach("before task created")
+                self.reach(f"before {what}")
             answer = ask(request)
             if request.kind == "write":
-                self.reach("after task created")
+                self.reach(f"after {what}")
             return answer
 
         return asking
@@ -145,10 +178,11 @@ class TrappedStore(Store):
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[Any]:
+        self.trap.begin()
         with super().writing(lease) as tx:
             yield tx
-            self.trap.reach("before commit")
-        self.trap.reach("after commit")
+            self.trap.reach_commit("before")
+        self.trap.reach_commit("after")
 
 
 @dataclass(frozen=True)
@@ -163,9 +197,32 @@ class TrappedChannel:
         return self.channel.repeats
 
     def send(self, notice: Notice, repeat: bool) -> None:
-        self.trap.reach(f"before {notice.channel} left")
-        self.channel.send(notice, repeat)
-        self.trap.reach(f"after {notice.channel} arrived")
+        with self._around(notice.channel):
+            self.channel.send(notice, repeat)
+
+    @contextmanager
+    def _around(self, name: str) -> Iterator[None]:
+        self.trap.reach(f"before {name} left")
+        yield
+        self.trap.reach(f"after {name} arrived")
+
+
+@dataclass(frozen=True)
+class TrappedGathering(TrappedChannel):
+    """The same of a channel that can tell of many leads in one message."""
+
+    channel: Gathering
+
+    def fit(self, notices: Sequence[Notice]) -> int:
+        return self.channel.fit(notices)
+
+    def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
+        with self._around(notices[0].channel):
+            self.channel.send_digest(notices, repeat)
+
+
+def _trapped(channel: Channel, trap: Trap) -> Channel:
+    return TrappedGathering(channel, trap) if isinstance(channel, Gathering) else TrappedChannel(channel, trap)
 
 
 def die() -> None:
@@ -174,10 +231,9 @@ def die() -> None:
 
 def run_once(order: Order) -> None:
     """Open everything anew and run once, as a process that starts does."""
-    process = ProcessSettings(config=Path(order.config), database_url=SecretStr(order.database_url))
     now = datetime.fromisoformat(order.now)
     trap = Trap(order.place, order.nth)
-    with opened(process, {"HUBSPOT_TOKEN": TOKEN}) as app:
+    with _opened(order) as app:
         store = TrappedStore(app.store.name, app.store._reader, app.store._writer, trap)
         app = replace(app, store=store, clock=lambda: now)
         parts = app.parts()
@@ -187,7 +243,32 @@ def run_once(order: Order) -> None:
             timer = threading.Timer(order.after_s, die)
             timer.daemon = True
             timer.start()
-        run.sync(parts, Asked(full=order.full))
+        if order.work == "deliver":
+            _hurry()
+            run.deliver(parts)
+        else:
+            run.sync(parts, Asked(full=order.full))
+
+
+@contextmanager
+def _opened(order: Order) -> Iterator[App]:
+    """Reading a project takes three times as long as a death while it is told, so then it has been read before."""
+    if order.work == "deliver":
+        with closing(open_store(order.database_url)) as store:
+            yield App(_process(order), _project(order), store, leases.this_process())
+        return
+    with opened(_process(order), {"HUBSPOT_TOKEN": TOKEN}) as app:
+        yield app
+
+
+def _process(order: Order) -> ProcessSettings:
+    return ProcessSettings(config=Path(order.config), database_url=SecretStr(order.database_url))
+
+
+def _project(order: Order) -> Project:
+    if order.config not in _projects:
+        _projects[order.config] = read_project(_process(order), {"HUBSPOT_TOKEN": TOKEN})
+    return _projects[order.config]
 
 
 def _make_small() -> None:
@@ -200,18 +281,28 @@ def _make_small() -> None:
     _replace(decisions, plan_of=functools.partial(decisions.plan_of, size=_PLANS))
 
 
+def _hurry() -> None:
+    waiting = retry.wait
+    _replace(retry, wait=lambda seconds, stop: waiting(seconds / _HASTE, stop))
+    _replace(sending, _SLACK_APART_S=1 / _HASTE)
+    _replace(lanes, MOST_LEADS=_IN_A_DIGEST)
+
+
 def _set_traps(parts: Parts, trap: Trap) -> None:
     connector = parts.source
     assert isinstance(connector, HubSpot)
     _replace(run, **{name: trap.around_step(step, getattr(run, name)) for name, step in STEPS.items()})
     _replace(connector, pull=trap.around_pages(connector.pull), sweep=trap.around_pages(connector.sweep))
-    writing, tasks = connector._writer._client, connector._tasks._client
+    writing, tasks, owners = connector._writer._client, connector._tasks._client, connector._assigning._client
     _replace(writing, write=trap.around_request(writing.write))
-    _replace(tasks, ask=trap.around_creation(tasks.ask))
+    _replace(tasks, ask=trap.around_one_write(tasks.ask, "task created"))
+    _replace(owners, ask=trap.around_one_write(owners.ask, "owner written"))
     _replace(decisions, apply=trap.around_part(decisions.apply))
+    for module, name, what in KEPT:
+        _replace(module, **{name: trap.around_keeping(what, getattr(module, name))})
 
-    def opening(settings: HandoffSettings, audience: Audience, target: HandoffTarget | None) -> Mapping[str, Channel]:
-        return {name: TrappedChannel(each, trap) for name, each in open_channels(settings, audience, target).items()}
+    def opening(*given: Any) -> Mapping[str, Channel]:
+        return {name: _trapped(each, trap) for name, each in open_channels(*given).items()}
 
     _replace(sending, open_channels=opening)
 
@@ -234,6 +325,8 @@ def _told(order: Order) -> int:
 
 
 def _fork(order: Order) -> Ending:
+    if order.work == "deliver":
+        _project(order)
     pid = os.fork()
     if pid == 0:
         signal.alarm(_LONGEST_S)  # a process that hangs is a failure, too
@@ -243,8 +336,19 @@ def _fork(order: Order) -> Ending:
     return Ending(os.WTERMSIG(status) if killed else 0, 0 if killed else os.WEXITSTATUS(status))
 
 
+def _warm_up() -> None:
+    """What each process would otherwise do anew, and copy: compiling templates, importing, counting references."""
+    for name in wording.NAMES:
+        wording._ours().get_template(name)
+    settings_classes()
+    trusted = ssl.create_default_context()
+    _replace(ssl, create_default_context=lambda: trusted)
+    gc.freeze()
+
+
 def main() -> None:
     log.set_up("ERROR", stream=sys.stderr)
+    _warm_up()
     for line in sys.stdin.buffer:
         ending = _fork(Order(**orjson.loads(line)))
         sys.stdout.buffer.write(orjson.dumps(asdict(ending)) + b"\n")

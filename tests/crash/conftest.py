@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.telling import Sales, sales
 from tests.crash.world import Files, Server, Undisturbed, built
 
 
@@ -19,6 +20,16 @@ def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def on_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
     yield from _undisturbed(request, tmp_path_factory.mktemp("crash-random"), "sqlite")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sales]:
+    folder = tmp_path_factory.mktemp(f"telling-{request.param}")
+    databases = Files(folder) if request.param == "sqlite" else Server(request.getfixturevalue("postgresql"))
+    database = databases.empty()
+    with sales(folder, database, request.param) as everybody:
+        yield everybody
+    databases.drop(database)
 
 
 def _undisturbed(request: pytest.FixtureRequest, folder: Path, name: str) -> Iterator[Undisturbed]:

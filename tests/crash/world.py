@@ -82,12 +82,35 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """The CRM's records, and a database to copy."""
+class Shelved:
+    """A portal's records at one moment."""
 
     records: Mapping[str, list[Record]]
     merged: Mapping[str, dict[int, int]]  # by kind: id -> id of the record that absorbed it
     links: Any
+
+    @classmethod
+    def of(cls, portal: Portal) -> Shelved:
+        records = {name: list(shelf.live.values()) for name, shelf in portal.shelves.items()}
+        merged = {name: dict(shelf.merged_into) for name, shelf in portal.shelves.items()}
+        return cls(records, merged, deepcopy(portal.links))
+
+    def bring_back(self, portal: Portal) -> None:
+        """And nothing fails any more."""
+        for name, records in self.records.items():
+            shelf = Shelf(tuple(portal.shelves[name].unique))
+            shelf.load(records)
+            shelf.merged_into = dict(self.merged[name])
+            portal.shelves[name] = shelf
+        portal.links = deepcopy(self.links)
+        portal.faults.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The CRM's records, and a database to copy."""
+
+    crm: Shelved
     database: str
 
 
@@ -255,19 +278,11 @@ class World:
 
     def scene(self, database: str) -> Scene:
         """Now."""
-        records = {name: list(shelf.live.values()) for name, shelf in self.portal.shelves.items()}
-        merged = {name: dict(shelf.merged_into) for name, shelf in self.portal.shelves.items()}
-        return Scene(records, merged, deepcopy(self.portal.links), database)
+        return Scene(Shelved.of(self.portal), database)
 
     def go_back(self, scene: Scene) -> str:
         """The CRM is as it was, nobody was told anything; -> the URL of a database as it was."""
-        for name, records in scene.records.items():
-            shelf = Shelf(tuple(self.portal.shelves[name].unique))
-            shelf.load(records)
-            shelf.merged_into = dict(scene.merged[name])
-            self.portal.shelves[name] = shelf
-        self.portal.links = deepcopy(scene.links)
-        self.portal.faults.clear()
+        scene.crm.bring_back(self.portal)
         self.hook.received.clear()
         self.mail.received.clear()
         return self.databases.copy(scene.database)

@@ -14,6 +14,8 @@ from syncer.run import sync
 from syncer.store import write_backs
 from tests.runs.house import House
 
+pytestmark = pytest.mark.slow  # many whole runs each
+
 TWICE_FELL = ("salesqualifiedlead", "", "marketingqualifiedlead")
 
 
