@@ -95,6 +95,7 @@ def test_it_syncs_at_its_interval_and_tells_sales_in_time(house: House, kept: St
     assert house.cli("status", "--max-age", "0s", "--quiet").exit_code == 1, "nobody keeps it young any more"
 
 
+@pytest.mark.slow
 def test_the_next_due_time_survives_a_restart(house: House, kept: Store) -> None:
     set_every(house, "1h")
     with daemon(house) as process:
@@ -135,6 +136,7 @@ def test_a_ring_from_another_run_is_heard_long_before_the_next_due_time(house: H
     assert len(all_runs(kept)) == 2
 
 
+@pytest.mark.slow
 def test_a_ring_in_the_middle_of_a_run_is_heard_after_it(house: House, kept: Store) -> None:
     set_every(house, "1h")
     house.control("faults", faults=[{"path": "meetings", "hang_s": 0.5}])
@@ -181,6 +183,7 @@ def test_sigterm_while_the_crm_hangs_leaves_in_time(house: House, kept: Store) -
     assert [run.outcome for run in all_runs(kept)] == ["running"], "as after a crash; the next run goes on"
 
 
+@pytest.mark.slow
 def test_sighup_takes_a_changed_interval_at_once(house: House, kept: Store) -> None:
     set_every(house, "1h")
     with daemon(house, WATCH_S=600) as process:
@@ -218,6 +221,7 @@ def warm_of_portal(house: House) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_an_outage_is_told_once_when_it_starts_and_once_when_it_ends(house: House, kept: Store) -> None:
     with daemon(house) as process:
         process.until(lambda: finished(kept) >= 1, "the baseline is done")
@@ -257,6 +261,7 @@ def failed(store: Store, kind: runs.Kind) -> int:
         return sum(run.outcome in ("failed", "partial") for run in runs.last(tx, "crm", 100, kind))
 
 
+@pytest.mark.slow
 def test_a_portal_that_is_gone_for_a_while_is_an_outage_too(house: House, kept: Store) -> None:
     with ExitStack() as stack:
         url = stack.enter_context(serve(Portal(manners=Manners(index_lag_s=0))))
@@ -271,6 +276,7 @@ def test_a_portal_that_is_gone_for_a_while_is_an_outage_too(house: House, kept: 
             assert process.stop(DRAIN_S + 2) == 0
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_run_stops_neither_the_daemon_nor_the_next_run(house: House, kept: Store) -> None:
     with daemon(house, bugs=2) as process:
         process.until(lambda: finished(kept) >= 1, "a run works")
@@ -318,6 +324,7 @@ def test_a_daemon_on_a_wrong_configuration_does_not_start(house: House) -> None:
         assert "Traceback" not in process.stderr
 
 
+@pytest.mark.slow
 def test_a_connection_armed_for_far_ahead_never_waits_longer_than_one_interval(house: House, kept: Store) -> None:
     """As after a clock that was an hour ahead and was set right."""
     with kept.writing() as tx:

@@ -51,6 +51,7 @@ def test_json_needs_an_end() -> None:
     assert "--once" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_shows_who_why_and_the_message_then_stays_as_a_daemon_and_ends_cleanly(places: Path) -> None:
     with Process(["-m", "syncer.cli", "demo", "--leads", "60"], places.parent, {"TMPDIR": str(places)}) as demo:
         demo.until(lambda: "run_finished" in demo.stderr, "the daemon ran once")
@@ -66,6 +67,7 @@ def test_the_demo_shows_who_why_and_the_message_then_stays_as_a_daemon_and_ends_
     assert list(places.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing_behind(places: Path) -> None:
     words = ["-m", "syncer.cli", "demo", "--leads", "1000"]
     with Process(words, places.parent, {"TMPDIR": str(places), "PYTHONUNBUFFERED": "1"}) as demo:

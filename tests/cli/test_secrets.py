@@ -102,6 +102,7 @@ def test_a_bug_shows_no_secret_either(house: House, secrets: dict[str, str], mon
         assert_nothing_shows(result.output, "the message of a bug")
 
 
+@pytest.mark.slow
 def test_the_password_of_the_database_never_shows(terminal: Terminal, house: House) -> None:
     unreachable = f"postgresql://syncer:{PASSWORD}@127.0.0.1:1/syncer"
     for words in (["status", "--debug", "--log-level", "debug"], ["run", "--debug"]):

@@ -69,6 +69,7 @@ def test_a_pipe_gets_no_escapes_no_blanks_at_line_ends_and_no_progress(base: Hou
         assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colours_and_a_bar_and_with_no_color_no_colours(base: House) -> None:
     base.meeting(base.person(country="ES", jobtitle="Directora"))
     checked = seen_on_a_terminal(base, "check")
@@ -79,6 +80,7 @@ def test_a_terminal_gets_colours_and_a_bar_and_with_no_color_no_colours(base: Ho
     assert "━" in planned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}])
 def test_a_terminal_that_knows_no_unicode_gets_something_readable(
     base: House, terminal: Terminal, variables: dict[str, str]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from syncer.store import Store, mirror
 from tests.store.samples import all_leads
 
@@ -30,6 +32,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_pages_and_cursor_together(store: Store, database_url: str) -> None:
     pages = [0]
     for after_s in (0.03, 0.11, 0.27):

@@ -214,7 +214,7 @@ def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_w
         "activities": {"modified_at": None, "swept": 0},
         "runs": {"kind": "full"},
         "handoffs": {"told_at": 1, **dict.fromkeys((*CLOCK, *ASSIGNED))},  # since the only message of it was sent
-        "notices": {"kind": "handoff", "unsure": False},
+        "notices": {"kind": "handoff", "unsure": False, "digest": None},
         "rejected": {"arrived": False},
     }
 
