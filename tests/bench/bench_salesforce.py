@@ -4,17 +4,19 @@ python -m tests.bench.bench_salesforce [--people N] [--rounds N] [--only PART ..
 
 By REST the floor is `requests` and orjson: pages of 2,000 leads with 20 fields beside their ids, decoded and thrown
 away. By the Bulk API it is `requests` and csv: a job, its pages of 5,000, read and thrown away. Ours is `run.pull`
-into a fresh SQLite file. Each is taken in a process of its own, with the emulator in another.
+into a fresh SQLite file. Each is taken in a process of its own, with the emulator in another. *Storing* is what SQLite
+alone takes for the very rows that ours stores.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -34,6 +36,7 @@ from connectors.salesforce.selection import SYSTEM
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.values import instant
 from syncer.connector import Wanted
+from syncer.store import open_store
 from tests.bench import pulling
 from tests.bench.pulling import AT_ONCE, TOKEN, Crm, Figures, Meter, Part, Project, Task, pairs, show
 
@@ -171,6 +174,30 @@ def cycle(url: str, folder: str) -> Figures:
     return _project(url, folder).cycle()
 
 
+def storing(folder: str) -> Figures:
+    """The rows of the folder's database, ready as they are, into fresh tables: a page in a transaction."""
+    with closing(sqlite3.connect(Path(folder) / "syncer.db")) as known:
+        rows = {
+            f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(', ')))})": known.execute(
+                f"SELECT {columns} FROM {table} ORDER BY rowid"
+            ).fetchall()
+            for table in ("leads", "records")
+            if (columns := ", ".join(row[1] for row in known.execute(f"PRAGMA table_info({table})")))
+        }
+    fresh = Path(folder) / "fresh.db"
+    open_store(f"sqlite:///{fresh}").close()
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        with Meter() as meter:
+            for first in range(0, max(map(len, rows.values())), PAGE):
+                database.execute("BEGIN IMMEDIATE")
+                for insert, every in rows.items():
+                    database.executemany(insert, every[first : first + PAGE])
+                database.execute("COMMIT")
+    return meter.figures
+
+
 def _project(url: str, folder: str, way: str = "auto") -> Project:
     connection = f'{{type: salesforce, token: {TOKEN}, instance_url: "{url}", first_load: {way}}}'
     return Project(Path(folder), connection, FIELDS)
@@ -178,7 +205,7 @@ def _project(url: str, folder: str, way: str = "auto") -> Project:
 
 TASKS: Mapping[str, Task] = {
     "floor_rest": floor_rest, "floor_rest_at_once": floor_rest_at_once, "floor_bulk": floor_bulk,
-    "floor_bulk_at_once": floor_bulk_at_once, "ours": ours, "cycle": cycle,
+    "floor_bulk_at_once": floor_bulk_at_once, "ours": ours, "cycle": cycle, "storing": storing,
 }  # fmt: skip
 
 
@@ -191,6 +218,22 @@ def processor(people: int, rounds: int) -> None:
         for way in WAYS:
             floor, own = partial(apart, f"floor_{way}", crm.url), partial(freshly, crm.url, way)
             pulling.show_processor(f"processor, {way}", people, "2.5", pairs("cpu_s", rounds, floor, own))
+
+
+def store(people: int, rounds: int) -> None:
+    """What no connector can save: the floor's part, and SQLite's."""
+    with org() as crm, tempfile.TemporaryDirectory() as folder:
+        load(crm, people)
+        apart("ours", crm.url, folder, "rest")
+        found = pairs("cpu_s", rounds, partial(apart, "floor_rest", crm.url), partial(_stored, folder))
+        floor, alone = (seconds / people * 1e6 for seconds in found.medians)
+        told = f"{people:,} people: floor {floor:.1f} µs, SQLite alone {alone:.1f} µs each"
+        show("storing", told, "both: 2.5", f"both: {(floor + alone) / floor:.2f}")
+
+
+def _stored(folder: str) -> Figures:
+    (Path(folder) / "fresh.db").unlink(missing_ok=True)
+    return apart("storing", folder)
 
 
 def latency(people: int, rounds: int) -> None:
@@ -253,7 +296,9 @@ def idle(people: int, rounds: int) -> None:
                 show(f"idle, {seconds} s later", f"a run over {number:,} leads", "a handful, 0 writes", told)
 
 
-PARTS: Mapping[str, Part] = {"processor": processor, "latency": latency, "memory": memory, "idle": idle}
+PARTS: Mapping[str, Part] = {
+    "processor": processor, "storing": store, "latency": latency, "memory": memory, "idle": idle,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import orjson
 import pytest
 
 from connectors.emulators.hubspot import Portal, serve
+from syncer.cli.run import report_line
+from syncer.parts import Report
 from tests.runs.house import ENVIRONMENT, House
 
 
@@ -23,6 +26,12 @@ def two_connections(house: House, second: str) -> None:
     path = house.folder / "syncer.yml"
     more = f"  other: {{type: hubspot, token: '${{HUBSPOT_TOKEN}}', base_url: '{second}', lag: 0s}}\n"
     path.write_text(path.read_text().replace("sync: {", f"{more}sync: {{"))
+
+
+def test_a_run_says_in_how_many_digests_its_messages_went_out_and_what_was_dropped() -> None:
+    counts = Counter({"notices_sent": 10_000, "digests_sent": 50, "notices_dropped": 3})
+    told = report_line("crm", Report(7, counts))
+    assert "10,000 messages sent · 50 digests sent · 3 messages dropped · 0 read" in told
 
 
 def test_a_plan_shows_who_moves_why_and_how_to_do_it(moving: House) -> None:
