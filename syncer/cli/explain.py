@@ -32,7 +32,7 @@ from syncer.model import Answer, Contribution, Lead, Override, Score, Told, Tran
 from syncer.rules import Gate, Model
 from syncer.settings import Project
 from syncer.stages import Marks
-from syncer.store import answers, decisions, histories, mirror, outbox
+from syncer.store import answers, decisions, handed_over, histories, mirror
 
 _HELD = {
     "rules": "held by the rules",
@@ -131,7 +131,7 @@ def explain_then(app: App, selector: str, text: str) -> Explanation:
 
 
 def _told_and_answered(tx: Connection, lead: int) -> tuple[tuple[Told, ...], tuple[Answer, ...]]:
-    told = tuple(outbox.of_lead(tx, lead))
+    told = tuple(handed_over.of_lead(tx, lead))
     found = answers.of(tx, [each.key for each in told])
     return told, tuple(answer for each in told for answer in found.get(each.key, ()))
 

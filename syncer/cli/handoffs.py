@@ -35,8 +35,8 @@ from syncer.measures import Share
 from syncer.model import Answer, Handoff, Notice
 from syncer.planning import shown
 from syncer.settings import HandoffSettings
-from syncer.store import answers, outbox
-from syncer.store.outbox import Figures, HandedOver, Spread, Tally, Wanted
+from syncer.store import answers, handed_over
+from syncer.store.handed_over import Figures, HandedOver, Spread, Tally, Wanted
 
 _ACTIONS = ("accept", "reject")
 _SHOWN_ROWS = 30
@@ -97,9 +97,9 @@ def _list(app: App, connection: str | None, flags: Mapping[str, Any], as_json: b
     begin = None if since is None else replay.moment("--since", since, now, app.project.timezone)
     wanted = Wanted(tuple(each.name for each in app.chosen(connection)), now, only, begin)
     with app.store.reading() as tx:
-        found = outbox.handed_over(tx, wanted, None if flags["every"] or as_json else _SHOWN_ROWS)
+        found = handed_over.listed(tx, wanted, None if flags["every"] or as_json else _SHOWN_ROWS)
         said = answers.of(tx, [each.handoff.key for each in found])
-        sums = _Sums(outbox.tally(tx, wanted), outbox.figures(tx, wanted), answers.by_reason(tx, wanted))
+        sums = _Sums(handed_over.tally(tx, wanted), handed_over.figures(tx, wanted), answers.by_reason(tx, wanted))
     if as_json:
         told = [handed_over_json(each, now, said.get(each.handoff.key, ())) for each in found]
         print_json("syncer.handoffs/1", {"handoffs": told, "totals": _sums_json(sums)})
@@ -120,7 +120,7 @@ def _answer(app: App, words: tuple[str, ...], flags: Mapping[str, Any], as_json:
     key = key or _key_of_lead(app, words[1])
     with app.store.writing() as tx:
         taken = take(tx, key, answer, settings)
-        (handed,), said = outbox.with_keys(tx, [key]), answers.of(tx, [key]).get(key, ())
+        (handed,), said = handed_over.with_keys(tx, [key]), answers.of(tx, [key]).get(key, ())
     _insist_taken(taken, words[1], app)
     if as_json:
         told = handed_over_json(handed, app.clock(), said)
@@ -131,14 +131,14 @@ def _answer(app: App, words: tuple[str, ...], flags: Mapping[str, Any], as_json:
 
 def _key(tx: Connection, selector: str) -> str | None:
     """The selector, where it is a hand-off's key."""
-    return selector if outbox.with_keys(tx, [selector]) else None
+    return selector if handed_over.with_keys(tx, [selector]) else None
 
 
 def _key_of_lead(app: App, selector: str) -> str:
     """Of the hand-off for which the lead is in its stage, else of its last one. NotFound (SY202) for none."""
     lead = find_one(app, selector)
     with app.store.reading() as tx:
-        found = outbox.with_keys(tx, [each.key for each in outbox.of_lead(tx, lead)])
+        found = handed_over.with_keys(tx, [each.key for each in handed_over.of_lead(tx, lead)])
     if not found:
         raise NotFound(f"sales was never told of {selector}; there is nothing to answer", code="SY202")
     return next((each for each in found if each.closed_at is None), found[0]).handoff.key

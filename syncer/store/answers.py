@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, insert, select, update
 
 from syncer.model import Answer, Handoff, RecordKey
-from syncer.store.outbox import Wanted
+from syncer.store.handed_over import Wanted
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among, keys_among
 from syncer.store.tables import RECORD_KEY, handoffs, leads, notices, records

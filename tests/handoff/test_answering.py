@@ -20,8 +20,8 @@ from syncer.handoff import Taken, take
 from syncer.model import Answer, Override
 from syncer.parts import Asked, Report
 from syncer.run import _answered_in, apply, deliver, leased, look
-from syncer.store import Store, answers, decisions, outbox, words
-from syncer.store.outbox import HandedOver, Wanted
+from syncer.store import Store, answers, decisions, handed_over, words
+from syncer.store.handed_over import HandedOver, Wanted
 from syncer.store.tables import handoffs
 from tests.receivers import HttpReceiver, Reply
 from tests.runs.test_sweep import World
@@ -71,7 +71,7 @@ class Sales:
     def handed(self) -> list[HandedOver]:
         """The earliest first."""
         with self.world.store.reading() as tx:
-            return outbox.handed_over(tx, Wanted(("crm",), self.world.now))[::-1]
+            return handed_over.listed(tx, Wanted(("crm",), self.world.now))[::-1]
 
     @property
     def key(self) -> str:

@@ -20,7 +20,7 @@ from syncer.handoff.clock import first_touch
 from syncer.handoff.messages import Audience, Language, letter, slack_post
 from syncer.model import ActivitySignal, NoticeKind, NoticeState, Value
 from syncer.run import deliver
-from syncer.store import Store, clocks, database, mirror, open_store, outbox, schema
+from syncer.store import Store, clocks, database, handed_over, mirror, open_store, outbox, schema
 from syncer.store.clocks import Deed, Touch
 from syncer.store.columns import from_ms
 from syncer.store.tables import handoffs, notices
@@ -373,7 +373,7 @@ def test_what_nobody_could_be_told_of_is_late_and_escalated_all_the_same(sales: 
     assert (row.told_at, row.due_at, row.look_at) == (None, MORNING + HOUR, MORNING + HOUR)
     assert sales.deliver(MORNING + HOUR) == [], "there is nobody to remind"
     with sales.world.store.reading() as tx:
-        assert outbox.tally(tx, outbox.Wanted(("crm",), MORNING + HOUR + MINUTE)).late == 1
+        assert handed_over.tally(tx, handed_over.Wanted(("crm",), MORNING + HOUR + MINUTE)).late == 1
     assert sales.deliver(MORNING + 2 * HOUR) == ["boss@acme.es: Escalation:"]
     assert sales.deliver(MORNING + 3 * HOUR) == []
     assert (len(sales.mail.received), len(sales.slack.received)) == (mails + 1, posts)

@@ -16,9 +16,9 @@ from syncer.handoff import clock
 from syncer.handoff.sending import HELD
 from syncer.model import Notice
 from syncer.settings import Clock, Digest, Quiet, Webhook
-from syncer.store import outbox
+from syncer.store import handed_over, outbox
 from syncer.store.clocks import Touch
-from syncer.store.outbox import Wanted
+from syncer.store.handed_over import Wanted
 from tests.handoff.house import LATER, House
 from tests.handoff.samples import AT
 from tests.receivers import DROP, Mail, Reply, SmtpReply
@@ -84,7 +84,7 @@ def test_every_lead_of_a_digest_starts_its_clock(crowd: House) -> None:
     _tell(crowd, "correo", leads=(1, 2, 3))
     crowd.drain()
     with crowd.store.reading() as tx:
-        found = outbox.handed_over(tx, Wanted(("crm",), crowd.now))
+        found = handed_over.listed(tx, Wanted(("crm",), crowd.now))
     assert [(each.told_at, each.due_at) for each in found] == [(crowd.now, crowd.now + timedelta(hours=1))] * 3
 
 

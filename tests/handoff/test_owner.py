@@ -15,8 +15,8 @@ from syncer.handoff.owner import OwnerChannel
 from syncer.handoff.routing import OWNER_CHANNEL
 from syncer.model import Assignment, Notice
 from syncer.settings import Clock, HandoffSettings, Person, Route, Team
-from syncer.store import outbox
-from syncer.store.outbox import Wanted
+from syncer.store import handed_over, outbox
+from syncer.store.handed_over import Wanted
 from tests.handoff.house import House
 from tests.handoff.samples import AT, HANDOFF, Desk, handoff, notice
 
@@ -128,7 +128,7 @@ def test_giving_the_record_away_tells_nobody(team: House) -> None:
         assert outbox.last_told(tx, [assignment.handoff.lead]) == {}
     assert team.drain() == {"notices_sent": 1}
     with team.store.reading() as tx:
-        (found,) = outbox.handed_over(tx, Wanted(("crm",), team.now))
+        (found,) = handed_over.listed(tx, Wanted(("crm",), team.now))
     assert (found.told_at, found.due_at) == (None, None)
     assert team.desk.owners == {HANDOFF.record: "ana@acme.es"}
 

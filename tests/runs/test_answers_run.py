@@ -17,7 +17,7 @@ from syncer.model import Answer, RecordKey
 from syncer.parts import Asked
 from syncer.run import deliver, follow, sync
 from syncer.settings import process_settings
-from syncer.store import answers, hints, open_store, outbox
+from syncer.store import answers, handed_over, hints, open_store
 from tests.receivers import HttpReceiver
 from tests.runs.house import House
 from tests.runs.test_same_person import Two, two
@@ -58,7 +58,7 @@ class Sales:
     def answers(self) -> list[tuple[bool, str, str]]:
         """The earliest first."""
         with closing(open_store(self.house.database_url)) as store, store.reading() as tx:
-            handed = outbox.handed_over(tx, outbox.Wanted(("crm",), datetime.now(UTC)))
+            handed = handed_over.listed(tx, handed_over.Wanted(("crm",), datetime.now(UTC)))
             found = answers.of(tx, [each.handoff.key for each in handed])
         said: list[Answer] = [answer for each in reversed(handed) for answer in found.get(each.handoff.key, ())]
         return [(each.accepted, each.author, each.source) for each in said]
@@ -196,7 +196,7 @@ def test_in_a_spreadsheet_sales_answers_in_a_column(tmp_path: Path, database_url
             run()
         assert len(chat.received) == 1
     with closing(open_store(database_url)) as store, store.reading() as tx:
-        (handed,) = outbox.handed_over(tx, outbox.Wanted(("sheet",), datetime.now(UTC)))
+        (handed,) = handed_over.listed(tx, handed_over.Wanted(("sheet",), datetime.now(UTC)))
         (said,) = answers.of(tx, [handed.handoff.key])[handed.handoff.key]
     assert (said.accepted, said.author, said.reason) == (False, "somebody in sheet", "no budget")
     assert handed.closed_at is not None, "the lead went back in the same run"

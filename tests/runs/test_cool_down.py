@@ -14,7 +14,7 @@ import pytest
 from syncer.model import Notice
 from syncer.parts import Asked
 from syncer.run import plan
-from syncer.store import Store, decisions, outbox
+from syncer.store import Store, decisions, handed_over
 from tests.receivers import HttpReceiver, Reply
 from tests.runs.test_sweep import World
 
@@ -63,9 +63,9 @@ def told(hook: HttpReceiver) -> list[str]:
     return [orjson.loads(each.body)["lead"]["record"].rpartition("/")[2] for each in hook.received]
 
 
-def of(world: World, person: str) -> list[outbox.HandedOver]:
+def of(world: World, person: str) -> list[handed_over.HandedOver]:
     with world.store.reading() as tx:
-        found = outbox.handed_over(tx, outbox.Wanted(("crm",), world.now))
+        found = handed_over.listed(tx, handed_over.Wanted(("crm",), world.now))
     return [each for each in found if each.handoff.record.id == person]
 
 

@@ -12,7 +12,7 @@ import pytest
 from syncer import run
 from syncer.parts import Asked
 from syncer.run import deliver
-from syncer.store import Store, outbox, runs
+from syncer.store import Store, handed_over, outbox, runs
 from tests.receivers import HttpReceiver, SmtpReceiver
 from tests.runs.test_sweep import HOUR, World
 
@@ -68,7 +68,7 @@ def world(tmp_path: Path, store: Store, hook: HttpReceiver, mailbox: SmtpReceive
 def given(world: World) -> dict[str, str | None]:
     """Record -> whom it was given to, as the database has it."""
     with world.store.reading() as tx:
-        found = outbox.handed_over(tx, outbox.Wanted(("crm",), world.now))
+        found = handed_over.listed(tx, handed_over.Wanted(("crm",), world.now))
     return {str(each.handoff.record): each.handoff.assigned_to for each in found}
 
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from syncer.model import Answer, Lead, LeadPlan, Notice
-from syncer.store import Store, answers, erasure, mirror, outbox
-from syncer.store.outbox import Figures, Spread, Wanted
+from syncer.store import Store, answers, erasure, handed_over, mirror, outbox
+from syncer.store.handed_over import Figures, Spread, Wanted
 from syncer.store.tables import handoffs
 from tests.store.samples import HOUR, NOW, all_leads, apply, decided, handoff, put, record, settle, the_lead
 
@@ -51,7 +51,7 @@ def reasons(store: Store, **wanted: Any) -> dict[str, int]:
 
 def figures(store: Store) -> Figures:
     with store.reading() as tx:
-        return outbox.figures(tx, Wanted(("crm",), NOW))
+        return handed_over.figures(tx, Wanted(("crm",), NOW))
 
 
 def test_answers_come_back_as_they_were_given_the_first_one_first(store: Store) -> None:

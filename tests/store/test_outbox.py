@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, update
 
 from syncer.model import LeadPlan, Notice, NoticeState, Told
-from syncer.store import Store, outbox
+from syncer.store import Store, handed_over, outbox
 from syncer.store.tables import handoffs as handoff_rows
 from tests.store.samples import HOUR, NOW, apply, decided, handoff, key, put, record, the_lead
 
@@ -214,7 +214,7 @@ def test_the_last_hand_off_of_a_lead_is_one_that_somebody_heard_of_or_will(store
         outbox.make_ready(tx, ["lost"])
         assert outbox.last_told(tx, [lead]) == {lead: Told("test/later", "sql", NOW + HOUR)}
         assert outbox.last_told(tx, []) == {}
-        assert [each.key for each in outbox.of_lead(tx, lead)] == [told.handoff.key, "test/later"]
+        assert [each.key for each in handed_over.of_lead(tx, lead)] == [told.handoff.key, "test/later"]
 
 
 def test_a_hand_off_that_is_resumed_is_open_again(store: Store) -> None:
@@ -290,12 +290,12 @@ def test_hand_offs_are_counted_as_they_are_listed(
     notice = alert(store)
     with store.writing() as tx:
         tx.execute(update(handoff_rows).values(**known))
-        asked = outbox.Wanted(("crm",), NOW)
-        (found,) = outbox.handed_over(tx, asked)
+        asked = handed_over.Wanted(("crm",), NOW)
+        (found,) = handed_over.listed(tx, asked)
         assert (found.handoff, found.notices) == (notice.handoff, (notice,))
-        assert outbox.tally(tx, asked) == outbox.Tally(1, *counted)
+        assert handed_over.tally(tx, asked) == handed_over.Tally(1, *counted)
         assert (found.is_open(), found.is_late(NOW)) == (bool(counted[0]), bool(counted[1]))
         for only, count in (("open", counted[0]), ("late", counted[1])):
-            assert len(outbox.handed_over(tx, replace(asked, only=only))) == count
-        assert outbox.handed_over(tx, replace(asked, since=NOW + HOUR)) == []
-        assert outbox.handed_over(tx, replace(asked, connections=("other",))) == []
+            assert len(handed_over.listed(tx, replace(asked, only=only))) == count
+        assert handed_over.listed(tx, replace(asked, since=NOW + HOUR)) == []
+        assert handed_over.listed(tx, replace(asked, connections=("other",))) == []
