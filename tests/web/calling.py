@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import orjson
@@ -69,3 +70,17 @@ class Caller:
             except ConnectionResetError:
                 return b"".join(parts)
             return b"".join(parts)
+
+
+@dataclass(frozen=True)
+class DeadStore:
+    """A database that does not answer."""
+
+    error: Exception
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        raise self.error
+        yield
+
+    writing = reading

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -200,3 +201,10 @@ def _handoff(store: Store) -> Handoff:
         email="ana.ruiz@nova.es", name="Ana Ruiz", owner=OWNER, url="https://app.crm.test/contacts/1",
         fields={"country": "ES"}, reasons=("+30 Asked for a demo (phone = 600123456)",),
     )  # fmt: skip
+
+
+@contextmanager
+def on_sqlite(folder: Path, template: Path, **how: str) -> Iterator[Sales]:
+    shutil.copy(template, folder / "syncer.db")
+    with opened_sales(folder, f"sqlite:///{folder / 'syncer.db'}", **how) as opened:
+        yield opened

@@ -7,10 +7,9 @@ import hashlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -25,23 +24,11 @@ from syncer.store import Store, open_store, outbox
 from syncer.web import routes
 from tests.receivers import HttpReceiver
 from tests.runs.test_sweep import World
-from tests.web.sales import OWNER, SECRET, Sales, opened_sales
+from tests.web.calling import DeadStore
+from tests.web.sales import OWNER, SECRET, Sales, on_sqlite, opened_sales
 
 GOES_BACK = "on_reject: {to: mql}"
 EVIL = "<script>alert(1)</script>\"' onload=x \r\nX-Evil: 1"
-
-
-@pytest.fixture
-def sales(tmp_path: Path, sqlite_template: Path) -> Iterator[Sales]:
-    with _on_sqlite(tmp_path, sqlite_template) as opened:
-        yield opened
-
-
-@contextmanager
-def _on_sqlite(folder: Path, template: Path, **how: str) -> Iterator[Sales]:
-    shutil.copy(template, folder / "syncer.db")
-    with opened_sales(folder, f"sqlite:///{folder / 'syncer.db'}", **how) as opened:
-        yield opened
 
 
 def _text(page: bytes) -> str:
@@ -212,7 +199,7 @@ def test_a_page_runs_nothing_and_is_shown_nowhere_else(sales: Sales) -> None:
 
 def test_what_stands_in_a_name_or_is_written_stays_text(tmp_path: Path, sqlite_template: Path) -> None:
     more = f"{GOES_BACK}\n  answers: {{reasons: ['<b>no</b> budget', other]}}"
-    with _on_sqlite(tmp_path, sqlite_template, more=more) as sales:
+    with on_sqlite(tmp_path, sqlite_template, more=more) as sales:
         sales.is_told("mail", name=EVIL)
         _, not_ready = sales.links()
         pages = [sales.look(not_ready), sales.send(not_ready, reason="<b>no</b> budget", note=EVIL)]
@@ -226,7 +213,7 @@ def test_what_stands_in_a_name_or_is_written_stays_text(tmp_path: Path, sqlite_t
 
 
 def test_in_spanish_everything_is_in_spanish(tmp_path: Path, sqlite_template: Path) -> None:
-    with _on_sqlite(tmp_path, sqlite_template, language="es", more=GOES_BACK) as sales:
+    with on_sqlite(tmp_path, sqlite_template, language="es", more=GOES_BACK) as sales:
         sales.is_told("mail")
         accept, not_ready = sales.links()
         asked = sales.look(not_ready)
@@ -289,20 +276,6 @@ def test_without_an_address_of_its_own_the_door_knows_no_links(sales: Sales) -> 
     assert sales.look(accept).status == 404
     assert sales.send(accept).status == 404
     assert sales.answers() == []
-
-
-@dataclass(frozen=True)
-class DeadStore:
-    """A database that does not answer."""
-
-    error: Exception
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        raise self.error
-        yield
-
-    writing = reading
 
 
 def test_whatever_goes_wrong_one_sentence_is_shown_and_no_log_knows_the_token(sales: Sales) -> None:

@@ -26,7 +26,7 @@ from syncer.settings import Connection, Web, load_project, process_settings
 from syncer.store import Store, hints, open_store
 from syncer.web import routes, serve, server
 from tests.runs.house import MODEL
-from tests.web.calling import SECRET, Caller, changes, free_port, signed
+from tests.web.calling import SECRET, Caller, DeadStore, changes, free_port, signed
 
 PROJECT = """\
 version: 1
@@ -166,20 +166,6 @@ def test_it_is_ready_until_the_daemon_leaves_and_lives_on_meanwhile(door: Door) 
 
 
 UNREACHABLE = TemporaryError("the database postgresql://db.internal/syncer did not do its part", code="SY066")
-
-
-@dataclass(frozen=True)
-class DeadStore:
-    """A database that does not answer."""
-
-    error: Exception
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        raise self.error
-        yield
-
-    writing = reading
 
 
 def test_without_its_database_it_lives_is_not_ready_and_lets_hooks_come_again(sqlite_door: Door) -> None:

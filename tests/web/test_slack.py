@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,20 +16,7 @@ import structlog
 from syncer.store import outbox
 from syncer.web.slack import _may_call
 from tests.receivers import HttpReceiver, Reply
-from tests.web.sales import Sales, opened_sales, pressed
-
-
-@pytest.fixture
-def sales(tmp_path: Path, sqlite_template: Path) -> Iterator[Sales]:
-    with _on_sqlite(tmp_path, sqlite_template) as opened:
-        yield opened
-
-
-@contextmanager
-def _on_sqlite(folder: Path, template: Path, **how: str) -> Iterator[Sales]:
-    shutil.copy(template, folder / "syncer.db")
-    with opened_sales(folder, f"sqlite:///{folder / 'syncer.db'}", **how) as opened:
-        yield opened
+from tests.web.sales import Sales, on_sqlite, opened_sales, pressed
 
 
 def _line(update: dict[str, Any]) -> str:
@@ -273,7 +257,7 @@ def test_a_message_without_its_blocks_is_replaced_by_the_line_alone(sales: Sales
 
 
 def test_in_spanish_the_line_is_in_spanish(tmp_path: Path, sqlite_template: Path) -> None:
-    with _on_sqlite(tmp_path, sqlite_template, language="es") as sales:
+    with on_sqlite(tmp_path, sqlite_template, language="es") as sales:
         sales.is_told("team")
         assert "No está listo…" in orjson.dumps(sales.posted()).decode()
         sales.press(sales.payload(sales.posted(), "already a customer"))
