@@ -64,6 +64,9 @@ def test_midnight_may_be_written_as_the_end_of_a_day(tmp_path: Path) -> None:
     quiet = handoff_of(tmp_path, TELLING.replace('from: "21:00"', 'from: "24:00"')).quiet
     assert quiet is not None
     assert quiet.start == 0
+    ends = handoff_of(tmp_path, TELLING.replace('to: "07:30"', 'to: "24:00"')).quiet
+    assert ends is not None
+    assert ends.end == 0
 
 
 def test_the_fields_of_an_answer_are_read_from_the_crm(tmp_path: Path) -> None:
@@ -159,6 +162,8 @@ def test_what_signs_links_and_presses_is_blotted_out_wherever_it_turns_up(tmp_pa
     text = PROJECT + WEB + BUTTONS
     loaded(tmp_path, text, WEB_SECRET="signs-all-our-links", SLACK="signs-all-presses")
     assert redact("a signs-all-our-links b signs-all-presses") == "a *** b ***"
+    loaded(tmp_path, PROJECT + WEB.replace("${WEB_SECRET}", "signs-from-the-file"))
+    assert redact("signs-from-the-file") == "***"
 
 
 def test_what_signs_links_cannot_be_guessed_from_its_length_and_is_never_shown(tmp_path: Path) -> None:
