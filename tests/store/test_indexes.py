@@ -315,6 +315,7 @@ def test_hearing_what_sales_has_answered_scans_nothing(large: Store) -> None:
     with large.writing() as tx:
         mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), told), NOW)
         tx.execute(handoffs.update().where(handoffs.c.lead_id > 10).values(closed_at=NOW))
+        tx.execute(handoffs.update().where(handoffs.c.lead_id <= 10).values(payload=_A_HANDOFF))
         for number in range(5, 1000):
             answers.keep(tx, f"h{number}", Answer(number > 6, "luis", NOW, "link"))
         tx.execute(text("ANALYZE"))
