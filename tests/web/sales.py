@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
+from zoneinfo import ZoneInfo
 
 import orjson
 import urllib3
@@ -208,3 +209,8 @@ def on_sqlite(folder: Path, template: Path, **how: str) -> Iterator[Sales]:
     shutil.copy(template, folder / "syncer.db")
     with opened_sales(folder, f"sqlite:///{folder / 'syncer.db'}", **how) as opened:
         yield opened
+
+
+def day_there(at: datetime) -> str:
+    """By the clock of the project, where it may be tomorrow already."""
+    return f"{at.astimezone(ZoneInfo('Europe/Madrid')):%Y-%m-%d}"

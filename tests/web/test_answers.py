@@ -25,7 +25,7 @@ from syncer.web import routes
 from tests.receivers import HttpReceiver
 from tests.runs.test_sweep import World
 from tests.web.calling import DeadStore
-from tests.web.sales import OWNER, SECRET, Sales, on_sqlite, opened_sales
+from tests.web.sales import OWNER, SECRET, Sales, day_there, on_sqlite, opened_sales
 
 GOES_BACK = "on_reject: {to: mql}"
 EVIL = "<script>alert(1)</script>\"' onload=x \r\nX-Evil: 1"
@@ -62,7 +62,7 @@ def test_who_calls_it_not_ready_says_why_and_reads_where_it_goes(tmp_path: Path,
         said = sales.send(not_ready, reason="not now", note="after the summer\r\n")
         (answer,) = sales.answers()
         assert (answer.accepted, answer.author, answer.reason) == (False, OWNER, "not now: after the summer")
-        until = (answer.at + timedelta(days=30)).strftime("%Y-%m-%d")
+        until = day_there(answer.at + timedelta(days=30))
         assert "luis@acme.es says that this lead is not ready: not now: after the summer." in _text(said.data)
         assert f"It goes back to MQL until {until}" in _text(said.data)
         assert sales.word() == ("mql", OWNER, "not now: after the summer")

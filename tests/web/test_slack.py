@@ -16,7 +16,7 @@ import structlog
 from syncer.store import outbox
 from syncer.web.slack import _may_call
 from tests.receivers import HttpReceiver, Reply
-from tests.web.sales import Sales, on_sqlite, opened_sales, pressed
+from tests.web.sales import Sales, day_there, on_sqlite, opened_sales, pressed
 
 
 def _line(update: dict[str, Any]) -> str:
@@ -46,7 +46,7 @@ def test_a_reason_is_heard_and_the_message_says_where_the_lead_goes(tmp_path: Pa
         (answer,) = sales.answers()
         assert (answer.accepted, answer.author, answer.reason) == (False, "eva (Slack)", "not a fit")
         assert sales.word() == ("mql", "eva (Slack)", "not a fit")
-        until = f"{answer.at + timedelta(days=30):%Y-%m-%d}"
+        until = day_there(answer.at + timedelta(days=30))
         assert _line(sales.update()).startswith(
             f"eva (Slack) says that this lead is not ready: not a fit. It goes back to MQL until {until}"
         )
