@@ -14,15 +14,15 @@ from types import MappingProxyType
 
 from connectors.salesforce.batches import BY_RIGHTS, one, passes, told
 from connectors.salesforce.client import Request
-from connectors.salesforce.following import CONTACT, MOVED, Person, person_now
+from connectors.salesforce.following import MOVED, Person, person_now
 from connectors.salesforce.org import Org, Owner, Queue
 from connectors.salesforce.refusals import Problem, Refused
 from connectors.salesforce.values import id18, quoted
+from connectors.salesforce.wishes import ACCOUNT, CONTACT
 from connectors.salesforce.write import why, write_headers
 from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.model import Assigned, Assignment
 
-ACCOUNT = "Account"
 _MOST_LOOKS = 4  # at one who is changed by somebody each time before we can write
 _A_SECOND_S = 1.0  # Salesforce's times have no fractions, so one who was changed in this second may seem to be later
 _CHANGED = 412

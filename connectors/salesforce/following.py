@@ -8,10 +8,10 @@ from datetime import datetime
 
 from connectors.salesforce.org import Org
 from connectors.salesforce.values import Json, id18, moment, quoted
+from connectors.salesforce.wishes import CONTACT, LEAD
 from syncer.errors import NotFound
 from syncer.model import RecordKey
 
-LEAD, CONTACT = "Lead", "Contact"
 MOVED = frozenset({"CANNOT_UPDATE_CONVERTED_LEAD", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND"})
 """Codes of refusals that say that they have become somebody else since they were looked at, or are gone."""
 _MOST_HOPS = 10  # from one who was merged or converted to the next; a real chain has two or three

@@ -44,26 +44,27 @@ def take(tx: Connection, key: str, answer: Answer, settings: HandoffSettings) ->
     its task and its owner in the CRM are wanted all the same.
     """
     asked = answers.lock(tx, key)
-    if asked is None:
-        return Taken("unknown")
-    earlier = _standing(answers.of(tx, [key]).get(key, ()), answer)
-    if earlier is not None:
-        return Taken("already", asked.handoff, earlier)
-    if asked.is_over:
-        return Taken("over", asked.handoff)
+    outcome = _judged(tx, asked, answer)
+    if asked is None or outcome.result != "taken":
+        return outcome
     kept = replace(answer, author=one_line(answer.author), reason=clipped(answer.reason, _LONGEST_REASON))
     touch = Touch(kept.at, "accepted" if kept.accepted else "rejected")
     clock.answered(tx, asked.handoff, touch, settings.clock)
     answers.keep(tx, key, kept)
     goes_to = None if kept.accepted else _reject(tx, asked, kept, settings.on_reject)
-    return Taken("taken", asked.handoff, goes_to=goes_to)
+    return replace(outcome, goes_to=goes_to)
 
 
 def foreseen(tx: Connection, key: str, answer: Answer) -> Taken:
     """What `take` would make of it now; nothing is kept, and it is not said where the lead would go."""
-    asked = answers.look(tx, key)
+    return _judged(tx, answers.look(tx, key), answer)
+
+
+def _judged(tx: Connection, asked: answers.Asked | None, answer: Answer) -> Taken:
+    """What the answer comes to, as things stand; "taken": it is to be kept."""
     if asked is None:
         return Taken("unknown")
+    key = asked.handoff.key
     earlier = _standing(answers.of(tx, [key]).get(key, ()), answer)
     if earlier is not None:
         return Taken("already", asked.handoff, earlier)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from syncer.handoff.routing import notice_key
-from syncer.model import ActivitySignal, Decision, Handoff, LeadPlan, Notice, NoticeKind
+from syncer.model import ActivitySignal, Answer, Decision, Handoff, LeadPlan, Notice, NoticeKind
 from syncer.settings import Apprise, Clock, Email, HandoffSettings, Slack
 from syncer.store import answers, clocks, outbox
 from syncer.store.clocks import Deed, Touch, Waiting
@@ -171,18 +171,24 @@ def _notice(handoff: Handoff, channel: str, recipient: str, kind: NoticeKind) ->
     return Notice(notice_key(handoff, channel, recipient, kind), handoff, channel, recipient, "ready", kind=kind)
 
 
-def no_longer_wanted(tx: Connection, notice: Notice, settings: HandoffSettings) -> str | None:
-    """Why the message shall not go out any more; None: it shall. A record does not go to whom an earlier hand-off of it
-    named; of a hand-off that sales has not acted on there are reminders, as long as the lead is where it was."""
-    key = notice.handoff.key
-    if any(not each.accepted for each in answers.of(tx, [key]).get(key, ())):
+def no_longer_wanted(tx: Connection, notices: Sequence[Notice], settings: HandoffSettings) -> dict[str, str]:
+    """Key of each of these messages that shall not go out any more -> why."""
+    said = answers.of(tx, [each.handoff.key for each in notices])
+    reasons = ((each, _against(tx, each, said.get(each.handoff.key, ()), settings)) for each in notices)
+    return {each.key: why for each, why in reasons if why is not None}
+
+
+def _against(tx: Connection, notice: Notice, said: Iterable[Answer], settings: HandoffSettings) -> str | None:
+    """A record does not go to whom an earlier hand-off of it named; of a hand-off that sales has not acted on there are
+    reminders, as long as the lead is where it was. None: nothing is against it."""
+    if any(not each.accepted for each in said):
         return "sales had rejected the lead before this could go out"
     if notice.kind == "handoff":
         return None
     if notice.kind == "assignment":
         followed = outbox.is_followed(tx, notice.handoff)
         return "the lead was handed over again before this could go out" if followed else None
-    waiting = clocks.named(tx, key)
+    waiting = clocks.named(tx, notice.handoff.key)
     wanted = waiting is not None and bool(_keep_touches(tx, [waiting], settings.clock))
     return None if wanted else "sales had acted, or the lead had left the stage, before this could go out"
 

@@ -56,7 +56,6 @@ _SLACK_MESSAGE = 10_000
 _KINDS: tuple[NoticeKind, ...] = ("handoff", "reminder", "escalation")  # that tell somebody something
 _SLACK_LENGTH = 400  # of one text as sent; seven of them fit into the 3,000 characters that Slack takes in a block
 _LINK_LENGTH = 1_000  # of one that stands in a block of its own
-_OPTIONS = 20  # of a menu: Slack takes 100, but not in a message that is long already
 _OPTION_LENGTH = 75  # characters (its reference "Option object")
 _POINTS = re.compile(r"[+-]\d")
 _DATES: Mapping[str, str] = {"es": "%d/%m/%Y %H:%M", "en": "%Y-%m-%d %H:%M"}
@@ -353,7 +352,7 @@ def _answering(audience: Audience, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _menu(not_ready: str, audience: Audience) -> dict[str, Any]:
-    offered = reasons_offered(audience.reasons, audience)[:_OPTIONS]
+    offered = reasons_offered(audience.reasons, audience)
     options = [{"text": _plain(clipped(shown, _OPTION_LENGTH)), "value": each} for each, shown in offered]
     placeholder = _plain(f"{not_ready}…")
     return {"type": "static_select", "action_id": NOT_READY, "placeholder": placeholder, "options": options}

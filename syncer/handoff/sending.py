@@ -148,7 +148,7 @@ def _turns(going: _Round) -> Iterator[_Turn]:
     with delivery.store.reading() as tx:
         names = outbox.due_over(tx, delivery.connection, now)
     for name in names:
-        if not (delivery.crm_rests and _is_the_crms(going, name)):
+        if not (delivery.crm_rests and _is_the_crms(delivery.settings, name)):
             channel = going.channels.get(name)
             gathers = channel if isinstance(channel, Gathering) else None
             lane = Lane(delivery.store, delivery.connection, name, now, delivery.settings.digest, gathers)
@@ -195,8 +195,8 @@ def _deliver(going: _Round, turn: _Turn, message: Message) -> None:
         _send(going, channel, turn, message)
 
 
-def _is_the_crms(going: _Round, name: str) -> bool:
-    return name == OWNER_CHANNEL or isinstance(going.delivery.settings.notifiers.get(name), CrmTask)
+def _is_the_crms(settings: HandoffSettings, name: str) -> bool:
+    return name == OWNER_CHANNEL or _is_task(settings, name)
 
 
 def _send(going: _Round, channel: Channel, turn: _Turn, message: Message) -> None:
@@ -239,11 +239,10 @@ def _wanted(going: _Round, tx: Connection, message: Message) -> list[Notice]:
     hand-offs are looked at before any message is written, the order in which others lock them."""
     named = {each.key: each for each in outbox.named(tx, [each.key for each in message])}
     left = [named[each.key] for each in message if named[each.key].state in outbox.UNSENT]
-    reasons = {each.key: clock.no_longer_wanted(tx, each, going.delivery.settings) for each in left}
+    reasons = clock.no_longer_wanted(tx, left, going.delivery.settings)
     for key, why in reasons.items():
-        if why is not None:
-            going.counts["notices_dropped"] += outbox.drop(tx, key, why)
-    return [each for each in left if reasons[each.key] is None]
+        going.counts["notices_dropped"] += outbox.drop(tx, key, why)
+    return [each for each in left if each.key not in reasons]
 
 
 def _is_task(settings: HandoffSettings, name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from syncer.model import Answer, Handoff, RecordKey
 from syncer.store.handed_over import Wanted
@@ -31,7 +31,7 @@ class Open(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A hand-off that somebody answers, locked to the end of the transaction."""
+    """A hand-off that somebody answers."""
 
     handoff: Handoff
     lead: int  # whose it is now
@@ -39,11 +39,21 @@ class Asked:
 
 
 def lock(tx: Connection, key: str) -> Asked | None:
-    """None: there is no such hand-off. Its lead first, then itself: whoever carries out a plan takes them in this
-    order, too. One that a merge gives to another lead meanwhile is the other one's."""
+    """Nobody else's to the end of the transaction; None: there is no such hand-off. Its lead first, then itself:
+    whoever carries out a plan takes them in this order, too. One that a merge gives to another lead meanwhile is the
+    other one's."""
     theirs = select(handoffs.c.lead_id).where(handoffs.c.key == key)
     tx.execute(select(leads.c.id).where(leads.c.id == theirs.scalar_subquery()).with_for_update())
-    row = tx.execute(select(handoffs).where(handoffs.c.key == key).with_for_update()).first()
+    return _asked(tx, select(handoffs).where(handoffs.c.key == key).with_for_update())
+
+
+def look(tx: Connection, key: str) -> Asked | None:
+    """What `lock` gives, without holding it."""
+    return _asked(tx, select(handoffs).where(handoffs.c.key == key))
+
+
+def _asked(tx: Connection, found: Select[Any]) -> Asked | None:
+    row = tx.execute(found).first()
     return None if row is None else Asked(HANDOFF.value(row.payload), row.lead_id, row.closed_at is not None)
 
 
@@ -65,12 +75,6 @@ def modified(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, datet
     """Record -> when its CRM says it was changed last."""
     found = tx.execute(select(*RECORD_KEY, records.c.modified_at).where(keys_among(tx, RECORD_KEY, keys)))
     return {RecordKey(*key): at for *key, at in found}
-
-
-def look(tx: Connection, key: str) -> Asked | None:
-    """What `lock` gives, without holding it."""
-    row = tx.execute(select(handoffs).where(handoffs.c.key == key)).first()
-    return None if row is None else Asked(HANDOFF.value(row.payload), row.lead_id, row.closed_at is not None)
 
 
 def keep(tx: Connection, key: str, answer: Answer) -> None:

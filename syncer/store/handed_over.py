@@ -118,16 +118,16 @@ def _spread(tx: Connection, condition: ColumnElement[bool], span: ColumnElement[
 
 def listed(tx: Connection, wanted: Wanted, limit: int | None = None) -> list[HandedOver]:
     """The latest first."""
-    found = tx.execute(
-        select(kept).where(wanted.condition(tx)).order_by(kept.c.at.desc(), kept.c.key).limit(limit)
-    ).all()
-    told = messages_of(tx, [row.key for row in found])
-    return [_handed_over(row, told.get(row.key, ())) for row in found]
+    return _found(tx, wanted.condition(tx), limit)
 
 
 def with_keys(tx: Connection, keys: Iterable[str]) -> list[HandedOver]:
     """The hand-offs of these keys, the latest first."""
-    found = tx.execute(select(kept).where(among(tx, kept.c.key, keys)).order_by(kept.c.at.desc(), kept.c.key)).all()
+    return _found(tx, among(tx, kept.c.key, keys))
+
+
+def _found(tx: Connection, condition: ColumnElement[bool], limit: int | None = None) -> list[HandedOver]:
+    found = tx.execute(select(kept).where(condition).order_by(kept.c.at.desc(), kept.c.key).limit(limit)).all()
     told = messages_of(tx, [row.key for row in found])
     return [_handed_over(row, told.get(row.key, ())) for row in found]
 
