@@ -41,6 +41,7 @@ from syncer.handoff.text import chat_safe, clipped, slack_safe, web_link
 from syncer.handoff.wording import Facts, rendered, words
 from syncer.log import BLOT
 from syncer.model import Did, Handoff, Notice, NoticeKind, RecordKey
+from syncer.settings.shapes import MOST_REASONS
 
 Language = Literal["es", "en"]
 WEBHOOK_SCHEMA = "syncer.handoff/1"
@@ -352,7 +353,7 @@ def _answering(audience: Audience, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _menu(not_ready: str, audience: Audience) -> dict[str, Any]:
-    offered = reasons_offered(audience.reasons, audience)
+    offered = reasons_offered(audience.reasons, audience)[:MOST_REASONS]
     options = [{"text": _plain(clipped(shown, _OPTION_LENGTH)), "value": each} for each, shown in offered]
     placeholder = _plain(f"{not_ready}…")
     return {"type": "static_select", "action_id": NOT_READY, "placeholder": placeholder, "options": options}
