@@ -41,6 +41,11 @@ def quiet(step: Step, what: str, done: int, of: int | None) -> None:
     """Show no progress."""
 
 
+def at_once(what: str, rate: float, burst: int) -> float:
+    """Requests of one process are paced by its connectors alone."""
+    return 0.0
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -55,6 +60,7 @@ class App:
     holder: str
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], datetime] = utc_now
+    pace: Callable[[str, float, int], float] = at_once
 
     def connection(self, name: str | None = None) -> Connection:
         """The connection of that name; without one, the only one there is. NotFound otherwise."""
@@ -72,8 +78,8 @@ class App:
         """All connections, or the one of that name."""
         return self.project.connections if name is None else (self.connection(name),)
 
-    def connector(self, connection: Connection) -> Source:
-        """The connector of a connection, built for what the rules look at."""
+    def connector(self, connection: Connection, fence: leases.Fence | None = None) -> Source:
+        """The connector of a connection, built for what the rules look at; it writes as long as the fence lets it."""
         wanted = Wanted(
             fields=self.project.needed_fields,
             activities=self.project.wanted_activities,
@@ -85,6 +91,8 @@ class App:
             folder=self.project.path.parent,
             timezone=self.project.timezone,
             language=self.project.language,
+            fence=(fence or leases.Fence()).insist,
+            pace=self.pace,
         )
         return connector_class(connection.type)(connection.name, connection.settings, wanted)
 
@@ -105,7 +113,8 @@ class App:
     def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
         """What one connection's run works with."""
         connection = self.connection(name)
-        source = self.connector(connection)
+        fence = leases.Fence()
+        source = self.connector(connection, fence)
         writable = self.writable()
         return Parts(
             name=connection.name,
@@ -118,6 +127,7 @@ class App:
             writable=writable,
             destination=source if connection.name in writable and isinstance(source, Destination) else None,
             progress=progress,
+            fence=fence,
         )
 
 

@@ -45,6 +45,14 @@ def _nothing_spent(since: datetime) -> int:
     return 0
 
 
+def _let_pass() -> None:
+    return
+
+
+def _at_once(what: str, rate: float, burst: int) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the rules ask of every connector, and what syncer remembers for it."""
@@ -62,6 +70,12 @@ class Wanted:
     timezone: str = "UTC"  # of the project: what a time without a zone is in
     language: str = "en"  # "en" or "es": of what people read where we write it
     handoff: str | None = None  # the stage at which sales is told; None: nobody is
+    fence: Callable[[], None] = _let_pass
+    """To be called right before each request that writes; raises `LeaseLost` where another process may be at work on
+    the connection by now: then nothing must leave."""
+    pace: Callable[[str, float, int], float] = _at_once
+    """(what is asked, requests a second, how many may leave at once) -> in how many seconds this request may leave.
+    Shared with every process that asks the same; to be called once for each request, before it is sent."""
 
 
 class PackedFields(Mapping[str, Value]):

@@ -15,6 +15,7 @@ from syncer.errors import ShareUsed, Stopped, SyncerError, TemporaryError
 from syncer.planning import Limits
 from syncer.settings import Project
 from syncer.store import Store
+from syncer.store.leases import Fence
 
 PARKED_FROM_S = 60.0
 """A CRM that asks for more than this is left alone until then: the connection is parked."""
@@ -39,6 +40,7 @@ class Parts:
     writable: frozenset[str]  # the project's connections that can be written to
     destination: Destination | None = None
     progress: Callable[[Step, str, int, int | None], None] = lambda step, what, done, of: None
+    fence: Fence = field(default_factory=Fence)  # the one that `source` asks before it writes
 
     def heed(self) -> None:
         """Look whether to stop: between two pages, or two chunks."""

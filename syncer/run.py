@@ -49,7 +49,6 @@ from syncer.store import Lease, decisions, footprints, hints, leases, mirror, ou
 
 log = structlog.get_logger(__name__)
 
-LEASE_S = 120.0
 _CHUNK = 1_000  # leads written at a time where the CRM has no wish; a multiple of every CRM's batch size
 _ANSWERS = 100  # answers kept in one transaction
 _RETRY_FIRST = timedelta(minutes=5)
@@ -65,13 +64,20 @@ _PLAN_KEPT = timedelta(days=7)  # a saved plan that nobody carried out within a 
 @contextmanager
 def leased(parts: Parts) -> Iterator[Lease]:
     """Hold the connection: one process at a time, whatever happens to schedulers."""
-    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S)
+    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=leases.ttl_s(parts.store))
     if lease is None:
         raise TemporaryError(
             f"{parts.name}: another process is running this connection; wait for it or stop it", code="SY070"
         )
-    try:
+    with _held(parts, lease):
         yield lease
+
+
+@contextmanager
+def _held(parts: Parts, lease: Lease) -> Iterator[None]:
+    try:
+        with parts.fence.kept(parts.store, lease):
+            yield
     finally:
         leases.release(parts.store, lease)
 
@@ -175,11 +181,11 @@ def deliver(parts: Parts) -> Report | None:
         settings = parts.project.handoff
         remind = settings is not None and handoff.anything_due(tx, parts.name, settings, now)
         due = unwritten or remind or outbox.anything_due(tx, parts.name, now)
-    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=LEASE_S) if due else None
+    lease = leases.take(parts.store, parts.name, holder=parts.holder, ttl_s=leases.ttl_s(parts.store)) if due else None
     if lease is None:
         return None
     report = Report(0)
-    try:
+    with _held(parts, lease), _ringing(parts, report):
         if parts.destination is not None and unwritten:
             _write_if_possible(parts, lease, parts.destination, report)
         hand_off(parts, lease, report, crm_rests=resting or report.patience is not None)
@@ -188,10 +194,16 @@ def deliver(parts: Parts) -> Report | None:
                 runs.note(tx, parts.name, _SAVED_UP, report.counts[_SAVED_UP])
                 if report.patience is not None:
                     _park(parts, tx, report.patience)
+    return report
+
+
+@contextmanager
+def _ringing(parts: Parts, report: Report) -> Iterator[None]:
+    """Whatever happens in the block, the connections that it has found work for hear of it."""
+    try:
+        yield
     finally:
         _ring(parts, report.rings)
-        leases.release(parts.store, lease)
-    return report
 
 
 def look(parts: Parts, lease: Lease, asked: Asked) -> Report:

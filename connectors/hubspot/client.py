@@ -97,6 +97,7 @@ class Client:
         self._timeout_s = (settings.timeout_s.connect, settings.timeout_s.read)
         self._search_rate = settings.search_rate
         self._stop = wanted.stop
+        self._fence = wanted.fence
         self._credentials = credentials(name, settings, wanted.folder)
         self._governor = governor_of(settings.base_url, self._credentials.identity)
         self._workers = Workers(settings.at_once, wanted.stop)
@@ -212,6 +213,8 @@ class Client:
 
     def _sent(self, request: Request, token: str | None) -> Json:
         with self._governor.turn(self._stop, search_rate=self._search_rate if request.searching else None) as sent_at:
+            if request.kind == "write":
+                self._fence()  # only now: it may have waited long for its turn
             self._count(request)
             try:
                 answer = self._send(request, token)

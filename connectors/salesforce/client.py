@@ -119,6 +119,7 @@ class Client:
         self._home = settings.instance_url
         self._share = settings.use_at_most
         self._stop = wanted.stop
+        self._fence = wanted.fence
         self._wire = Wire((settings.timeout_s.connect, settings.timeout_s.read), settings.at_once)
         self._credentials = credentials(name, settings, wanted.folder)
         self._governor = governor_of(settings.instance_url, self._credentials.identity)
@@ -303,6 +304,8 @@ class Client:
             raise ConfigError(f"{self._what(request)}: {too_long(len(path))}", code="SY149")
         headers, body = _wrapped(request)
         with self._governor.turn(self._stop) as sent_at:
+            if request.kind == "write":
+                self._fence()  # only now: it may have waited long for its turn
             with self._counting:
                 self.calls[request.kind] += 1
             response = self._received(request, lambda: door(request.method, path, headers, body))

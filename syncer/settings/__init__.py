@@ -20,6 +20,7 @@ from syncer.settings.project import (
     Sync,
     Team,
     digest,
+    fingerprint,
 )
 from syncer.settings.proposals import rules_at, rules_set, rules_with
 from syncer.settings.schema import cases_schema, json_schema, model_schema
@@ -57,6 +58,7 @@ __all__ = [
     "did_you_mean",
     "digest",
     "duration",
+    "fingerprint",
     "json_schema",
     "load_columns",
     "load_model",

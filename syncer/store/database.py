@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from syncer.store.leases import Lease, renew
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 LOCK_TIMEOUT_S = 60
-IDLE_TIMEOUT_S = 120  # a frozen process holds its rows no longer; its transaction is rolled back
+IDLE_TIMEOUT_S = 15  # a frozen process holds its rows no longer; its transaction is rolled back
 _EMPTY_WITHIN_S = 0.5
 _PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")  # in SQLite's messages
 
@@ -57,9 +58,12 @@ class Store:
         """
         with _translated(self.name), self._writer.begin() as tx:
             tx.info.pop(WIPED, None)
+            began = time.monotonic()
             if lease is not None:
                 renew(tx, lease)
             yield tx
+            if lease is not None and time.monotonic() - began > lease.ttl_s / 3:
+                renew(tx, lease)  # who waits for its row must not find that it has ended meanwhile
             wiped = tx.info.pop(WIPED, False)
         if wiped and self.dialect == "sqlite":
             self._empty_log()

@@ -2,6 +2,9 @@
 
 The epoch fences: every transaction of a run begins by renewing its lease under its epoch, so a process that was frozen
 while another took over finds no row and writes nothing. The renewed row stays locked until that transaction ends.
+
+While its run works a lease is renewed in the background (`kept`), so it may be short: a machine that is gone is missed
+for seconds. Before each write to the outside its fence is asked, which costs nothing while the lease is fresh.
 """
 
 from __future__ import annotations
@@ -9,15 +12,21 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import threading
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, case, literal, select, update
+import psycopg
+from sqlalchemy import Connection, case, literal, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
-from syncer.errors import LeaseLost
+from syncer.errors import LeaseLost, TemporaryError
 from syncer.store.columns import from_ms
 from syncer.store.sql import insert, now_ms
 from syncer.store.tables import leases
@@ -26,6 +35,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from syncer.store.database import Store
+
+
+_TTL_S = {"postgresql": 10.0}  # processes of other machines can only be missed; one of this machine is seen to be dead
+_LONG_TTL_S = 120.0
+_WAIT_S = 1  # for the row, which whoever works on the connection locks while it writes
+_MARGIN_S = 1.0  # of a fence: a request that leaves now is still under way in a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +85,22 @@ def _place() -> str:
 def take(store: Store, connection: str, *, holder: str, ttl_s: float) -> Lease | None:
     """The lease, or None while an earlier one (whoever holds it) has not ended. Every lease has an epoch of its own.
 
-    The lease of a process that certainly died has ended.
+    The lease of a process that certainly died has ended. One whose row is locked is held: its holder writes.
     """
+    try:
+        return _take(store, connection, holder, ttl_s)
+    except TemporaryError as error:
+        if isinstance(error.__cause__, DBAPIError) and isinstance(
+            error.__cause__.orig, psycopg.errors.LockNotAvailable
+        ):
+            return None
+        raise
+
+
+def _take(store: Store, connection: str, holder: str, ttl_s: float) -> Lease | None:
     with store.writing() as tx:
+        if tx.dialect.name == "postgresql":
+            tx.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_S}s'"))
         now = now_ms(tx)
         held = holder_of(tx, connection)
         ended = leases.c.expires_at <= now
@@ -88,6 +116,56 @@ def take(store: Store, connection: str, *, holder: str, ttl_s: float) -> Lease |
     return None if epoch is None else Lease(connection, holder, epoch, ttl_s)
 
 
+def ttl_s(store: Store) -> float:
+    """How long a lease lasts that nobody renews."""
+    return _TTL_S.get(store.dialect, _LONG_TTL_S)
+
+
+class Fence:
+    """Stands between a run and the outside. Where no lease is held (a person's `setup`) it lets everything pass."""
+
+    def __init__(self) -> None:
+        self._held: tuple[Store, Lease] | None = None
+        self._fresh_until = 0.0  # monotonic
+
+    def insist(self) -> None:
+        """LeaseLost (SY064) where another process may be at work on the connection by now. Asked before each request
+        that writes; looks into the database only where the lease has not been renewed for a while."""
+        if self._held is not None and time.monotonic() > self._fresh_until - _MARGIN_S:
+            self.renew()
+
+    def renew(self) -> None:
+        if self._held is None:
+            return
+        store, lease = self._held
+        began = time.monotonic()
+        with store.writing(lease):
+            pass
+        self._fresh_until = began + lease.ttl_s
+
+    @contextmanager
+    def kept(self, store: Store, lease: Lease) -> Iterator[None]:
+        """Renew the lease again and again while the block runs."""
+        ended = threading.Event()
+        self._held, self._fresh_until = (store, lease), time.monotonic() + lease.ttl_s
+        beat = threading.Thread(target=self._beat, args=(ended, lease.ttl_s / 3), name="lease", daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            self._held = None
+
+    def _beat(self, ended: threading.Event, every_s: float) -> None:
+        while not ended.wait(every_s):
+            try:
+                self.renew()
+            except LeaseLost:
+                return  # the run finds out by itself at its next transaction
+            except TemporaryError:
+                continue  # so does it where the database is gone for good
+
+
 def renew(tx: Connection, lease: Lease) -> None:
     """The lease lasts its whole `ttl_s` from now; LeaseLost (SY064) if it is not ours any more."""
     renewed = update(leases).where(_ours(lease)).values(expires_at=now_ms(tx) + _ms(lease.ttl_s))
@@ -99,9 +177,9 @@ def renew(tx: Connection, lease: Lease) -> None:
 
 
 def release(store: Store, lease: Lease) -> None:
-    """Give it back. Somebody else's is left alone; the epoch stays."""
+    """Give it back. Somebody else's is left alone; the epoch stays. Who held it cannot renew it any more."""
     with store.writing() as tx:
-        tx.execute(update(leases).where(_ours(lease)).values(expires_at=0))
+        tx.execute(update(leases).where(_ours(lease)).values(holder="", expires_at=0))
 
 
 def time_left(store: Store, lease: Lease) -> float:

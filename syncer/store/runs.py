@@ -172,7 +172,38 @@ def park(tx: Connection, connection: str, until: datetime, reason: str) -> None:
 
 def unpark(tx: Connection, connection: str) -> None:
     """Its CRM has answered."""
-    _set(tx, connection, parked_until=None, parked_reason=None)
+    _set(tx, connection, parked_until=None, parked_reason=None, failures=0, told_at=None)
+
+
+def take_settings(tx: Connection, connection: str, fingerprint: str) -> bool:
+    """Keep what the connection is run with from now on; whether it was run with others before. Then a person has
+    changed them, and what kept it from working may be mended: it is left alone no longer."""
+    known = tx.execute(select(connections.c.settings).where(connections.c.name == connection)).scalar()
+    if known == fingerprint:
+        return False
+    _set(tx, connection, settings=fingerprint)
+    if known is None:
+        return False
+    _set(tx, connection, parked_until=None, parked_reason=None, failures=0, told_at=None)
+    return True
+
+
+def failures(tx: Connection, connection: str) -> int:
+    """How many full runs in a row have got nothing from the CRM."""
+    return tx.execute(select(connections.c.failures).where(connections.c.name == connection)).scalar() or 0
+
+
+def count_failures(tx: Connection, connection: str, failures: int) -> None:
+    _set(tx, connection, failures=failures)
+
+
+def failing(tx: Connection, connection: str) -> dict[Kind, str]:
+    """The codes of the outages that were told and have not ended, by the kind of run that has met them."""
+    return tx.execute(select(connections.c.failing).where(connections.c.name == connection)).scalar() or {}
+
+
+def set_failing(tx: Connection, connection: str, codes: Mapping[Kind, str]) -> None:
+    _set(tx, connection, failing=dict(codes) or None)
 
 
 def ring(tx: Connection, name: str, at: datetime) -> None:

@@ -46,6 +46,13 @@ connections = Table(
     Column("models", CleanText),  # rules.rules_version of the rules that scored it last
     Column("parked_until", Instant),  # its CRM has asked for patience, or the day's share of requests is used up
     Column("parked_reason", CleanText),
+    Column("settings", CleanText),  # the fingerprint of its settings as they were run with last
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # full runs in a row
+    Column("failing", Json),  # kind of run -> the code of its outage that was told; NULL: none
+    Column("told_at", Instant),  # when a person was told that only a person can mend it; NULL: nobody was
+    Column("rung_at", BigInteger),  # by the database's clock: when a worker put it into the queue last
+    Column("retention_cursor", CleanText),  # how far the walk that drops what is too old has come
+    Column("retained_at", Instant),  # when that walk came to its end last
 )
 
 installations = Table(
@@ -76,6 +83,41 @@ cursors = Table(
     Column("sweep_cursor", CleanText),  # where that stands
     Column("sweep_began_at", Instant),  # NULL: none is under way
     Column("swept_at", Instant),  # when the last one ended; the first whole pull counts as one
+)
+
+# How fast a portal may be asked by all processes together.
+rates = Table(
+    "rates",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("next_us", BigInteger, nullable=False),  # microseconds by the database's clock: see rates.take
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("holder", CleanText, primary_key=True),  # as in `leases`
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("version", CleanText, nullable=False),
+    Column("places", Integer, nullable=False),  # how many connections it works on at once
+    Column("busy", Integer, nullable=False, server_default=text("0")),
+)
+
+# A run's leads to be scored, cut into ranges of their numbers so that other workers can help.
+score_ranges = Table(
+    "score_ranges",
+    metadata,
+    Column("run_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_lead", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_lead", BigInteger, nullable=False),  # included
+    Column("connection", CleanText, nullable=False),
+    Column("rules", CleanText, nullable=False),  # what a helper's own rules must be named by
+    Column("policy", Json, nullable=False),  # what a helper cannot know of itself
+    Column("taken_by", CleanText),
+    Column("taken_until", BigInteger, nullable=False, server_default=text("0")),  # by the database's clock
+    Column("done", Boolean, nullable=False, server_default=false()),
+    Column("counts", Json),
 )
 
 # Records that the CRM has spoken of: to be read again now.

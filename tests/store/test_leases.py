@@ -115,6 +115,52 @@ def test_of_many_who_ask_at_once_one_gets_the_lease(store: Store) -> None:
     assert len([lease for lease in got if lease is not None]) == 1
 
 
+def test_a_kept_lease_outlasts_its_time_and_ends_soon_after_nobody_keeps_it(store: Store) -> None:
+    lease, fence = taken(store, "a", ttl_s=0.6), leases.Fence()
+    with fence.kept(store, lease):
+        time.sleep(1.0)
+        fence.insist()
+        assert leases.take(store, "crm", holder="b", ttl_s=60) is None
+    time.sleep(0.8)
+    assert leases.take(store, "crm", holder="b", ttl_s=60) is not None
+
+
+def test_a_fence_lets_nothing_pass_once_another_took_over(store: Store) -> None:
+    lease, fence = taken(store, "a", ttl_s=0.01), leases.Fence()
+    time.sleep(0.05)
+    taken(store, "b")
+    with fence.kept(store, lease), pytest.raises(LeaseLost):
+        fence.insist()
+    fence.insist()  # holds no lease any more, as somebody's `setup`
+
+
+def test_a_fence_asks_the_database_only_where_the_lease_is_not_fresh(store: Store) -> None:
+    lease, fence = taken(store, "a"), leases.Fence()
+    with fence.kept(store, lease):
+        leases.release(store, lease)
+        fence.insist()  # renewed a moment ago
+        with pytest.raises(LeaseLost):
+            fence.renew()
+
+
+def test_a_lease_that_a_long_transaction_outlasts_is_whole_again_when_it_commits(store: Store) -> None:
+    lease = taken(store, "a", ttl_s=0.9)
+    with store.writing(lease):
+        time.sleep(0.8)
+    assert leases.time_left(store, lease) > 0.5
+
+
+def test_a_lease_whose_holder_is_in_the_middle_of_writing_is_held_however_long_it_takes(store: Store) -> None:
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer: who asks waits for it")
+    lease, asked = taken(store, "a", ttl_s=0.01), []
+    with store.writing(lease):
+        asker = threading.Thread(target=lambda: asked.append(leases.take(store, "crm", holder="b", ttl_s=60)))
+        asker.start()
+        asker.join()
+    assert asked == [None]
+
+
 FROZEN = """
 import sys
 from datetime import UTC, datetime
