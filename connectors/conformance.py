@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from syncer.connector import Assigner, Destination, Source, Wanted
-from syncer.errors import ConfigError, NotFound, Stopped
+from syncer.errors import ConfigError, LeaseLost, NotFound, Stopped
 from syncer.model import (
     Activity,
     Assignment,
@@ -456,6 +456,15 @@ def writing_twice_is_writing_once(account: Account) -> None:
     _same(account.score_shown(keys[0].id), 1234, "the score people see")
 
 
+def nothing_is_written_once_another_process_may_be_at_work(account: Account) -> None:
+    destination, keys = _prepared(account, 1)
+    _one_written(list(destination.write([_change(keys[0], 500, "warm")])))
+    fenced = account.connect(NAME, replace(wanted(account), fence=_another_took_over))
+    assert isinstance(fenced, Destination)
+    _raised(LeaseLost, lambda: list(fenced.write([_change(keys[0], 1234, "hot")])))
+    _same(account.score_shown(keys[0].id), 500, "the score people see")
+
+
 def every_change_gets_one_answer(account: Account) -> None:
     destination, keys = _prepared(account, _MANY)
     answers = list(destination.write([_change(key, 100 * at, "warm") for at, key in enumerate(keys)]))
@@ -584,6 +593,7 @@ READING: tuple[Check, ...] = (
 WRITING: tuple[Check, ...] = (
     what_is_written_is_shown_and_read_back,
     writing_twice_is_writing_once,
+    nothing_is_written_once_another_process_may_be_at_work,
     every_change_gets_one_answer,
     an_unknown_record_fails_alone,
     only_what_is_asked_for_is_written,
@@ -675,6 +685,10 @@ def _prepared(account: Account, people: int) -> tuple[Destination, list[RecordKe
     account.add(people)
     account.settle()
     return destination, [record.key for page in pages(account) for record in page.records]
+
+
+def _another_took_over() -> None:
+    raise LeaseLost("another process has this connection now", code="SY064")
 
 
 def _unassigned(account: StaffedAccount, people: int) -> list[Record]:

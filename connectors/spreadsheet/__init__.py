@@ -41,7 +41,7 @@ class Spreadsheet:
         self._check = Check(name, settings, wanted)
         self._leads = LeadStream(name, settings, wanted) if settings.path else None
         in_place = settings.write is not False and settings.write.in_place
-        self._desk = Desk(name, wanted.language, wanted.stages, in_place, self._files)
+        self._desk = Desk(name, wanted.language, wanted.stages, in_place, self._files, wanted.fence)
         self.streams: tuple[str, ...] = self._reader.streams
         self.people: tuple[str, ...] = (PEOPLE,)
         goes = settings.missing == "deleted"

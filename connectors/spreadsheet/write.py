@@ -45,6 +45,7 @@ class Desk:
     stages: tuple[str, ...]  # coldest first
     in_place: bool  # into the user's own files
     files: Callable[[], Iterable[LeadFile]]  # those with leads, opened anew each time
+    fence: Callable[[], None] = lambda: None  # raises where another process may be at work by now
 
 
 def setup(desk: Desk) -> Iterator[FieldChange]:
@@ -90,6 +91,7 @@ def write(desk: Desk, changes: Sequence[Change]) -> Iterator[Written | Rejected]
 
 def _written(desk: Desk, file: LeadFile, changes: Mapping[str, Change]) -> dict[str, Written]:
     """The file written, and what it shows of these leads now."""
+    desk.fence()
     standings = {each: change.after for each, change in changes.items()}
     target = _target(desk, file)
     if desk.in_place:

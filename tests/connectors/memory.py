@@ -242,6 +242,7 @@ class Memory:
 
     def write(self, changes: Sequence[Change]) -> Iterator[Written | Rejected]:
         for first in range(0, len(changes), PAGE):
+            self._wanted.fence()
             self._ask("write")
             yield from [self._crm.write(change) for change in changes[first : first + PAGE]]
 
