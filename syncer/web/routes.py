@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -20,14 +20,17 @@ from syncer.app import App
 from syncer.connector import Knock
 from syncer.errors import SyncerError
 from syncer.web.answers import Answers, Page
-from syncer.web.hooks import UNABLE, Hooks
+from syncer.web.hooks import BROKEN, UNABLE, Hooks
+from syncer.web.metrics import CONTENT_TYPE, Metrics
 from syncer.web.slack import Buttons
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 MOST_BYTES = 1_000_000  # of a body; a hundred events of HubSpot are some 50 kB
 BODY_S = 2.0  # how long a request may take to arrive
 WORK_S = 2.0  # how long the database may take
+METRICS_S = 6.0  # the same for metrics, which count all leads; Prometheus waits 10 s, and a connection lives 8 s here
 MOST_AT_ONCE = 4  # hooks that are being stored; the CRM sends the others again. As many answers of sales
 
 _OK, _TOO_SLOW, _TOO_LARGE = 200, 408, 413
@@ -55,6 +58,7 @@ def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
         Route("/hooks/{connection}", hook, methods=["POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
+        Route("/metrics", _measuring(now)),
         *_answering(now),
     ]
     app = Starlette(routes=routes)
@@ -94,6 +98,19 @@ def _answering(now: Callable[[], App]) -> list[Route]:
     ]
 
 
+def _measuring(now: Callable[[], App]) -> Callable[[Request], Awaitable[Response]]:
+    """It names connections, stages and numbers, and nobody: whoever may reach the port may read it."""
+    metrics, desk = Metrics(now), _Desk(MOST_AT_ONCE)
+
+    async def tell(_request: Request) -> Response:
+        told = await desk.ask(metrics.text, UNABLE, METRICS_S)
+        if isinstance(told, bytes):
+            return Response(told, media_type=CONTENT_TYPE)
+        return Response(status_code=BROKEN if told is None else told)
+
+    return tell
+
+
 def _html(page: Page) -> Response:
     return Response(page.html, page.status, page.headers, "text/html")
 
@@ -105,15 +122,15 @@ class _Desk:
     def __init__(self, most: int) -> None:
         self._places = threading.BoundedSemaphore(most)
 
-    async def ask(self, work: Callable[[], T], otherwise: T) -> T:
-        """What the work gives; `otherwise` where all places are taken, or it takes longer than WORK_S."""
+    async def ask(self, work: Callable[[], T], otherwise: U, within_s: float | None = None) -> T | U:
+        """What the work gives; `otherwise` where all places are taken, or it takes longer than `within_s` (WORK_S)."""
         if not self._places.acquire(blocking=False):
             return otherwise
         done: Future[T] = Future()
         done.set_running_or_notify_cancel()
         threading.Thread(target=self._do, args=(work, done), daemon=True).start()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(done), WORK_S)
+            return await asyncio.wait_for(asyncio.wrap_future(done), within_s or WORK_S)
         except TimeoutError:
             return otherwise
 
