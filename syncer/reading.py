@@ -90,10 +90,10 @@ def begin(parts: Parts, tx: Connection, stream: str) -> tuple[Cursor | None, boo
 def _store(  # noqa: PLR0913  # a page, where it belongs, and who counts it
     parts: Parts, lease: Lease, stream: str, page: Page, report: Report, sweep: int | None = None
 ) -> None:
-    same_person = parts.project.same_person is not None
+    same_person, keep = parts.project.same_person is not None, parts.project.sync.keep_activities
     with parts.store.writing(lease) as tx:
         report.rings |= mirror.store_page(
-            tx, parts.name, stream, page, parts.clock(), same_person=same_person, sweep=sweep
+            tx, parts.name, stream, page, parts.clock(), same_person=same_person, sweep=sweep, keep=keep
         )
     report.answered = True
     if page.rejected:  # as nearly never: a page of a first load has thousands of records

@@ -32,7 +32,7 @@ from syncer.model import Answer, Contribution, Lead, Override, Score, Told, Tran
 from syncer.rules import Gate, Model
 from syncer.settings import Project
 from syncer.stages import Marks
-from syncer.store import answers, decisions, handed_over, histories, mirror
+from syncer.store import answers, decisions, erasure, handed_over, histories, mirror
 
 _HELD = {
     "rules": "held by the rules",
@@ -154,7 +154,19 @@ def find_one(app: App, selector: str) -> int:
     if len(found) > 1:
         names = ", ".join(str(key) for key, _ in faces.values())
         raise NotFound(f"{len(found)} leads match '{selector}'; name one of: {names}", code="SY086")
+    _insist_on_memory(app, found[0], selector)
     return found[0]
+
+
+def _insist_on_memory(app: App, lead: int, selector: str) -> None:
+    with app.store.reading() as tx:
+        by = erasure.forgotten(tx, lead)
+    if by is not None:
+        raise NotFound(
+            f"'{selector[:_LONGEST_SELECTOR]}' was forgotten on {day(by.at, app.project.timezone)} by {by.by}, and "
+            "stays so; where the CRM still has this person, erase them there, too",
+            code="SY220",
+        )
 
 
 def explanation_json(found: Explanation) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def show(project: Project) -> Mapping[str, Shown]:
         "handoff": _handoff(project.handoff) if project.handoff is not None else None,
         "outcome": _outcome(project.outcome) if project.outcome is not None else None,
         "web": project.web,
+        "alerts": {"notify": project.alerts.notify, "to": project.alerts.to} if project.alerts is not None else None,
     }
     leaves = dict(_leaves(effective, ()))
     return {path_text(steps): (value, _origin(project.origins, steps)) for steps, value in leaves.items()}
@@ -49,6 +50,8 @@ def _sync(sync: Sync) -> dict[str, Any]:
         "min_step": sync.min_step / 100,
         "sweep": sync.sweep or "off",
         "sweep_activities": sync.sweep_activities or "off",
+        "keep_activities": sync.keep_activities or "off",
+        "keep_handoffs": sync.keep_handoffs or "off",
         "manual_change": manual,
     }
 

@@ -25,8 +25,9 @@ def store_activities(
     tx: Connection, connection: str, incoming: Iterable[Activity], arrival: Arrival, touches: Touches
 ) -> None:
     """Upsert by id those that are not older than what is stored, and replace the links to records, and keep what was
-    believed before; leads that gain, lose or see changed an activity are touched."""
-    latest = _newest_of_each(incoming)
+    believed before; leads that gain, lose or see changed an activity are touched. One that is too old to be kept is
+    taken as deleted, so that it neither comes back nor stays where its date was wrong."""
+    latest = _newest_of_each(_kept(each, arrival) for each in incoming)
     if not latest:
         return
     stored, links = _stored(tx, connection, latest)
@@ -48,6 +49,11 @@ def store_activities(
     _keep_modified(tx, connection, unchanged, stored)
     for lead in leads_of(tx, affected).values():
         touches[lead] |= BITS["activity"]
+
+
+def _kept(activity: Activity, arrival: Arrival) -> Activity:
+    too_old = arrival.oldest is not None and activity.at < arrival.oldest
+    return replace(activity, deleted=True) if too_old else activity
 
 
 def _newest_of_each(incoming: Iterable[Activity]) -> dict[str, Activity]:
@@ -92,9 +98,9 @@ def _stored(tx: Connection, connection: str, ids: Iterable[str]) -> tuple[dict[s
     rows = {row.id: row for row in found}
     links: dict[str, set[RecordKey]] = {}
     linked = tx.execute(
-        select(activity_links).where(
-            activity_links.c.connection == connection, among(tx, activity_links.c.activity_id, wanted)
-        )
+        select(activity_links)
+        .where(activity_links.c.connection == connection, among(tx, activity_links.c.activity_id, wanted))
+        .order_by(activity_links.c.activity_id)  # else SQLite reads every link: the key covers what is asked for
     )
     for row in linked:
         links.setdefault(row.activity_id, set()).add(RecordKey(connection, row.object, row.record_id))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
@@ -60,22 +60,29 @@ def store_page(  # noqa: PLR0913  # a page, where it belongs, and how people are
     *,
     same_person: bool = False,
     sweep: int | None = None,
+    keep: timedelta | None = None,
 ) -> frozenset[str]:
     """Everything the page says, its cursor, and a mark on every lead to which something that matters happened. Returns
     the other connections that are to decide some of these leads: with `same_person`, an e-mail address is a person.
 
     Until the stream has been read to its end once (see `begin`, `end`), its pages tell what was there before we
     looked: their activities count as known since they happened. With `sweep` it is a page of the sweep of that number,
-    and its cursor that sweep's.
+    and its cursor that sweep's. `keep`: how long activities are kept; None: for ever.
     """
     lock_connection(tx, connection)
     cleaned = clean(page)
     here = (cursors.c.connection == connection, cursors.c.stream == stream)
     known = tx.execute(select(cursors.c.history, cursors.c.sweep, cursors.c.sweep_began_at).where(*here)).first()
     by_id = page.cursor is None
-    arrival = Arrival(at, known is not None and known.history, seen_now=by_id or sweep is not None, by_id=by_id)
+    arrival = Arrival(
+        at,
+        known is not None and known.history,
+        seen_now=by_id or sweep is not None,
+        by_id=by_id,
+        oldest=None if keep is None else at - keep,
+    )
     elsewhere = _store(tx, connection, cleaned, arrival, same_person=same_person)
-    _keep_rejected(tx, connection, stream, cleaned, at)
+    _keep_rejected(tx, connection, stream, erasure.without_forgotten(tx, connection, stream, cleaned), at)
     if known is not None and known.sweep_began_at is not None:
         sweeps.mark(tx, cleaned, known.sweep)  # whatever way it came: it need not be asked for when the sweep ends
     if page.cursor is None:
@@ -104,6 +111,7 @@ def _store(tx: Connection, connection: str, page: Page, arrival: Arrival, *, sam
     store_activities(tx, connection, page.activities, arrival, touches)
     store_readings(tx, page.readings, arrival, touches)
     erasure.erase(tx, [record.key for record in stored if record.erased], arrival.at)
+    erasure.forget_absorbed(tx, stored)
     if not arrival.by_id:
         # Gone, or erased? Whoever is asked for by id is told apart.
         hints.hint(tx, [record.key for record in stored if record.deleted and not record.erased], arrival.at)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, insert, literal, s
 from syncer.history import same_value
 from syncer.model import NO_FIELDS, Manual, Record, RecordKey, Standing, Value
 from syncer.store.arrivals import Arrival
-from syncer.store.columns import CleanText, to_json, to_ms
+from syncer.store.columns import CleanText, from_ms, to_json, to_ms
 from syncer.store.sql import Columns, among, keys_among, keys_of_a_kind, kinds, upsert, upsert_columns
 from syncer.store.standings import standing_or_none
 from syncer.store.tables import LIVE, RECORD_KEY, leads, past_versions, records, write_backs
@@ -59,6 +59,27 @@ def is_live(record: Record) -> bool:
 def counts(record: Record) -> bool:
     """Whether its activities do: those of an absorbed record are its survivor's, those of a deleted one nobody's."""
     return not record.deleted or record.merged_into is not None
+
+
+_FORGOTTEN_AT, _FORGOTTEN_BY = "forgotten_at", "forgotten_by"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Who asked us, not the CRM, to erase a person, and when. It stands in the fields of the erased record, which says
+    nothing else."""
+
+    at: datetime
+    by: str
+
+    def fields(self) -> dict[str, Value]:
+        return {_FORGOTTEN_AT: to_ms(self.at), _FORGOTTEN_BY: self.by}
+
+
+def forgotten_of(erased: bool, fields: Mapping[str, Value] | None) -> Forgotten | None:
+    """None: the record is not erased, or its CRM has erased it."""
+    at = (fields or NO_FIELDS).get(_FORGOTTEN_AT) if erased else None
+    return Forgotten(from_ms(at), str(fields[_FORGOTTEN_BY])) if fields and isinstance(at, int) else None
 
 
 def shown_fields(record: Record) -> dict[str, Value]:
@@ -189,10 +210,13 @@ def last_known(tx: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, dat
 
 def _is_news(record: Record, known: Known | None, arrival: Arrival) -> bool:
     """Who was never here leaves no trace when they are gone: the CRM may not show them yet. What was seen now counts
-    whatever time it bears, and so does that a live one is gone: whoever wrongly heard so hears otherwise soon."""
+    whatever time it bears, and so does that a live one is gone: whoever wrongly heard so hears otherwise soon. Whom we
+    were asked to forget is forgotten, whatever their CRM goes on showing."""
     if known is None:
         return not record.deleted
     before = known.record
+    if forgotten_of(before.erased, before.fields) is not None:
+        return False
     if record.deleted and before.deleted:
         return record.erased and not before.erased
     if to_ms(record.modified_at) >= to_ms(before.modified_at):

@@ -157,6 +157,20 @@ def test_storing_a_page_scans_nothing(large: Store) -> None:
         insist_on_indexes(large, seen)
 
 
+def test_a_page_of_activities_reads_no_links_but_theirs_in_a_database_that_was_never_analysed(store: Store) -> None:
+    if store.dialect == "postgresql":
+        pytest.skip("PostgreSQL analyses by itself")
+    with store.writing() as tx:
+        mirror.store_page(tx, "crm", "contacts", Page(Cursor("c"), (record("x1"),)), NOW)
+    with statements(store) as seen, store.writing() as tx:
+        mirror.store_page(tx, "crm", "calls", Page(Cursor("c"), (), (activity("calls/4", "x1"),)), NOW)
+    asked = [each for each in seen if each[0].startswith("SELECT") and "FROM activity_links" in each[0]]
+    with store.reading() as tx:
+        plans = [str(tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {asking}", bound).all()) for asking, bound in asked]
+    assert plans
+    assert all("activity_id=?" in plan or "record_id=?" in plan for plan in plans), plans
+
+
 def test_sweeping_and_asking_what_is_known_scan_nothing_but_for_what_is_missing(large: Store) -> None:
     with large.writing() as tx:
         mirror.begin(tx, "crm", "contacts", ())
