@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Literal, TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 
 BLOT = "***"
 _SHORTEST_SECRET = 4  # blotting out "1" or "no" would hide the log, not the secret
+_BEGINNING = 12  # characters by which a secret that was cut is known
+_LINE_OF_A_KEY = 32
+_PART_OF_A_PATH = 16
 _secrets: set[str] = set()
 _passing: deque[str] = deque(maxlen=256)
 
@@ -20,19 +25,31 @@ _passing: deque[str] = deque(maxlen=256)
 def protect(secret: str, *, passing: bool = False) -> None:
     """From now on this text is blotted out of every log line and of everything that `redact` is asked about. `passing`:
     until hundreds of others have followed it, for tokens that live an hour in a process that lives for years."""
-    text = secret.strip()
-    if len(text) < _SHORTEST_SECRET or text in _passing:
-        return
-    if passing:
-        _passing.append(text)
-    else:
-        _secrets.add(text)
+    for text in dict.fromkeys(_as_written(secret.strip())):
+        if len(text) < _SHORTEST_SECRET or text in _passing:
+            continue
+        if passing:
+            _passing.append(text)
+        else:
+            _secrets.add(text)
+
+
+def _as_written(secret: str) -> Iterator[str]:
+    """The secret, also as a URL, a form or JSON writes it, as whoever refuses it may repeat it; each line of a key that
+    has several, which may come back as one; and of an address that is a secret the path, with its long parts."""
+    yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1])
+    yield from (line for line in map(str.strip, secret.splitlines()) if len(line) >= _LINE_OF_A_KEY and " " not in line)
+    path = secret.partition("://")[2].partition("/")[2]
+    yield from (part for part in (path, *path.split("/")) if len(part) >= _PART_OF_A_PATH)
 
 
 def redact(text: str) -> str:
-    """The text without any protected secret."""
+    """The text without any protected secret, nor the beginning of one at its end, where it may have been cut."""
     for secret in sorted({*_secrets, *_passing}, key=len, reverse=True):
         text = text.replace(secret, BLOT)
+        begun = text.find(secret[:_BEGINNING], max(len(text) - len(secret), 0)) if len(secret) > _BEGINNING else -1
+        if begun >= 0 and secret.startswith(text[begun:]):
+            text = text[:begun] + BLOT
     return text
 
 

@@ -6,8 +6,9 @@ import re
 from html import unescape
 
 TASK_BODY = "hs_task_body"
-_MARK = re.compile(r"syncer:(?=\s*(\S+))")  # looks ahead: the text before the mark may end with the same word
-_TAG = re.compile(r"<[^>]*>")
+# Looks ahead, since the text before the mark may end with the same word; so far, since keys are short.
+_MARK = re.compile(r"syncer:(?=\s{0,100}(\S{1,500}))")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def mark(key: str) -> str:

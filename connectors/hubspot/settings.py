@@ -295,6 +295,8 @@ class Settings(_Section):
     def _address(cls, value: str) -> str:
         if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
             raise ValueError("is not an address like https://api.hubapi.com")
+        if value.startswith("http:") and not _LOOPBACK.fullmatch(_host(value)):
+            raise ValueError("must start with https://: the token goes there with every request")
         return value.rstrip("/")
 
     @field_validator("counters", mode="after")

@@ -7,7 +7,9 @@ import re
 from connectors.salesforce.describe import FieldInfo, ObjectInfo
 from connectors.salesforce.settings import Settings
 
-_MARK = re.compile(r"^\s*syncer:\s*(\S+)\s*$", re.MULTILINE)
+_MARK = re.compile(
+    r"^[^\S\n]*syncer:[^\S\n]*(\S+)[^\S\n]*$", re.MULTILINE
+)  # never over the lines' ends: that takes long
 
 
 def mark(key: str) -> str:

@@ -62,7 +62,7 @@ handoff:
   when: sql
   wait: 1m
   notifiers:
-    sales: {{type: slack, url: {inbox}}}
+    sales: {{type: slack, url: {inbox}, private_addresses: true}}
   notify: [sales]
 """
 

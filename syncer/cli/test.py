@@ -20,6 +20,7 @@ from syncer.handoff.text import one_line
 from syncer.model import Contribution, Score
 from syncer.rule_tests import Seen, Verdict, judge
 from syncer.rules import Segment
+from syncer.scoring import given_up
 from syncer.settings.cases import Casebook, Expected, load_cases
 from syncer.settings.problems import Steps
 from syncer.settings.rewriting import Scalar, disputed, number_text, rewrite
@@ -64,6 +65,9 @@ def test(ctx: click.Context, words: str, update: bool, as_json: bool) -> None:
             help = f"; {doubt.help}" if doubt.help else ""
             place = f"{doubt.file}:{doubt.line}:{doubt.column}"
             click.echo(log.redact(f"warning {doubt.code}: {place}: {doubt.message}{help}"), err=True)
+    for written in given_up():
+        told = f"looking for {one_line(written)} was given up: it takes too many steps over a value of these cases"
+        click.echo(f"warning SY211: {told}", err=True)
     failed = _tell(judged, updates, as_json)
     if failed:
         ctx.exit(1)

@@ -2,29 +2,36 @@
 
 Apprise says whether it believes that a message was delivered, and nothing else. So the requests that it makes meanwhile
 are watched, and the last of them says what became of the message. Of services that it does not reach over HTTP (mail,
-MQTT, XMPP ...) nothing can be seen: a message that failed there may have been delivered.
+MQTT, XMPP ...) nothing can be seen: a message that failed there may have been delivered. Those few whose code connects
+in a thread of its own are not kept from private addresses.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from requests import PreparedRequest, Response, codes
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
+from requests.utils import select_proxy
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
 
+from syncer.handoff.alerts import Alert, alert_chat_post
 from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Repeats, quoted, refusal
 from syncer.handoff.messages import Audience, ChatPost, chat_post, digest_chat_post, fit_into_chat
+from syncer.handoff.reaching import RefusedAddress, by_proxy, reaching
 from syncer.model import Notice
 from syncer.settings.services import service
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
 
 _Seen = list[Response | RequestException]
 _watching: ContextVar[_Seen | None] = ContextVar("requests_of_this_send", default=None)
@@ -38,6 +45,7 @@ class AppriseChannel:
     audience: Audience
     repeats: Repeats = "resend"
     timeout_s: float = TIMEOUT_S
+    private_addresses: bool = False  # whether the service may stand at one
 
     def send(self, notice: Notice, repeat: bool) -> None:
         self._post(chat_post(notice.handoff, self.audience, repeat, notice.kind, notice.key))
@@ -49,8 +57,15 @@ class AppriseChannel:
     def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
         self._post(digest_chat_post([each.handoff for each in notices], self.audience, repeat, notices[0].kind))
 
+    def announce(self, alert: Alert, recipient: str) -> None:
+        self._post(alert_chat_post(alert))
+
     def _post(self, from_us: ChatPost) -> None:
         to = service(self.url, self.timeout_s)
+        with reaching(str(to.service_name), self.private_addresses):
+            self._notify(to, from_us)
+
+    def _notify(self, to: NotifyBase, from_us: ChatPost) -> None:
         raised = ""
         with _requests_watched() as seen:
             try:
@@ -81,7 +96,10 @@ def _send_watched(adapter: HTTPAdapter, request: PreparedRequest, *args: Any, **
     if seen and _has_asked_for_patience(seen[-1]):
         raise RequestException("the server has asked for patience; the outbox tries again")
     try:
-        answer = _really_send(adapter, request, *args, **options)
+        with _through(request, options):
+            answer = _really_send(adapter, request, *args, **options)
+    except RefusedAddress as refused:
+        raise RequestException("the address is refused") from refused
     except RequestException as failure:
         if seen is not None:
             seen.append(failure)
@@ -89,6 +107,11 @@ def _send_watched(adapter: HTTPAdapter, request: PreparedRequest, *args: Any, **
     if seen is not None:
         seen.append(answer)
     return answer
+
+
+def _through(request: PreparedRequest, options: Mapping[str, Any]) -> AbstractContextManager[None]:
+    url = str(request.url)
+    return by_proxy(urlsplit(url).hostname or "") if select_proxy(url, options.get("proxies")) else nullcontext()
 
 
 def _has_asked_for_patience(last: Response | RequestException) -> bool:

@@ -36,11 +36,12 @@ def _channel(
     target: HandoffTarget | None,
 ) -> Channel:
     if isinstance(notifier, Slack):
-        readers = _readers(notifier, settings, audience)
-        return SlackChannel(notifier.url.get_secret_value(), readers, settings.slack_repeats, notifier.timeout_s)
+        readers, url = _readers(notifier, settings, audience), notifier.url.get_secret_value()
+        return SlackChannel(url, readers, settings.slack_repeats, notifier.timeout_s, notifier.private_addresses)
     if isinstance(notifier, Webhook):
         secret = notifier.secret.get_secret_value() if notifier.secret else None
-        return WebhookChannel(notifier.url, secret, notifier.timeout_s, notifier.personal_data)
+        told, private = notifier.personal_data, notifier.private_addresses
+        return WebhookChannel(notifier.url, secret, notifier.timeout_s, told, private)
     if isinstance(notifier, CrmTask):
         return CrmTaskChannel(target, notifier.due_in, audience, settings)
     if isinstance(notifier, Apprise):
@@ -52,8 +53,8 @@ def _channel(
 def _through_apprise(notifier: Apprise, audience: Audience, settings: HandoffSettings) -> Channel:
     from syncer.handoff.apprise import AppriseChannel  # noqa: PLC0415  # what it brings takes 0.1 s to import
 
-    readers = _readers(notifier, settings, audience)
-    return AppriseChannel(notifier.url.get_secret_value(), readers, settings.apprise_repeats, notifier.timeout_s)
+    readers, url = _readers(notifier, settings, audience), notifier.url.get_secret_value()
+    return AppriseChannel(url, readers, settings.apprise_repeats, notifier.timeout_s, notifier.private_addresses)
 
 
 def _readers(notifier: Slack | Email | Apprise, settings: HandoffSettings, audience: Audience) -> Audience:

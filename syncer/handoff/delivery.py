@@ -12,6 +12,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from syncer.errors import ConfigError, NotFound, TemporaryError
+from syncer.handoff.alerts import Alert
 from syncer.handoff.text import clipped
 from syncer.log import BLOT, redact
 from syncer.model import Notice
@@ -64,6 +65,14 @@ class Gathering(Channel, Protocol):
 
     def send_digest(self, notices: Sequence[Notice], repeat: bool) -> None:
         """As `send`, all in one message to their one recipient, under the name of their digest."""
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A channel that can tell an operator of a connection."""
+
+    def announce(self, alert: Alert, recipient: str) -> None:
+        """`recipient`: an e-mail address where it sends e-mail, else nothing. DeliveryError as `send`."""
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from email.policy import SMTP as WIRE
 from email.utils import formatdate
 from typing import Literal
 
+from syncer.handoff.alerts import Alert, alert_letter
 from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Outcome, Repeats, quoted
 from syncer.handoff.messages import MOST_LEADS, Audience, Letter, digest_letter, letter
+from syncer.handoff.reaching import reaching
 from syncer.handoff.text import is_address
 from syncer.model import Notice
 
@@ -54,9 +56,13 @@ class EmailChannel:
             raise DeliveryError("the recipient is not an e-mail address", "permanent")
         self._mail(recipient, digest_envelope(notices, self.sender, self.audience, repeat))
 
+    def announce(self, alert: Alert, recipient: str) -> None:
+        self._mail(recipient, _enveloped(alert_letter(alert), self.sender, recipient, alert.key))
+
     def _mail(self, recipient: str, message: EmailMessage) -> None:
         written = message.as_bytes(policy=WIRE)
-        with _session(self.server) as session:
+        # A company's mail server stands in its own network as a rule, and nobody else's text is sent to it.
+        with reaching(self.server.host, private=True), _session(self.server) as session:
             self._hand_in(session, recipient, written)
 
     def _hand_in(self, session: smtplib.SMTP, recipient: str, message: bytes) -> None:

@@ -1,24 +1,21 @@
-"""Slack's incoming webhooks, and whatever speaks like them (Mattermost, Discord's /slack)."""
+"""Slack's incoming webhooks, and whatever speaks like them (Mattermost, Discord's /slack).
+
+Not through slack_sdk, whose client follows redirects and connects wherever they lead.
+"""
 
 from __future__ import annotations
 
-import logging
-import socket
-import ssl
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from urllib.error import URLError
 
-from slack_sdk.errors import SlackRequestError
-from slack_sdk.webhook import WebhookClient, WebhookResponse
-
-from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Outcome, Repeats, host, quoted, refusal, secrets_of
+from syncer.handoff.alerts import Alert, alert_slack_post
+from syncer.handoff.delivery import TIMEOUT_S, DeliveryError, Repeats, host, quoted, refusal, secrets_of
 from syncer.handoff.messages import Audience, SlackPost, digest_slack_post, fit_into_slack, slack_post
+from syncer.handoff.posting import post
 from syncer.model import Notice
 
-# The client logs the URL, which is the secret, and every failure, which we raise: it gets a logger that is silent.
-_SILENT = logging.Logger("slack_sdk.webhook", logging.CRITICAL + 1)
+_HEADERS = {"Content-Type": "application/json;charset=utf-8", "User-Agent": "syncer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,7 @@ class SlackChannel:
     audience: Audience
     repeats: Repeats = "resend"
     timeout_s: float = TIMEOUT_S
+    private_addresses: bool = False  # whether the receiver may stand at one
 
     def send(self, notice: Notice, repeat: bool) -> None:
         self._post(slack_post(notice.handoff, self.audience, repeat, notice.kind, notice.key))
@@ -38,33 +36,22 @@ class SlackChannel:
         handoffs = [each.handoff for each in notices]
         self._post(digest_slack_post(handoffs, self.audience, repeat, notices[0].kind))
 
-    def _post(self, post: SlackPost) -> None:
-        answer = self._answer(post)
-        told = quoted(answer.body, secrets_of(self.url))
-        if answer.status_code != 200:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            raise refusal(host(self.url), answer.status_code, headers.get("retry-after"), told)
-        if answer.body.strip() != "ok":
+    def announce(self, alert: Alert, recipient: str) -> None:
+        self._post(alert_slack_post(alert))
+
+    def _post(self, written: SlackPost) -> None:
+        answer = post(self.url, _body(written), _HEADERS, self.timeout_s, self.private_addresses)
+        told, name = quoted(answer.said, secrets_of(self.url)), host(self.url)
+        if answer.status != 200:
+            raise refusal(name, answer.status, answer.retry_after, told)
+        if answer.text is None:
+            raise DeliveryError(f"{name}: its answer broke off; it may have been delivered", "uncertain")
+        if answer.text.strip() != "ok":
             # Slack says ok and nothing else; another page under this URL would swallow every hand-off unseen.
             # A proxy or a wrong address, as a rule: a person mends it while the message waits.
-            raise DeliveryError(f"{host(self.url)} answered 200 but not ok{told}", "temporary")
-
-    def _answer(self, post: SlackPost) -> WebhookResponse:
-        client = WebhookClient(self.url, logger=_SILENT, retry_handlers=[])
-        client.timeout = self.timeout_s  # type: ignore[assignment]  # declared as whole seconds; urllib takes fractions
-        try:
-            return client.send(text=post.text, blocks=post.blocks, unfurl_links=False, unfurl_media=False)
-        except (SlackRequestError, ValueError):
-            raise DeliveryError("the URL is not one, or its answer is not text", "permanent") from None
-        except (OSError, HTTPException, LookupError) as failure:
-            raise DeliveryError(*_reading(failure, host(self.url))) from None  # its texts may hold the URL
+            raise DeliveryError(f"{name} answered 200 but not ok{told}", "temporary")
 
 
-def _reading(failure: Exception, name: str) -> tuple[str, Outcome]:
-    """urllib wraps what happens before the request is out in URLError. A time-out among these is the connection's: the
-    request is shorter than a socket's buffer, so writing it never waits."""
-    reason = failure.reason if isinstance(failure, URLError) else None
-    if isinstance(reason, ConnectionRefusedError | socket.gaierror | TimeoutError | ssl.SSLCertVerificationError):
-        return f"{name}: no connection ({type(reason).__name__})", "temporary"
-    told = type(reason if isinstance(reason, Exception) else failure).__name__
-    return f"{name}: no answer ({told}); it may have been delivered", "uncertain"
+def _body(written: SlackPost) -> bytes:
+    told = {"text": written.text, "blocks": written.blocks, "unfurl_links": False, "unfurl_media": False}
+    return json.dumps(told).encode()

@@ -14,6 +14,7 @@ from typing import Literal
 from syncer.lint.findings import Finding
 from syncer.lint.reach import never
 from syncer.model import Signals, Value
+from syncer.patterns import pattern
 from syncer.rules import ActivityTest, Condition, FieldTest, Ignore, Model, NoneOf, Rule, leaves
 from syncer.scoring import evaluate, match
 from syncer.scoring.predicates import RELATIVE
@@ -26,8 +27,9 @@ _LONGEST_SHAPE = 24
 
 _EVERY_KIND = "*"  # of activities
 
-Kind = Literal["number", "date", "domain"]
-_READERS: Mapping[Kind, Callable[[Value], object]] = {"number": number, "date": moment_ms, "domain": domain}
+Kind = Literal["number", "date", "domain", "text"]
+_READERS: Mapping[str, Callable[[Value], object]] = {"number": number, "date": moment_ms, "domain": domain}
+_KINDS: Mapping[str, Kind] = {"domain_in": "domain", "matches": "text"}
 _NUMERIC = ("between", "at_least", "over", "under", "at_most")
 
 
@@ -38,6 +40,14 @@ class Column:
     activity: str  # "" for a lead's own
     field: str
     kind: Kind
+    pattern: str = ""  # of a text: what is looked for in it
+    exact: bool = False
+
+    def read(self, value: Value) -> object:
+        """None where it cannot be read as what is asked for; of a text, where looking for it is given up."""
+        if self.kind == "text":
+            return pattern(self.pattern, exact=self.exact).found_in(text(value))
+        return _READERS[self.kind](value)
 
     def __str__(self) -> str:
         return f"{self.activity}.{self.field}" if self.activity else self.field
@@ -88,7 +98,7 @@ def count_read(leads: Iterable[Signals], conditions: Iterable[Condition]) -> See
     for lead in leads:
         for column, value in _cells(lead, columns):
             values[column] += 1
-            if _READERS[column.kind](value) is None:
+            if column.read(value) is None:
                 unread[column] += 1
                 shapes.setdefault(column, shape(text(value)))
     return Seen(values=values, unread=unread, shapes=shapes)
@@ -106,11 +116,20 @@ def unread_findings(seen: Seen, asking: Iterable[tuple[str, Condition]]) -> Iter
     """The columns with values that cannot be read. `asking`: conditions, each with its place."""
     places = {column: where for where, condition in reversed(list(asking)) for column in _columns_of(condition)}
     for column, unread in sorted(seen.unread.items()):
+        where = places.get(column) or places.get(replace(column, activity=_EVERY_KIND), "")
+        if column.kind == "text":
+            yield _too_much(column, unread, where)
+            continue
         what = f"{unread:,} of {seen.values[column]:,} values of {column} cannot be read as {column.kind}s"
         message = f"{what} and count as not set, for example one of the form '{seen.shapes[column]}'"
         help_ = "correct them in the CRM, or compare them as text"
-        where = places.get(column) or places.get(replace(column, activity=_EVERY_KIND), "")
         yield Finding("warning", message, "SY097", where, help_)
+
+
+def _too_much(column: Column, unread: int, where: str) -> Finding:
+    what = f"looking for {column.pattern} is given up over {unread:,} of the values of {column}"
+    help_ = "no value needs so many steps of a pattern without repeats inside of repeats, as in (a+)+"
+    return Finding("warning", f"{what}: they neither match it nor do not", "SY211", where, help_)
 
 
 def _kinds_of(lead: Signals) -> set[str]:
@@ -142,14 +161,16 @@ def _columns_of(condition: Condition) -> Iterator[Column]:
         activity, tests = (leaf.kind, leaf.tests) if isinstance(leaf, ActivityTest) else ("", (leaf,))
         for test in tests:
             kind = _kind(test)
-            if kind is not None:
+            if kind == "text":
+                yield Column(activity, test.field, kind, str(test.argument), test.exact)
+            elif kind is not None:
                 yield Column(activity, test.field, kind)
 
 
 def _kind(test: FieldTest) -> Kind | None:
     if test.operator in RELATIVE:
         return "date"
-    return "number" if test.operator in _NUMERIC else "domain" if test.operator == "domain_in" else None
+    return "number" if test.operator in _NUMERIC else _KINDS.get(test.operator)
 
 
 def shape(value: str) -> str:

@@ -12,6 +12,7 @@ from syncer.scoring.horizon import next_looks, next_turns
 from syncer.scoring.ledger import dimensions_of, score, score_of
 from syncer.scoring.match import Matched, match
 from syncer.scoring.not_given import NotGiven, not_given
+from syncer.scoring.predicates import given_up
 
 __all__ = [
     "Evaluation",
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate",
     "first_passed",
     "gates_of",
+    "given_up",
     "match",
     "next_looks",
     "next_turns",

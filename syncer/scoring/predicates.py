@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from syncer.model import Value
+from syncer.patterns import pattern
 from syncer.rules import Argument, FieldTest
-from syncer.scoring.values import domain, fold, is_set, moment_ms, number, text, unaccented
+from syncer.scoring.values import domain, fold, is_set, moment_ms, number, text
 
 Predicate = Callable[[Value], bool]
 RELATIVE = ("older_than", "newer_than")
@@ -74,11 +74,31 @@ def _contains(test: FieldTest) -> _Ask:
 
 
 def _matches(test: FieldTest) -> _Ask:
-    if test.exact:
-        exactly = re.compile(str(test.argument))
-        return lambda value: exactly.search(text(value)) is not None
-    pattern = re.compile(unaccented(str(test.argument)), re.IGNORECASE)
-    return lambda value: pattern.search(unaccented(text(value))) is not None
+    """None too of a text over which the search was given up: it neither matches nor does not."""
+    written = str(test.argument)
+    look = pattern(written, exact=test.exact)
+
+    def asked(value: Value) -> bool | None:
+        found = look.found_in(text(value))
+        if found is None:
+            _given_up.setdefault(written)
+        return found
+
+    return asked
+
+
+_given_up: dict[str, None] = {}
+
+
+def given_up() -> tuple[str, ...]:
+    """The patterns that were given up over some text since this was last asked; whoever asks tells of them. Each comes
+    once in the life of a process."""
+    fresh = tuple(each for each in _given_up if each not in _told)
+    _told.update(dict.fromkeys(fresh))
+    return fresh
+
+
+_told: dict[str, None] = {}
 
 
 def _between(test: FieldTest) -> _Ask:

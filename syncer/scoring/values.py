@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from syncer.model import Value
+from syncer.patterns import without_marks
 
 HOUR_MS = 3_600_000
 _EARLIEST_EPOCH_MS = 10_000_000_000  # smaller numbers are years or seconds, not the CRMs' epoch milliseconds
@@ -38,16 +39,6 @@ def fold(raw: str) -> str:
     # Twice, since "™" only becomes letters (and capital ones) by decomposing.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", raw).casefold())
     return " ".join(without_marks(decomposed).split())
-
-
-def unaccented(raw: str) -> str:
-    """Without accents, case kept; nothing else changes, so a regular expression stays one."""
-    return without_marks(unicodedata.normalize("NFD", raw))
-
-
-def without_marks(decomposed: str) -> str:
-    """What is left of decomposed text when its combining marks are gone."""
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def number(value: Value) -> float | None:

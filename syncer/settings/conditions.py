@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
 
+from syncer.patterns import BadPattern, pattern
 from syncer.rules import ActivityTest, All, AnyOf, Argument, Condition, FieldTest, NoneOf, Operator
 from syncer.settings.problems import Mistake, Steps, Wrong, did_you_mean, quoted, wrong
 from syncer.settings.values import span_ms
@@ -167,6 +166,8 @@ class _Reader:
 
     def _test(self, test: FieldTest, raw: Any, steps: Steps) -> FieldTest | None:
         argument = self._try(lambda: _ARGUMENTS[test.operator](raw, self.lists), steps)
+        if test.operator == "matches" and argument is not None and not test.exact:  # its accents go: [z-é] is no range
+            argument = self._try(lambda: _checked(argument, exact=False), steps)
         if argument is None:
             return None
         negated = test.negated
@@ -264,13 +265,15 @@ def _each(read: Callable[[Any], Any], raw: list[Any]) -> list[Any]:
 
 def _pattern(raw: Any, _lists: Lists) -> str:
     text = _text(raw)
+    return _checked(text, exact=True)
+
+
+def _checked(written: str, *, exact: bool) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what will mean something else in a later Python is refused today
-            re.compile(text)
-    except (re.error, RecursionError, OverflowError, Warning) as error:
-        raise wrong(f"{quoted(text)} is not a regular expression: {error}") from None
-    return text
+        pattern(written, exact=exact)
+    except BadPattern as error:
+        raise wrong(f"{quoted(written)} is not a regular expression: {error}") from None
+    return written
 
 
 def _between(raw: Any, _lists: Lists) -> tuple[float, float]:

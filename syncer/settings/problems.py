@@ -12,6 +12,9 @@
 | SY008 | a secret or variable that is not set              |
 | SY009 | a secret written into a file                      |
 | SY010 | parts that do not fit together                    |
+| SY210 | an address to which nothing is sent               |
+| SY211 | a pattern that is given up over real values       |
+| SY212 | a file that is too large, or grows too large      |
 """
 
 from __future__ import annotations
@@ -43,9 +46,12 @@ class Problem:
     code: str = "SY006"
     source: tuple[tuple[int, str], ...] = ()  # the numbered lines to show, the mistake in the last one
 
+    @property
+    def place(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+
     def __str__(self) -> str:
-        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        lines = [f"error: {self.message}", f"  --> {where}" + (f"  ({self.path})" if self.path else "")]
+        lines = [f"error: {self.message}", f"  --> {self.place}" + (f"  ({self.path})" if self.path else "")]
         width = max((len(str(number)) for number, _ in self.source), default=0)
         lines += [f"  {number:>{width}} | {text}".rstrip() for number, text in self.source]
         if self.source:

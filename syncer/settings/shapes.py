@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from syncer.rules import ActivityTest, Condition, leaves
+from syncer.settings.addresses import refusal_of, standing_as_written
 from syncer.settings.conditions import read_condition
 from syncer.settings.models import CONDITION_SCHEMA, Section
 from syncer.settings.problems import Mistake, Wrong, did_you_mean, quoted, wrong
@@ -85,6 +87,8 @@ class SyncFile(Section):
     min_step: Points = Field(default=1, validate_default=True)
     sweep: IntervalOrOff = Field(default="1d", validate_default=True)
     sweep_activities: IntervalOrOff = Field(default="7d", validate_default=True)
+    keep_activities: IntervalOrOff = None
+    keep_handoffs: IntervalOrOff = None
     manual_change: Annotated[ManualChange, PlainValidator(_manual_change), WithJsonSchema(_MANUAL_SCHEMA)] = Field(
         default="respect", validate_default=True
     )
@@ -99,9 +103,24 @@ class SyncFile(Section):
 
 def _web_address(raw: Any) -> Any:
     text = raw.get_secret_value() if isinstance(raw, SecretStr) else raw
-    if isinstance(text, str) and not re.fullmatch(r"https?://[^\s/]+\S*", text):
+    if isinstance(text, str) and not (re.fullmatch(r"https?://[^\s/]+\S*", text) and _host(text)):
         raise wrong("must be a web address that starts with https://")
     return raw
+
+
+def _host(url: str) -> str:
+    """The host as the URL writes it; "" where it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # a bracket without its other half
+        return ""
+
+
+def _refuse_private(host: str, private: bool, key: str = "url") -> None:
+    """Every message to it would be refused: better told now. A name is judged when it is connected to."""
+    refusal = refusal_of("this", standing_as_written(host), private)
+    if refusal is not None:
+        raise Wrong(Mistake((key,), *refusal, "SY210"))
 
 
 def _mail_address(raw: Any) -> Any:
@@ -121,7 +140,13 @@ class Slack(Section):
     url: Annotated[SecretStr, BeforeValidator(_web_address)]
     signing_secret: SecretStr | None = None
     personal_data: bool = True
+    private_addresses: bool = False
     timeout_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _stays_outside(self) -> Self:
+        _refuse_private(_host(self.url.get_secret_value()), self.private_addresses)
+        return self
 
 
 class Email(Section):
@@ -137,6 +162,11 @@ class Email(Section):
     personal_data: bool = True
     timeout_s: Seconds = 10.0
 
+    @model_validator(mode="after")
+    def _is_a_mail_servers(self) -> Self:
+        _refuse_private(self.host, private=True, key="host")
+        return self
+
 
 class Webhook(Section):
     """Any receiver of signed JSON; with a `secret` each message carries its signature."""
@@ -145,7 +175,13 @@ class Webhook(Section):
     url: Annotated[str, BeforeValidator(_web_address)]
     secret: SecretStr | None = None
     personal_data: bool = True
+    private_addresses: bool = False
     timeout_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _stays_outside(self) -> Self:
+        _refuse_private(_host(self.url), self.private_addresses)
+        return self
 
 
 class CrmTask(Section):
@@ -166,7 +202,15 @@ class Apprise(Section):
     type: Literal["apprise"] = "apprise"
     url: Annotated[SecretStr, AfterValidator(_one_recipient)]
     personal_data: bool = True
+    private_addresses: bool = False
     timeout_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _stays_outside(self) -> Self:
+        """Of services at home in the cloud the host is no host but a token: it is no address either."""
+        host = service(self.url.get_secret_value(), timeout_s=1).host
+        _refuse_private(str(host or ""), self.private_addresses)
+        return self
 
 
 Notifier = Annotated[Slack | Email | Webhook | CrmTask | Apprise, Field(discriminator="type")]
@@ -476,6 +520,13 @@ class Web(Section):
         return self
 
 
+class AlertsFile(Section):
+    """Who is told when only a person can mend a connection."""
+
+    notify: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+    to: Annotated[tuple[MailAddress, ...], BeforeValidator(_one_or_more)] = ()
+
+
 class ProjectFile(Section):
     """The whole file; connections, models and notifiers are looked at one by one beside it."""
 
@@ -489,6 +540,7 @@ class ProjectFile(Section):
     handoff: HandoffFile | None = None
     outcome: OutcomeFile | None = None
     web: Web | None = None
+    alerts: AlertsFile | None = None
 
 
 def _plain_condition(raw: Any) -> Condition:

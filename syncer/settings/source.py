@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
@@ -22,12 +23,13 @@ from ruamel.yaml.reader import ReaderError
 from syncer.settings.problems import Mask, Mistake, Problem, SettingsError, Steps, path_text, quoted
 
 _TAG = "tag:yaml.org,2002:"
-_DEEPEST = 40  # levels; a hand-written file has fewer than ten
+_DEEPEST = 40  # levels once aliases are expanded; a hand-written file has fewer than ten
 _LARGEST = 200_000  # values once aliases are expanded
 _LINE_BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _LONGEST_NUMBER = 40  # digits; more is no whole number anybody means
-_LARGEST_FILE = 5_000_000  # bytes
+_LARGEST_FILE = 5_000_000  # bytes; of a list of domains or the like
+_LARGEST_YAML = 2_000_000  # bytes, for which a machine takes half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +175,26 @@ class Report:
         return replace(problem, path=path, message=message, help=help, source=shown)
 
 
-def read_text(path: Path, report: Report) -> str | None:
+def read_text(path: Path, report: Report, largest: int = _LARGEST_FILE) -> str | None:
     """The file's text, UTF-8 with or without a mark; None, and a problem, where it cannot be read."""
     name = report.name_of(path)
     report.watch(path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(largest + 1)
     except FileNotFoundError:
         report.add_plain(name, f"the file {name} does not exist")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         report.add_plain(name, f"the file {name} cannot be read: {reason}")
     else:
-        return _decoded(raw, name, report)
+        if len(raw) <= largest:
+            return _decoded(raw, name, report)
+        report.add_plain(name, f"the file {name} is larger than {largest // 1_000_000} MB", code="SY212")
     return None
 
 
 def _decoded(raw: bytes, name: str, report: Report) -> str | None:
-    if len(raw) > _LARGEST_FILE:
-        report.add_plain(name, f"the file {name} is larger than {_LARGEST_FILE // 1_000_000} MB")
-        return None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,7 +206,7 @@ def _decoded(raw: bytes, name: str, report: Report) -> str | None:
 
 def read_yaml(path: Path, report: Report) -> Source | None:
     """The file as plain values with places; None, and a problem, where it is not YAML at all."""
-    text = read_text(path, report)
+    text = read_text(path, report, _LARGEST_YAML)
     return None if text is None else yaml_of(text, Source(report.name_of(path), path), report)
 
 
@@ -218,11 +220,9 @@ def yaml_of(text: str, empty: Source, report: Report) -> Source | None:
         if root is None:
             return bare
         source = replace(bare, root=root)
-        if _size(root, {}) > _LARGEST:
-            raise _Unreadable("is too large once its aliases are expanded")
     except _Unreadable as error:
         help = _BRACES_HELP if any("${" in text for _, text in bare.excerpt(error.line)) else ""
-        report.add_at(bare, (error.line, error.column), Mistake((), str(error), help, "SY002"))
+        report.add_at(bare, (error.line, error.column), Mistake((), str(error), help, error.code))
         return None
     return replace(source, value=_Plain(source, report).value(root, ()))
 
@@ -231,7 +231,7 @@ ReadYaml = Callable[[Path, Report], Source | None]
 """`read_yaml`, or what puts other values in the place of those it reads."""
 
 _SECRET_LINE = re.compile(
-    r"""(?i)[\w-]*(?:password|passwd|secret|token|api_?key|private_key|credential)[\w-]*["']?\s*:\s*"""
+    r"""(?i)(?:password|passwd|secret|token|api_?key|private_key|credential)[\w-]{0,64}["']?\s{0,64}:\s{0,64}"""
     r"""(?:"([^"]*)"|'([^']*)'|([^\s,}#][^,}#]*))"""
 )
 
@@ -249,16 +249,19 @@ _BRACES_HELP = 'between { and } a reference needs quotes: token: "${NAME}"'
 class _Unreadable(Exception):
     """The text is not YAML as it is read here; where, from 1."""
 
-    def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
+    def __init__(self, message: str, line: int = 1, column: int = 1, code: str = "SY002") -> None:
         super().__init__(message)
         self.line = line
         self.column = column
+        self.code = code
 
 
 def _composed(text: str) -> Node | None:
     """The tree of nodes; None for an empty document."""
+    reader = YAML(typ="rt", pure=True)
+    reader.Composer = _Bounded
     try:
-        root: Node | None = YAML(typ="rt", pure=True).compose(text)
+        root: Node | None = reader.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(str(part).strip() for part in (error.context, error.problem) if part)
@@ -275,18 +278,44 @@ def _composed(text: str) -> Node | None:
     return root
 
 
-def _size(node: Node, known: dict[int, int]) -> int:
-    """How many values the node holds once aliases are expanded; one that contains itself counts as too many."""
-    if id(node) in known:
-        return known[id(node)]
-    known[id(node)] = _LARGEST + 1
-    inner: list[Node] = []
-    if isinstance(node, MappingNode):
-        inner = [part for pair in node.value for part in pair]
-    elif isinstance(node, SequenceNode):
-        inner = node.value
-    known[id(node)] = 1 + sum(_size(part, known) for part in inner)
-    return known[id(node)]
+class _Bounded(Composer):
+    """Weighs each node as soon as it is whole, with what its aliases stand for, and stops at the first that is too
+    much: neither a bomb nor a tower is ever built."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # a name that is given again means the new one from there on, as YAML says
+        self._levels = self._nodes = 0
+        self._weights: dict[int, tuple[int, int]] = {}  # id of a whole node -> (values, levels) in it
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.parser.peek_event().start_mark
+        self._levels, self._nodes = self._levels + 1, self._nodes + 1
+        if self._levels > _DEEPEST or self._nodes > _LARGEST:
+            raise _too_much(mark, deep=self._levels > _DEEPEST)
+        node = super().compose_node(parent, index)
+        self._levels -= 1
+        if id(node) not in self._weights:
+            if not isinstance(node, ScalarNode) and node.end_mark is None:
+                raise _too_much(mark, "contains itself")  # it is not whole yet
+            self._weights[id(node)] = self._weight(node)
+        values, levels = self._weights[id(node)]
+        if values > _LARGEST or self._levels + levels > _DEEPEST:
+            raise _too_much(mark, deep=values <= _LARGEST)
+        return node
+
+    def _weight(self, node: Node) -> tuple[int, int]:
+        inner = node.value if isinstance(node, SequenceNode) else []
+        if isinstance(node, MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        weights = [self._weights[id(each)] for each in inner]
+        return 1 + sum(values for values, _ in weights), 1 + max((levels for _, levels in weights), default=0)
+
+
+def _too_much(mark: Any, message: str = "", *, deep: bool = False) -> _Unreadable:
+    large = f"holds more than {_LARGEST:,} values once its aliases are expanded"
+    told = message or (f"is nested too deeply: more than {_DEEPEST} levels" if deep else large)
+    return _Unreadable(told, mark.line + 1, mark.column + 1, "SY212")
 
 
 class _Plain:
@@ -297,8 +326,6 @@ class _Plain:
         self._report = report
 
     def value(self, node: Node, steps: Steps) -> Any:
-        if len(steps) > _DEEPEST:
-            return self._refuse(node, steps, "is nested too deeply", code="SY002")
         if isinstance(node, MappingNode):
             self._look_at_keys(node, steps)
             return {name: self.value(inner, (*steps, name)) for name, (_, inner) in _pairs(node).items()}

@@ -23,9 +23,10 @@ _READ_PARTS = (".xml", ".bin", ".rels")
 
 _WIDE = re.compile(rb' r="([A-Z]{2,3})[0-9]')
 _WIDE_OTHERWISE = re.compile(rb"""\sr\s*=\s*["']([A-Z]{2,3})[0-9]""")
-_ROW = re.compile(rb"""<(?:\w+:)?row\b[^>]*?\sr=["'](\d{1,7})""")
-_VALUED = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\sr=["']([A-Z]{1,3})(\d{1,7})["'][^>]*[^/]>(?!</)""")
-_ODS_PART = re.compile(rb"<table:(table-row|table-cell|covered-table-cell|table)\b([^>]*)>")
+_ROW = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\sr=["'](\d{1,7})""")
+_VALUED = re.compile(rb"""<(?:\w+:)?c\b([^<>]*[^<>/])>(?!</)""")  # up to the tag's end alone: over many it takes long
+_PLACE = re.compile(rb"""\sr=["']([A-Z]{1,3})(\d{1,7})["']""")
+_ODS_PART = re.compile(rb"<table:(table-row|table-cell|covered-table-cell|table)\b([^<>]*)>")
 _ODS_REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 
 
@@ -109,8 +110,9 @@ def _valued_spread(file: IO[bytes], path: Path) -> tuple[int, int]:
     """The same of cells with something in them: many a sheet is formatted down to its last row."""
     rows = columns = 0
     for piece in _pieces(file, path):
-        for column, row in _VALUED.findall(piece):
-            rows, columns = max(rows, int(row)), max(columns, _column(column))
+        for attributes in _VALUED.findall(piece):
+            if found := _PLACE.search(attributes):
+                rows, columns = max(rows, int(found[2])), max(columns, _column(found[1]))
     return rows, columns
 
 

@@ -125,10 +125,14 @@ def _unopened(path: Path, error: OSError) -> ConfigError:
 
 def _undecodable(path: Path, encoding: str) -> int:
     """The line that does not decode."""
+    number = 0
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-        for number, line in enumerate(file, start=1):
-            if re.search("[\udc80-\udcff]", line):
-                return number
+        try:
+            for number, line in enumerate(file, start=1):
+                if re.search("[\udc80-\udcff]", line):
+                    return number
+        except UnicodeError:  # UTF-16 has no such way to go on
+            return number + 1
     return 1
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from syncer.connector import PackedFields
+from syncer.log import redact
 from syncer.model import RecordKey
 
 T = TypeVar("T")
@@ -161,6 +162,19 @@ class CleanText(TypeDecorator[str]):
     @staticmethod
     def encoded(values: Sequence[str | None]) -> Sequence[str | None]:
         return list(clean(tuple(values)))
+
+
+class Told(CleanText):
+    """What others have said of a failure, or a person in their own words: it may repeat a secret, which is not kept."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else redact(_clean_text(value))
+
+    @staticmethod
+    def encoded(values: Sequence[str | None]) -> Sequence[str | None]:
+        return [None if value is None else redact(value) for value in CleanText.encoded(values)]
 
 
 class Json(TypeDecorator[Any]):

@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
 )
 
-from syncer.store.columns import CleanText, Instant, Json
+from syncer.store.columns import CleanText, Instant, Json, Told
 
 metadata = MetaData(
     naming_convention={
@@ -45,7 +45,7 @@ connections = Table(
     Column("due_at", Instant),
     Column("models", CleanText),  # rules.rules_version of the rules that scored it last
     Column("parked_until", Instant),  # its CRM has asked for patience, or the day's share of requests is used up
-    Column("parked_reason", CleanText),
+    Column("parked_reason", Told),
     Column("settings", CleanText),  # the fingerprint of its settings as they were run with last
     Column("failures", Integer, nullable=False, server_default=text("0")),  # full runs in a row
     Column("failing", Json),  # kind of run -> the code of its outage that was told; NULL: none
@@ -317,7 +317,7 @@ rejected = Table(
     Column("connection", CleanText, primary_key=True),
     Column("stream", CleanText, primary_key=True),
     Column("id", CleanText, primary_key=True),
-    Column("reason", CleanText, nullable=False),
+    Column("reason", Told, nullable=False),
     Column("retry", Boolean, nullable=False, server_default=false()),
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
@@ -332,7 +332,7 @@ overrides = Table(
     Column("lead_id", BigInteger, ForeignKey("leads.id"), nullable=False, index=True),
     Column("stage", CleanText, nullable=False),
     Column("author", CleanText, nullable=False),
-    Column("reason", CleanText, nullable=False),
+    Column("reason", Told, nullable=False),
     Column("source", CleanText, nullable=False),
     Column("since", Instant, nullable=False),
     Column("until", Instant),
@@ -348,7 +348,7 @@ runs = Table(
     Column("finished_at", Instant),
     Column("outcome", CleanText, nullable=False, server_default=text("'running'")),
     Column("counts", Json, nullable=False),
-    Column("error", CleanText),
+    Column("error", Told),
     Column("kind", CleanText, nullable=False, server_default=text("'full'")),  # quick: only what was hinted at
     Index("ix_runs_connection", "connection", "id"),
     Index("ix_runs_kind", "connection", "kind", "started_at"),
@@ -397,7 +397,7 @@ write_backs = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_at", Instant),
     Column("given_up", Boolean, nullable=False, server_default=false()),
-    Column("reason", CleanText),  # why the last attempt was put off, given up or not taken
+    Column("reason", Told),  # why the last attempt was put off, given up or not taken
     Index(
         "ix_write_backs_pending",
         "connection",
@@ -462,7 +462,7 @@ notices = Table(
     Column("state", CleanText, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("not_before", Instant),
-    Column("error", CleanText),
+    Column("error", Told),
     Column("sent_at", Instant),
     Column("kind", CleanText, nullable=False, server_default=text("'handoff'")),
     Column("unsure", Boolean, nullable=False, server_default=false()),  # an earlier attempt may have arrived
@@ -484,7 +484,7 @@ answers = Table(
     Column("id", Serial, primary_key=True),
     Column("handoff_key", CleanText, ForeignKey("handoffs.key"), nullable=False, index=True),
     Column("accepted", Boolean, nullable=False),
-    Column("reason", CleanText, nullable=False),
+    Column("reason", Told, nullable=False),
     Column("author", CleanText, nullable=False),
     Column("source", CleanText, nullable=False),
     Column("at", Instant, nullable=False),

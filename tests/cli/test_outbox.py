@@ -87,7 +87,8 @@ def test_what_is_retried_goes_out_once_with_the_next_run_under_the_same_key(dead
 
 def test_a_held_message_that_is_retried_says_that_it_may_be_a_repeat_and_is_not_held_again(base: House) -> None:
     path = base.folder / "syncer.yml"
-    slack = f"  repeats: {{slack: hold}}\n  notifiers:\n    team: {{type: slack, url: {base.hook.url}}}"
+    team = f"{{type: slack, private_addresses: true, url: {base.hook.url}}}"
+    slack = f"  repeats: {{slack: hold}}\n  notifiers:\n    team: {team}"
     path.write_text(path.read_text().replace("  notifiers:", slack).replace("notify: [hook]", "notify: [team]"))
     base.hook.script.append(DROP)
     ready(base)

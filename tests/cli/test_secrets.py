@@ -16,8 +16,8 @@ TOKEN, HOOK, SLACK_PATH, SMTP = "pat-eu1-planted-token-77", "planted-hook-secret
 PASSWORD = "planted-database-password"
 _NOTIFIERS = """\
   notifiers:
-    hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
-    team: {{type: slack, url: "${{SLACK_URL}}"}}
+    hook: {{type: webhook, private_addresses: true, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
+    team: {{type: slack, private_addresses: true, url: "${{SLACK_URL}}"}}
     mail: {{type: email, host: 127.0.0.1, port: {port}, user: syncer, password: "${{SMTP_PASSWORD}}",
             from: syncer@acme.example, security: none, timeout_s: 1}}
   route: [{{to: [owner], fallback: sales@acme.example}}]

@@ -53,10 +53,10 @@ handoff:
   wait: 5m
   respond_within: 20d
   notifiers:
-    hook: {{type: webhook, url: {hook}, timeout_s: 0.3}}
+    hook: {{type: webhook, private_addresses: true, url: {hook}, timeout_s: 0.3}}
     mail: {{type: email, host: 127.0.0.1, port: {mail}, security: none, from: syncer@nimbo.example, timeout_s: 0.3}}
-    chat: {{type: slack, url: {chat}, timeout_s: 0.3}}
-    post: {{type: apprise, url: {post}, timeout_s: 0.3}}
+    chat: {{type: slack, private_addresses: true, url: {chat}, timeout_s: 0.3}}
+    post: {{type: apprise, private_addresses: true, url: {post}, timeout_s: 0.3}}
     todo: {{type: task}}
   repeats: {{email: {repeats}, slack: {repeats}, apprise: {repeats}}}
   digest: {{above: {above}}}

@@ -53,8 +53,10 @@ class House:
 
     def settings(self, *notify: str) -> HandoffSettings:
         notifiers: dict[str, Notifier] = {
-            "ventas": Slack(url=SecretStr(self.slack.url), timeout_s=0.4),
-            "hook": Webhook(url=self.hook.url, secret=SecretStr(SECRET), timeout_s=0.5),
+            "ventas": Slack(url=SecretStr(self.slack.url), private_addresses=True, timeout_s=0.4),
+            "hook": Webhook(
+                url=self.hook.url, secret=SecretStr(SECRET), private_addresses=True, timeout_s=0.5
+            ),
             "correo": Email.model_validate(
                 {"host": self.mail.host, "port": self.mail.port, "from": "syncer@acme.es", "security": "none",
                  "timeout_s": 0.5}

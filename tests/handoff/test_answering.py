@@ -30,7 +30,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MORNING = datetime(2026, 11, 5, 9, 0, tzinfo=UTC)
 SETTINGS = """
 handoff:
-  notifiers: {{team: {{type: slack, url: {url}, timeout_s: 2}}}}
+  notifiers: {{team: {{type: slack, private_addresses: true, url: {url}, timeout_s: 2}}}}
   notify: [team]
   respond_within: 1h
   {more}

@@ -40,7 +40,7 @@ def _url(shape: str, receiver: HttpReceiver, rest: str = "") -> str:
 
 def _failure(url: str, timeout_s: float = 5) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
-        AppriseChannel(url, MADRID, timeout_s=timeout_s).send(notice(), False)
+        AppriseChannel(url, MADRID, timeout_s=timeout_s, private_addresses=True).send(notice(), False)
     return caught.value
 
 
@@ -54,7 +54,7 @@ def closed_port() -> Iterator[int]:
 @pytest.mark.parametrize(("shape", "title", "text"), [("json", "title", "message"), ("ntfy", "title", "message")])
 def test_a_message_arrives_once_with_its_title_and_its_text(shape: str, title: str, text: str) -> None:
     with HttpReceiver() as receiver:
-        AppriseChannel(_url(shape, receiver), MADRID).send(notice(), False)
+        AppriseChannel(_url(shape, receiver), MADRID, private_addresses=True).send(notice(), False)
         (got,) = receiver.received
     told = json.loads(got.body)
     assert told[title] == "Ana Ruiz ya es SQL: 78 puntos"
@@ -64,7 +64,7 @@ def test_a_message_arrives_once_with_its_title_and_its_text(shape: str, title: s
 
 def test_a_repeat_is_marked() -> None:
     with HttpReceiver() as receiver:
-        AppriseChannel(_url("json", receiver), MADRID).send(notice(), True)
+        AppriseChannel(_url("json", receiver), MADRID, private_addresses=True).send(notice(), True)
         told = json.loads(receiver.received[0].body)
     assert told["title"].startswith("[Posible repetición] ")
     assert "no hubo confirmación de entrega" in told["message"]
@@ -165,7 +165,7 @@ def test_a_message_that_got_no_answer_may_have_been_delivered(reply: Reply) -> N
 def test_of_a_service_without_http_nothing_is_claimed() -> None:
     with SmtpReceiver() as receiver:
         url = f"mailto://{receiver.host}:{receiver.port}?from=a@acme.es&to=b@acme.es&mode=insecure&smtp=127.0.0.1"
-        AppriseChannel(url, MADRID).send(notice(), False)
+        AppriseChannel(url, MADRID, private_addresses=True).send(notice(), False)
         assert [mail.recipient for mail in receiver.received] == ["b@acme.es"]
     failure = _failure(url, timeout_s=1)
     assert (failure.outcome, failure.retry_after_s) == ("uncertain", None)
@@ -194,7 +194,9 @@ def test_neither_an_error_nor_the_log_nor_a_repr_shows_a_part_of_the_url(caplog:
 
 def test_nothing_in_a_name_calls_everybody_or_hides_a_link() -> None:
     with HttpReceiver() as receiver:
-        AppriseChannel(_url("mmost", receiver), MADRID).send(notice(name=EVIL, reasons=(EVIL,)), False)
+        AppriseChannel(_url("mmost", receiver), MADRID, private_addresses=True).send(
+            notice(name=EVIL, reasons=(EVIL,)), False
+        )
         told = json.loads(receiver.received[0].body)["text"]
     assert "<" not in told
     assert "](" not in told
@@ -218,13 +220,15 @@ def test_a_long_message_stays_one_message() -> None:
     long = "very long " * 4_000
     with HttpReceiver() as receiver:
         url = SHORT.format(address=receiver.url.removeprefix("http://").partition("/")[0]) + "?overflow=split"
-        AppriseChannel(url, MADRID).send(notice(reasons=(long,) * 3, missing=(long,) * 3), False)
+        AppriseChannel(url, MADRID, private_addresses=True).send(
+            notice(reasons=(long,) * 3, missing=(long,) * 3), False
+        )
         assert len(receiver.received) == 1
 
 
 def test_a_notifier_of_the_project_file_becomes_this_channel() -> None:
     settings = HandoffSettings(
-        "sql", notifiers={"chat": Apprise.model_validate({"url": f"ntfy://127.0.0.1/{TOKEN}"})}, apprise_repeats="hold"
+        "sql", notifiers={"chat": Apprise.model_validate({"url": f"ntfy://ntfy.test/{TOKEN}"})}, apprise_repeats="hold"
     )
     channel = open_channels(settings, MADRID)["chat"]
     assert isinstance(channel, AppriseChannel)

@@ -34,7 +34,7 @@ SETTINGS = """
 handoff:
   notifiers:
     mail: {{type: email, host: {mail.host}, port: {mail.port}, from: syncer@acme.es, security: none, timeout_s: 2}}
-    team: {{type: slack, url: {slack.url}, timeout_s: 2}}
+    team: {{type: slack, private_addresses: true, url: {slack.url}, timeout_s: 2}}
   route: [{{to: [owner]}}]
   notify: [mail, team]
   hours: {{timezone: Europe/Madrid, holidays: [2026-11-06]}}

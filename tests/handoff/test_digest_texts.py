@@ -160,7 +160,7 @@ def test_a_message_that_holds_nobody_still_goes_out_with_one() -> None:
 
 
 def _channel(url: str) -> AppriseChannel:
-    return AppriseChannel(url, MADRID)
+    return AppriseChannel(url, MADRID, private_addresses=True)
 
 
 def test_each_service_behind_apprise_takes_as_much_as_it_says() -> None:

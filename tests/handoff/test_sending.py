@@ -10,18 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import update
 
 from syncer.errors import LeaseLost, Stopped, TemporaryError
 from syncer.handoff import Delivery, drain, take
 from syncer.handoff.sending import HELD, MOST_ATTEMPTS, pause_s
 from syncer.model import Answer, Cursor, Page, Record, RecordKey
 from syncer.settings import HandoffSettings
-from syncer.store import erasure, leases, mirror, outbox
+from syncer.store import Lease, Store, erasure, leases, mirror, outbox
 from syncer.store.tables import notices as notice_rows
 from tests.handoff.house import LATER, SECRET, House
 from tests.handoff.samples import AT, HANDOFF
@@ -288,14 +288,13 @@ def test_a_process_that_stood_still_between_claim_and_send_sends_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.tell("hook")
-    claim = outbox.mark_sending
+    time_left = leases.time_left
 
-    def claim_and_freeze(tx: Connection, key: str, settled_at: datetime | None, digest: str | None) -> bool:
-        claimed = claim(tx, key, settled_at, digest)
+    def frozen_time_left(store: Store, lease: Lease) -> float:
         time.sleep(0.4)
-        return claimed
+        return time_left(store, lease)
 
-    monkeypatch.setattr(outbox, "mark_sending", claim_and_freeze)
+    monkeypatch.setattr(leases, "time_left", frozen_time_left)  # it is asked between the claim and the send
     house.lease = replace(house.lease, ttl_s=0.3)
     with pytest.raises(LeaseLost, match="stood still"):
         house.drain()
@@ -313,7 +312,11 @@ from syncer.store import leases, open_store
 url, slack, hook, now = sys.argv[1:]
 store = open_store(url)
 lease = leases.take(store, "crm", holder="doomed", ttl_s=1)
-notifiers = {"ventas": Slack(url=SecretStr(slack)), "hook": Webhook(url=hook, secret=SecretStr("shared-secret"))}
+near = {"private_addresses": True}
+notifiers = {
+    "ventas": Slack(url=SecretStr(slack), **near),
+    "hook": Webhook(url=hook, secret=SecretStr("shared-secret"), **near),
+}
 settings = HandoffSettings("sql", notifiers=notifiers, notify=tuple(notifiers))
 clock = lambda: datetime.fromisoformat(now)
 drain(Delivery(store, "crm", settings, clock, threading.Event(), lease, "es", "Europe/Madrid"))

@@ -225,3 +225,13 @@ def test_chunks_count_what_the_whole_counts(rules: Model, leads: list[Signals], 
 def test_no_form_shows_a_letter_or_digit_of_a_value_it_stands_for(rules: Model, lead: Signals) -> None:
     for masked in count([lead], rules, AS_OF).shapes.values():
         assert set(masked) <= set("a9… -:./@,+")
+
+
+def test_values_that_are_too_much_for_a_pattern_are_counted_with_its_place() -> None:
+    endless = FieldTest("title", "matches", "(a+)+$")
+    leads = base(60, title=["a" * 60 + "!", "a"])
+    found = [each for each in told(leads, model(SPAIN, endless)) if each.code == "SY211"]
+    assert [each.message for each in found] == [
+        "looking for (a+)+$ is given up over 30 of the values of title: they neither match it nor do not"
+    ]
+    assert found[0].where == "m.yml:2"

@@ -50,7 +50,7 @@ handoff:
   when: sql
   wait: 1h
   notifiers:
-    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
+    hook: {{type: webhook, private_addresses: true, url: {hook}, secret: "${{HOOK_SECRET}}"}}
   notify: [hook]
 """
 PROJECT = (

@@ -70,7 +70,8 @@ def sales(house: House) -> Iterator[Sales]:
     with HttpReceiver() as chat:
         path = house.folder / "syncer.yml"
         text = path.read_text().replace("notify: [hook]\n", f"notify: [chat]{ANSWERS}")
-        path.write_text(text.replace("  notifiers:\n", f"  notifiers:\n    chat: {{type: slack, url: {chat.url}}}\n"))
+        notifier = f"chat: {{type: slack, private_addresses: true, url: {chat.url}}}"
+        path.write_text(text.replace("  notifiers:\n", f"  notifiers:\n    {notifier}\n"))
         house.setup()
         ana = house.person(country="MX", jobtitle="Directora", email=ANA, hs_lead_status="OPEN")
         house.sync()
@@ -170,7 +171,7 @@ connections:
   sheet: {{type: spreadsheet, path: leads.csv, key: Email}}
 models: model.yml
 handoff:
-  notifiers: {{chat: {{type: slack, url: {url}}}}}
+  notifiers: {{chat: {{type: slack, private_addresses: true, url: {url}}}}}
   notify: [chat]
   on_reject: {{to: warm}}
   answers: {{field: respuesta, rejected: ["no está listo"], reason_field: motivo}}

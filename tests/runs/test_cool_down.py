@@ -26,7 +26,7 @@ HANDOFF = """\
 handoff:
   when: warm
   cool_down: 7d
-  notifiers: {{hook: {{type: webhook, url: "{url}"}}}}
+  notifiers: {{hook: {{type: webhook, private_addresses: true, url: "{url}"}}}}
   notify: [hook]
 """
 

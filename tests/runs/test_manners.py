@@ -71,12 +71,12 @@ handoff:
   escalate_to: [{anna}]
   repeats: {{email: {repeats}, slack: {repeats}, apprise: {repeats}}}
   notifiers:
-    webhook: {{type: webhook, url: "{http}", timeout_s: {timeout}}}
-    slack: {{type: slack, url: "{http}", timeout_s: {timeout}}}
-    apprise: {{type: apprise, url: "{json}", timeout_s: {timeout}}}
+    webhook: {{type: webhook, private_addresses: true, url: "{http}", timeout_s: {timeout}}}
+    slack: {{type: slack, private_addresses: true, url: "{http}", timeout_s: {timeout}}}
+    apprise: {{type: apprise, private_addresses: true, url: "{json}", timeout_s: {timeout}}}
     email: {{type: email, host: 127.0.0.1, port: {mail}, security: none, from: us@nimbo.example, timeout_s: {timeout}}}
     task: {{type: task}}
-    witness: {{type: webhook, url: "{witness}", timeout_s: 5}}
+    witness: {{type: webhook, private_addresses: true, url: "{witness}", timeout_s: 5}}
   route: [{{to: [{anna}], assign: true}}]
   notify: [webhook, slack, apprise, email, task, witness]
 """

@@ -137,7 +137,9 @@ url, slack, hook, port, now = sys.argv[1:]
 store = open_store(url)
 lease = leases.take(store, "crm", holder="drainer", ttl_s=120)
 mail = {"host": "127.0.0.1", "port": int(port), "from": "syncer@acme.test", "security": "none"}
-notifiers = {"team": Slack(url=SecretStr(slack)), "hook": Webhook(url=hook), "mail": Email.model_validate(mail)}
+near = {"private_addresses": True}
+team, hook = Slack(url=SecretStr(slack), **near), Webhook(url=hook, **near)
+notifiers = {"team": team, "hook": hook, "mail": Email.model_validate(mail)}
 settings = HandoffSettings("sql", notifiers=notifiers, notify=tuple(notifiers))
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 def drained():

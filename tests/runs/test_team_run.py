@@ -26,7 +26,7 @@ handoff:
   teams: {{latam: {{members: [ana, luis, eva]}}}}
   route: [{{to: [latam, boss@acme.es]}}]
   notifiers:
-    hook: {{type: webhook, url: "{url}"}}
+    hook: {{type: webhook, private_addresses: true, url: "{url}"}}
     mail: {{type: email, host: 127.0.0.1, port: {port}, security: none, from: syncer@acme.es}}
   notify: [hook, mail]
 """

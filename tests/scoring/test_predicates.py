@@ -8,7 +8,7 @@ import pytest
 
 from syncer.model import Value
 from syncer.rules import Argument, FieldTest, Operator
-from syncer.scoring.predicates import holds_at, predicate
+from syncer.scoring.predicates import given_up, holds_at, predicate
 
 HOUR = 3_600_000
 
@@ -148,3 +148,14 @@ def test_relative_dates_know_their_edges(age_ms: int, younger: bool, older: bool
         assert holds_at(FieldTest("f", test.operator, HOUR, negated=True), now - age_ms, now) is not expected
         assert holds_at(test, "soon", now) is False
         assert holds_at(FieldTest("f", test.operator, HOUR, negated=True), None, now) is False
+
+
+def test_a_value_over_which_a_pattern_is_given_up_meets_no_test_and_is_told_once() -> None:
+    endless, value = "(a+)+$", "a" * 60 + "!"
+    given_up()
+    assert not holds("matches", endless, value)
+    assert not holds("matches", endless, value, negated=True)
+    assert holds("matches", endless, "aaa")
+    assert given_up() == (endless,)
+    assert not holds("matches", endless, value)
+    assert given_up() == ()

@@ -11,13 +11,14 @@ ROOT = Path(__file__).parents[2] / "syncer"
 DECIDING = [
     *sorted((ROOT / "scoring").glob("*.py")), *sorted((ROOT / "lint").glob("*.py")),
     *(ROOT / f"{name}.py" for name in ("deciding", "differences", "history", "measures", "model", "planning", "rules",
-                                       "simulation", "stages")),
+                                       "patterns", "simulation", "stages")),
 ]  # fmt: skip
 PURE = {
     "__future__", "bisect", "collections", "dataclasses", "datetime", "decimal", "fractions", "functools", "hashlib",
-    "itertools", "json", "math", "numpy", "re", "types", "typing", "unicodedata", "zoneinfo",
-    "syncer.errors", "syncer.history", "syncer.lint", "syncer.measures", "syncer.model", "syncer.planning",
-    "syncer.rules", "syncer.scoring", "syncer.stages",
+    "importlib", "itertools", "json", "math", "numpy", "pcre2", "re", "types",
+    "typing", "unicodedata", "warnings", "zoneinfo",
+    "syncer.errors", "syncer.history", "syncer.lint", "syncer.measures", "syncer.model", "syncer.patterns",
+    "syncer.planning", "syncer.rules", "syncer.scoring", "syncer.stages",
 }  # fmt: skip
 FORBIDDEN_CALLS = {"open", "input", "print", "exec", "eval", "__import__", "id", "hash"}  # hash() of a text is salted
 FORBIDDEN_PARTS = {"now", "today", "utcnow", "fromtimestamp", "random", "monotonic", "environ", "getenv", "urandom"}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.model import Value
-from syncer.scoring.values import domain, epoch_ms, fold, is_set, moment_ms, number, text, unaccented
+from syncer.patterns import unaccented
+from syncer.scoring.values import domain, epoch_ms, fold, is_set, moment_ms, number, text
 
 
 @pytest.mark.parametrize(

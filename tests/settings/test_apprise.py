@@ -20,14 +20,14 @@ def _project(url: str, more: str = "") -> str:
 
 
 def test_a_url_is_a_secret_and_repeats_are_sent_again_unless_told_otherwise(tmp_path: Path) -> None:
-    project = loaded(tmp_path, _project("${CHAT_URL}", "      timeout_s: 5\n"), CHAT_URL=f"ntfy://127.0.0.1/{TOKEN}")
+    project = loaded(tmp_path, _project("${CHAT_URL}", "      timeout_s: 5\n"), CHAT_URL=f"ntfy://chat.test/{TOKEN}")
     assert project.handoff is not None
     notifier = project.handoff.notifiers["chat"]
     assert isinstance(notifier, Apprise)
     assert (notifier.timeout_s, project.handoff.apprise_repeats) == (5, "resend")
     assert show(project)["handoff.notifiers.chat.url"] == ("***", "env CHAT_URL")
     assert TOKEN not in repr(project)
-    held = loaded(tmp_path, _project(f"ntfy://127.0.0.1/{TOKEN}") + "  repeats: {apprise: hold}\n")
+    held = loaded(tmp_path, _project(f"ntfy://chat.test/{TOKEN}") + "  repeats: {apprise: hold}\n")
     assert held.handoff is not None
     assert held.handoff.apprise_repeats == "hold"
 
@@ -36,10 +36,10 @@ def test_a_url_is_a_secret_and_repeats_are_sent_again_unless_told_otherwise(tmp_
     ("url", "message", "help"),
     [
         (TOKEN, "no address as Apprise writes them", "appriseit.com/services"),
-        (f"ntyf://127.0.0.1/{TOKEN}", "Apprise knows no service", "did you mean 'ntfy'?"),
+        (f"ntyf://chat.test/{TOKEN}", "Apprise knows no service", "did you mean 'ntfy'?"),
         (f"tgram://{TOKEN}", "cannot use this address of Telegram", "appriseit.com/services"),
-        (f"ntfy://127.0.0.1/{TOKEN}/second", "this address of ntfy names 2 recipients", "one for each"),
-        (f"http://127.0.0.1/{TOKEN}", "Apprise knows no service", "appriseit.com/services"),
+        (f"ntfy://chat.test/{TOKEN}/second", "this address of ntfy names 2 recipients", "one for each"),
+        (f"http://chat.test/{TOKEN}", "Apprise knows no service", "appriseit.com/services"),
     ],
 )
 def test_a_url_that_names_no_single_recipient_is_a_mistake_with_its_place_and_without_its_text(
@@ -53,7 +53,7 @@ def test_a_url_that_names_no_single_recipient_is_a_mistake_with_its_place_and_wi
 
 
 def test_what_a_url_asks_of_retries_does_not_count_as_recipients(tmp_path: Path) -> None:
-    assert problems(tmp_path, _project("json://127.0.0.1/x?retry=3")) == ()
+    assert problems(tmp_path, _project("json://chat.test/x?retry=3")) == ()
 
 
 def test_apprise_is_loaded_only_where_a_notifier_needs_it() -> None:

@@ -114,7 +114,7 @@ HOOK = """\
 timezone: Europe/Madrid
 handoff:
   notifiers:
-    hook: {type: webhook, url: "http://localhost/", secret: hush}
+    hook: {type: webhook, private_addresses: true, url: "http://localhost/", secret: hush}
   notify: [hook]
 """
 

@@ -22,6 +22,7 @@ from syncer.settings.models import (
     VetoFile,
 )
 from syncer.settings.shapes import (
+    AlertsFile,
     AwayFile,
     HandoffFile,
     OutcomeFile,
@@ -36,7 +37,7 @@ from syncer.settings.shapes import (
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {name: f"example-{name.lower()}" for name in ("HUBSPOT_TOKEN", "SMTP_PASSWORD", "HOOK_SECRET")} | {
-    "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.test/hook"
 }
 
 
@@ -99,7 +100,21 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
     [
         (
             "syncer.yml",
-            (ProjectFile, SyncFile, OutcomeFile, HandoffFile, Repeats, PersonFile, AwayFile, TeamFile, RouteFile, Web),
+            (
+                *(
+                    ProjectFile,
+                    SyncFile,
+                    OutcomeFile,
+                    HandoffFile,
+                    Repeats,
+                    PersonFile,
+                    AwayFile,
+                    TeamFile,
+                    RouteFile,
+                    Web,
+                ),
+                AlertsFile,
+            ),
         ),
         ("spreadsheet.yml", (Settings, ManualColumns, ActivityTable, Write)),
         (

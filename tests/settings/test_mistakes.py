@@ -27,7 +27,7 @@ models: models/b2b.yml
 handoff:
   when: sqll
   notifiers:
-    team: {type: slack, url: http://127.0.0.1/hook}
+    team: {type: slack, private_addresses: true, url: http://127.0.0.1/hook}
   notify: [tean]
 """
 TEN_MODEL = """\
@@ -140,18 +140,6 @@ def test_an_unquoted_number_with_a_leading_zero_is_refused(tmp_path: Path) -> No
     problem = only(problems(tmp_path, PROJECT, MODEL.replace("[ES, MX]", "[08001]")))
     assert (problem.line, problem.column) == (3, 47)
     assert '"08001"' in problem.help
-
-
-def test_a_file_that_explodes_through_aliases_is_refused_in_no_time(tmp_path: Path) -> None:
-    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 12)
-    )
-    assert "too large" in only(problems(tmp_path, bomb)).message
-
-
-@pytest.mark.parametrize("text", ["a: &a [*a]\n", "a: &a {<<: *a}\n", "[" * 1000, "a: " + "{b: " * 200])
-def test_endless_or_very_deep_files_are_refused(tmp_path: Path, text: str) -> None:
-    assert problems(tmp_path, text)
 
 
 def test_merge_keys_and_aliases_work_and_keep_their_places(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ handoff:
   when: iql
   wait: 5m
   notifiers:
-    ventas: {type: slack, url: "http://127.0.0.1:9/hook"}
+    ventas: {type: slack, private_addresses: true, url: "http://127.0.0.1:9/hook"}
     correo: {type: email, host: localhost, port: 25, from: a@acme.es, security: none}
-    hook: {type: webhook, url: "http://127.0.0.1:9/", secret: s3cr3t-of-the-hook}
+    hook: {type: webhook, private_addresses: true, url: "http://127.0.0.1:9/", secret: s3cr3t-of-the-hook}
     todo: {type: task, due_in: 4h}
   repeats: {slack: hold, email: resend}
   route:

@@ -46,10 +46,12 @@ handoff:
     mail: {{type: email, host: 127.0.0.1, port: {smtp}, from: syncer@acme.es, security: none}}
     anonymous:
       {{type: email, host: 127.0.0.1, port: {smtp}, from: syncer@acme.es, security: none, personal_data: false}}
-    team: {{type: slack, url: "{slack}", signing_secret: "${{SIGNING_SECRET}}"}}
-    channel: {{type: slack, url: "{slack}"}}
-    bosses: {{type: slack, url: "{slack}", signing_secret: "${{SIGNING_SECRET}}", personal_data: false}}
-    others: {{type: slack, url: "{slack}", signing_secret: another-app-of-slack}}
+    team: {{type: slack, private_addresses: true, url: "{slack}", signing_secret: "${{SIGNING_SECRET}}"}}
+    channel: {{type: slack, private_addresses: true, url: "{slack}"}}
+    bosses:
+      {{type: slack, private_addresses: true, url: "{slack}", personal_data: false,
+        signing_secret: "${{SIGNING_SECRET}}"}}
+    others: {{type: slack, private_addresses: true, url: "{slack}", signing_secret: another-app-of-slack}}
   notify: [mail]
   route: [{{to: [owner]}}]
   {more}

@@ -239,7 +239,7 @@ def test_the_page_tells_no_more_of_the_lead_than_the_message_did(sales: Sales) -
 
 WITH_WEB = """
 web: {{public_url: "https://syncer.acme.es", secret: 0123456789abcdef}}
-handoff: {{notifiers: {{team: {{type: slack, url: {url}}}}}, notify: [team]}}
+handoff: {{notifiers: {{team: {{type: slack, private_addresses: true, url: {url}}}}}, notify: [team]}}
 """
 
 

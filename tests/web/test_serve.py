@@ -24,6 +24,7 @@ from syncer.connector import Source
 from syncer.errors import ConfigError, TemporaryError
 from syncer.settings import Connection, Web, load_project, process_settings
 from syncer.store import Store, hints, open_store
+from syncer.store.leases import Fence
 from syncer.web import routes, serve, server
 from tests.runs.house import MODEL
 from tests.web.calling import SECRET, Caller, DeadStore, changes, free_port, signed
@@ -270,7 +271,7 @@ def test_what_is_no_http_is_refused_and_does_no_harm(lasting_door: Door, text: b
 
 @dataclass(frozen=True)
 class BuggyApp(App):
-    def connector(self, connection: Connection) -> Source:
+    def connector(self, connection: Connection, fence: Fence | None = None) -> Source:
         raise RuntimeError("a planted bug that knows ana@acme.example")
 
 

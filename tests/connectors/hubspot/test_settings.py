@@ -109,6 +109,12 @@ def test_on_this_machine_webhooks_may_come_without(url: str) -> None:
     assert hooks.url == url
 
 
+@pytest.mark.parametrize("url", ["http://hubspot.example.com", "http://10.0.0.7:8080", "http://127.0.0.1.example.com"])
+def test_a_token_leaves_this_machine_over_https_alone(url: str) -> None:
+    assert "must start with https://" in told(base_url=url)
+    assert read(base_url="http://127.0.0.1:8080/").base_url == "http://127.0.0.1:8080"
+
+
 def test_the_fallback_owner_is_an_email_address() -> None:
     assert "is not the e-mail address" in told(fallback_owner="Anna Berg")
     assert read(fallback_owner="anna.berg@example.com").fallback_owner == "anna.berg@example.com"
