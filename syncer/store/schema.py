@@ -35,6 +35,17 @@ class SchemaState:
         return self.current == self.head
 
 
+class SchemaBehind(ConfigError):
+    """The database's schema is older than this syncer, and nobody has asked to bring it up to date."""
+
+    def __init__(self, state: SchemaState) -> None:
+        found = f"its schema is {state.current}" if state.current else "it has no schema yet"
+        super().__init__(
+            f"the database is not up to date: {found}, this syncer's {state.head}; run: syncer db migrate", code="SY063"
+        )
+        self.state = state
+
+
 def alembic_config(*more_versions: Path) -> Config:
     """Alembic without an ini file; `more_versions` are further folders of migrations."""
     config = Config()
@@ -48,14 +59,15 @@ def alembic_config(*more_versions: Path) -> Config:
 def bring_up_to_date(engine: Engine, *, migrate: bool = True, config: Config | None = None) -> None:
     """Migrate to the newest schema this syncer knows. Several processes may do so at once: one does, the others wait.
 
-    ConfigError: SY062 the schema is newer than this syncer, SY063 it is older and `migrate` is False.
+    ConfigError: SY062 the schema is newer than this syncer, SY063 (SchemaBehind) it is older and `migrate` is False.
     """
     settings = config or alembic_config()
     with engine.connect() as connection:
-        if schema_state(connection, settings).up_to_date:
-            return
+        state = schema_state(connection, settings)
+    if state.up_to_date:
+        return
     if not migrate:
-        raise ConfigError("the database's schema is not up to date; run: syncer db migrate", code="SY063")
+        raise SchemaBehind(state)
     if engine.dialect.name == "sqlite":
         _migrate_sqlite(engine, settings)
     else:
@@ -76,6 +88,27 @@ def schema_state(tx: Connection, config: Config | None = None) -> SchemaState:
     return SchemaState(current, head)
 
 
+def copy_of(path: Path, revision: str) -> Path:
+    """Where a SQLite file is kept as it was before its schema was changed from that revision."""
+    return path.with_name(f"{path.name}.{revision}.bak")
+
+
+def make(tx: Connection, revision: str) -> None:
+    """Bring the schema from whatever it is, or from nothing, to the revision; "head" is the newest. Takes no lock and
+    makes no copy: for a database that nobody else knows yet."""
+    _upgrade(tx, alembic_config(), revision)
+
+
+def knows(revision: str) -> bool:
+    return any(script.revision == revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
+def head() -> str:
+    newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert newest is not None  # the package ships at least one migration
+    return newest
+
+
 def _migrate_sqlite(engine: Engine, config: Config) -> None:
     path = Path(engine.url.database or "")
     with _file_lock(path.with_name(f"{path.name}.migrating")):
@@ -84,7 +117,7 @@ def _migrate_sqlite(engine: Engine, config: Config) -> None:
         if state.up_to_date:
             return
         if state.current is not None:
-            _copy(path, path.with_name(f"{path.name}.{state.current}.bak"))
+            _copy(path, copy_of(path, state.current))
         _write_ahead(path)
         with engine.begin() as tx:
             _upgrade(tx, config)
@@ -104,10 +137,10 @@ def _migrate_postgresql(engine: Engine, config: Config) -> None:
             _upgrade(tx, config)
 
 
-def _upgrade(tx: Connection, config: Config) -> None:
+def _upgrade(tx: Connection, config: Config, revision: str = "head") -> None:
     config.attributes["connection"] = tx
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     finally:
         del config.attributes["connection"]
 
