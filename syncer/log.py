@@ -88,7 +88,8 @@ def set_up(level: str = "INFO", *, style: Literal["console", "json"] = "console"
     target = stream or sys.stderr
     drawn: Any = structlog.processors.JSONRenderer()
     if style == "console":
-        colourful = target.isatty() and not os.environ.get("NO_COLOR")  # the custom of no-color.org
+        is_closed = target is None  # as Python has it where standard error is closed
+        colourful = not is_closed and target.isatty() and not os.environ.get("NO_COLOR")  # the custom of no-color.org
         drawn = structlog.dev.ConsoleRenderer(colors=colourful)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -22,6 +22,7 @@ from syncer.settings import ProcessSettings, digest
 log = structlog.get_logger(__name__)
 
 WATCH_S = 5.0  # how often the files and the clock are looked at
+_HARD_S = 1.5  # what hangs so long after the drain, in a call that nobody can interrupt, is left behind
 _STEP_S = 2.0  # the wall clock was set when it and the monotonic clock went apart by more than this
 
 Call = Literal["stop", "reload", "look"]
@@ -47,6 +48,9 @@ class Bell(Protocol):
     def hear(self) -> None:
         """A few seconds have passed: due times may have changed in the database."""
 
+    def rings(self) -> bool:
+        """Whether it still does. Where it does not, only a new process helps."""
+
     def end(self, within_s: float) -> bool:
         """Ring no more, and let what is under way reach its next safe place; whether it did in time."""
 
@@ -61,6 +65,7 @@ class Service:
         # A signal handler may put into this queue at any line; setting an Event could wait for its own lock for ever.
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._woken = threading.Event()
+        self._silent = False  # it was told that the bell has stopped
 
     def run(self, bell_of: Callable[[Ringing, Callable[[], None]], Bell]) -> bool:
         """Until SIGTERM or Ctrl-C; whether what was under way could finish in time. `bell_of`: (what is done for a
@@ -108,7 +113,7 @@ class Service:
             if call == "look" and time.monotonic() < until:
                 continue
             until = time.monotonic() + pause_s
-            systemd.notify("WATCHDOG=1")
+            self._say_alive(ringing, bell)
             now = digest(watched)
             if call == "reload" or now != known:
                 watched = self._reload(ringing, bell)
@@ -118,11 +123,23 @@ class Service:
                 bell.rearm()
             bell.hear()
 
+    def _say_alive(self, ringing: Ringing, bell: Bell) -> None:
+        """Not by the mere turning of this loop: systemd starts us anew where nothing rings any more."""
+        if bell.rings():
+            systemd.notify("WATCHDOG=1", f"STATUS={ringing.standing()}")
+        elif not self._silent:
+            log.critical("bell_stopped", help="restart it; with a watchdog, systemd does")
+        self._silent = not bell.rings()
+
     def _reload(self, ringing: Ringing, bell: Bell) -> Sequence[Path]:
         """The files to watch from now on."""
         systemd.notify("RELOADING=1")
         before = ringing.app
-        watched = ringing.read_again(self._process)
+        try:
+            watched = ringing.read_again(self._process)
+        except Exception:
+            log.exception("reload_crashed")  # a bug in reading it stops nothing
+            watched = before.project.files
         if ringing.app is not before:
             bell.rearm()
         systemd.notify("READY=1")
@@ -139,15 +156,23 @@ class Service:
     def _signals(self) -> Iterator[None]:
         calls: dict[int, Call] = {signal.SIGTERM: "stop", signal.SIGINT: "stop", signal.SIGHUP: "reload"}
 
+        leaving = False
+
         def call(number: int, _frame: Any) -> None:
+            nonlocal leaving
+            leaving |= calls[number] == "stop"
             self._calls.put(calls[number])
+            if calls[number] == "stop" and signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+                # Whatever hangs, also in the interpreter's own end: SIGALRM ends a process where it stands.
+                signal.setitimer(signal.ITIMER_REAL, self._process.drain_s + _HARD_S)
 
         before = {number: signal.signal(number, call) for number in calls}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not leaving:  # then the process ends, and one who asks again must not break it off at the last moment
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 class _Clock:

@@ -1,6 +1,6 @@
 """The `syncer` command with its long waits made short, and bugs planted; for tests of processes.
 
-    python -m tests.impatient '{"syncer.daemon:WATCH_S": 0.2}' daemon --config ...
+    python -m tests.impatient '{"syncer.service:WATCH_S": 0.2}' daemon --config ...
 
 The first word is JSON: "module:CONSTANT" -> value. "bugs" -> how many runs of the daemon end in a bug before one works.
 Pauses between the tries of one request last no time.
@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from syncer import cli, daemon, retry
+from syncer import cli, retry, ringing
 from syncer.run import sync
 
 
@@ -41,7 +41,7 @@ def plant_bugs(count: int) -> None:
             raise RuntimeError("a planted bug")
         return sync(*arguments)
 
-    vars(daemon)["sync"] = sometimes
+    vars(ringing)["sync"] = sometimes
 
 
 if __name__ == "__main__":

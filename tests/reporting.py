@@ -1,7 +1,8 @@
 """Figures that tests have seen, shown when all is done; also when several processes ran the tests.
 
 A test gives them by `record_property(FIGURES, text)`, `record_property(KILLED, [step, database, counts])`, or the same
-with KILLED_TELLING and [place, database, counts], or with MANNERS and [channel, trouble, outcome].
+with KILLED_TELLING and [place, database, counts], with MANNERS and [channel, trouble, outcome], or with FAILURES and
+[what failed, what was seen].
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 FIGURES, KILLED, KILLED_TELLING, MANNERS = "figures", "killed", "killed while telling", "manners"
+FAILURES = "failures"
 _COLUMNS = (
     *("kills", "restarts", "lost", "doubled", "tasks lost", "tasks doubled", "mails lost", "mails repeated"),
     "leads that differ",
@@ -45,6 +47,17 @@ def show(terminal: pytest.TerminalReporter) -> None:
         terminal.section("what becomes of a message")
         for line in _crossed(manners):
             terminal.write_line(line)
+    failures = [value for name, value in told if name == FAILURES]
+    if failures:
+        terminal.section("what becomes of failures")
+        for line in _pairs(failures):
+            terminal.write_line(line)
+
+
+def _pairs(rows: list[object]) -> Iterator[str]:
+    for row in rows:
+        assert isinstance(row, list)
+        yield f"{row[0]:50}{row[1]}"
 
 
 def _crossed(manners: list[object]) -> Iterator[str]:

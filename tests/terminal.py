@@ -77,6 +77,10 @@ class Process:
             error.add_note(f"standard error of the process:\n{self.stderr[-4000:]}")
 
     @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
     def stdout(self) -> str:
         return self._paths[0].read_text(encoding="utf-8")
 

@@ -56,8 +56,13 @@ def set_every(house: House, every: str) -> None:
 
 
 def daemon(house: House, **wishes: Any) -> AbstractContextManager[Process]:
-    """`wishes`: constants of syncer.daemon, or "bugs"."""
-    elsewhere = {"FIRST_PAUSE_S": "syncer.handoff.sending:_FIRST_PAUSE_S", "bugs": "bugs"}
+    """`wishes`: constants of syncer.daemon or of its neighbours, or "bugs"."""
+    elsewhere = {
+        "FIRST_PAUSE_S": "syncer.handoff.sending:_FIRST_PAUSE_S",
+        "WATCH_S": "syncer.service:WATCH_S",
+        "BUSY_S": "syncer.ringing:BUSY_S",
+        "bugs": "bugs",
+    }
     told = {elsewhere.get(name, f"syncer.daemon:{name}"): value for name, value in wishes.items()}
     words = ["--config", str(house.folder / "syncer.yml"), "--database-url", house.database_url, "--log-style", "json"]
     environment = {**ENVIRONMENT, "SYNCER_DRAIN_S": str(DRAIN_S)}

@@ -83,9 +83,13 @@ def _pool(proxy: str | None, timeout_s: float) -> PoolManager:
     timeout = Timeout(connect=timeout_s, read=timeout_s)
     if proxy is None:
         return PoolManager(timeout=timeout)
-    parts = urlsplit(proxy)
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-    return ProxyManager(proxy, timeout=timeout, proxy_headers=make_headers(proxy_basic_auth=login))
+    try:
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        return ProxyManager(proxy, timeout=timeout, proxy_headers=make_headers(proxy_basic_auth=login))
+    except ValueError:  # urllib3's own for such are ValueErrors, too; its text may hold the password
+        message = "the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is no http(s):// address"
+        raise DeliveryError(f"{message}; correct or unset it", "temporary") from None
 
 
 def _asking(proxy: str | None, name: str) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ from syncer.settings.models import load_model
 from syncer.settings.problems import Problem, SettingsError, did_you_mean
 from syncer.settings.process import ProcessSettings, process_settings
 from syncer.settings.project import (
+    Alerts,
     Answers,
     Clock,
     Connection,
@@ -30,6 +31,7 @@ from syncer.settings.values import duration
 
 __all__ = [
     "OWNER",
+    "Alerts",
     "Answers",
     "Apprise",
     "Clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Literal
 
 Standing = Literal["public", "private", "never"]
@@ -36,8 +37,8 @@ def standing_as_written(host: str) -> Standing:
     if name == "localhost" or name.endswith(".localhost"):
         return "private"
     try:
-        return standing(name)
-    except ValueError:
+        return standing(name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)))  # 127.1, 0x7f000001
+    except (ValueError, OSError):
         return "public"
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from syncer.rules import FieldTest, Model, Segment
+from syncer.settings.alerts import alert_mistakes, alerts_of
 from syncer.settings.checking import validated
 from syncer.settings.environment import Expansion, hide_values, protect_secrets, refuse_tokens, secret_keys, variables
 from syncer.settings.handoffs import handoff_mistakes, handoff_settings
+from syncer.settings.keeping import too_short
 from syncer.settings.models import read_model
 from syncer.settings.problems import Mistake, Steps, did_you_mean, quoted
 from syncer.settings.project import (
@@ -94,7 +96,9 @@ class _Loading:
         connections = self._connections(stages)
         notifiers = self._notifiers()
         self._templates()
-        for mistake in handoff_mistakes(self.raw, stages):
+        if shape is not None:
+            self._kept_long_enough(segments, shape.sync)
+        for mistake in (*handoff_mistakes(self.raw, stages), *alert_mistakes(self.raw)):
             self.report.add(self.source, mistake)
         if self.report.problems or shape is None:
             return None
@@ -106,6 +110,7 @@ class _Loading:
         if shape.handoff is not None:
             handoff = handoff_settings(shape.handoff, notifiers, stages, shape.timezone, self.source)
         outcome = _outcome(shape.outcome) if shape.outcome is not None else None
+        alerts = alerts_of(shape.alerts) if shape.alerts is not None else None
         meaning = (shape.timezone, shape.language, connections, sync, segments, handoff, outcome)
         return Project(
             path=self.source.path,
@@ -117,8 +122,9 @@ class _Loading:
             handoff=handoff,
             outcome=outcome,
             web=shape.web,
+            alerts=alerts,
             same_person=shape.same_person,
-            fingerprint=fingerprint((*meaning, shape.same_person, shape.web)),
+            fingerprint=fingerprint((*meaning, shape.same_person, shape.web, alerts)),
             files=tuple(self.report.files),
             origins=self.origins,
         )
@@ -243,6 +249,10 @@ class _Loading:
                 message = "takes all leads, so no model after it scores any"
                 self._no(("models", rank), message, "give it a `for`, or put it last", "SY010")
 
+    def _kept_long_enough(self, segments: tuple[Segment, ...], sync: SyncFile) -> None:
+        for message, help in too_short(segments, sync.keep_activities) if sync.keep_activities else ():
+            self._no(("sync", "keep_activities"), message, help, "SY223")
+
     # Files beside the project file.
 
     def _existing(self, name: str, steps: Steps) -> Path | None:
@@ -325,6 +335,8 @@ def _sync(shape: SyncFile) -> Sync:
         respect_for=manual.span,
         sweep=shape.sweep,
         sweep_activities=shape.sweep_activities,
+        keep_activities=shape.keep_activities,
+        keep_handoffs=shape.keep_handoffs,
     )
 
 

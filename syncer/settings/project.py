@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from syncer.rules import Condition, FieldTest, Model, Segment, activity_kinds, leaves
+from syncer.settings.alerts import Alerts
 from syncer.settings.problems import Steps
 from syncer.settings.shapes import OWNER, REASONS, TOUCHES, Apprise, CrmTask, Email, Pick, Slack, Web, Webhook
 from syncer.settings.values import Language
@@ -20,6 +21,7 @@ from syncer.worktime import ALWAYS, Calendar
 
 __all__ = [
     "OWNER",
+    "Alerts",
     "Answers",
     "Apprise",
     "Clock",
@@ -62,6 +64,8 @@ class Sync:
     respect_for: timedelta | None = None  # None with "respect": until somebody takes it back
     sweep: timedelta | None = timedelta(days=1)  # of people; None: never
     sweep_activities: timedelta | None = timedelta(days=7)
+    keep_activities: timedelta | None = None  # None: for ever
+    keep_handoffs: timedelta | None = None  # whom a hand-off was about, after it was closed
 
     @property
     def respect_edits(self) -> bool:
@@ -200,6 +204,7 @@ class Project:
     files: tuple[Path, ...]  # everything that was read, for reload
     outcome: Outcome | None = None  # None: nobody says how leads ended
     web: Web | None = None  # None: nothing listens
+    alerts: Alerts | None = None  # None: the log alone says that a connection needs a person
     origins: Mapping[Steps, str] = field(default_factory=dict, repr=False)  # "syncer.yml:7", "env HUBSPOT_TOKEN"
 
     @property

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 40  # levels once aliases are expanded; a hand-written file has fewer than ten
 _LARGEST = 200_000  # values once aliases are expanded
 _LINE_BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_HALF = re.compile("[\ud800-\udfff]")  # no text: it cannot be written or compared
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _LONGEST_NUMBER = 40  # digits; more is no whole number anybody means
 _LARGEST_FILE = 5_000_000  # bytes; of a list of domains or the like
@@ -89,6 +91,7 @@ def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node] | Non
     return None
 
 
+@lru_cache(maxsize=256)  # each of thousands of mistakes in one mapping looks for its place
 def _pairs(node: MappingNode) -> dict[str, tuple[Node | None, Node]]:
     """Key text -> (key, value). Keys written here win over merged ones; of duplicates the first counts."""
     found: dict[str, tuple[Node | None, Node]] = {}
@@ -118,6 +121,7 @@ class Report:
     files: list[Path] = field(default_factory=list)
     mask: Mask = field(default_factory=Mask)
     spoiled: set[tuple[str, Steps]] = field(default_factory=set)
+    _placed: set[Problem] = field(default_factory=set)
 
     def name_of(self, path: Path) -> str:
         """The path as messages show it: from the project's folder, with forward slashes."""
@@ -150,7 +154,8 @@ class Report:
             source.name, line, column, path_text(mistake.steps),
             mistake.message, mistake.help, mistake.code, source.excerpt(line),
         )  # fmt: skip
-        if problem not in self.problems:
+        if problem not in self._placed:
+            self._placed.add(problem)
             self.problems.append(problem)
 
     def add_plain(self, file: str, message: str, help: str = "", code: str = "SY001") -> None:
@@ -295,6 +300,9 @@ class _Bounded(Composer):
             raise _too_much(mark, deep=self._levels > _DEEPEST)
         node = super().compose_node(parent, index)
         self._levels -= 1
+        if isinstance(node, ScalarNode) and _HALF.search(node.value):
+            message = "contains half a character, as \\ud83d in \\ud83d\\ude00; write the character itself"
+            raise _Unreadable(message, mark.line + 1, mark.column + 1)
         if id(node) not in self._weights:
             if not isinstance(node, ScalarNode) and node.end_mark is None:
                 raise _too_much(mark, "contains itself")  # it is not whole yet

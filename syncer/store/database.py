@@ -30,6 +30,11 @@ LOCK_TIMEOUT_S = 60
 IDLE_TIMEOUT_S = 15  # a frozen process holds its rows no longer; its transaction is rolled back
 _EMPTY_WITHIN_S = 0.5
 _PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")  # in SQLite's messages
+_STOOD_STILL = "25P03"  # PostgreSQL has ended a transaction in which nothing happened for too long
+_TAKES_NO_WRITES = "25006"  # nor does a standby, and a disk that is full as some providers have it
+_KEPT_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A server that is gone without a word is missed within these seconds, and milliseconds, instead of in a quarter of an
+hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Store:
 
         With a lease, its first statement renews the lease for its whole `ttl_s`; `LeaseLost` if another took over.
         """
-        with _translated(self.name), self._writer.begin() as tx:
+        with _translated(self.name, writes=True), self._writer.begin() as tx:
             tx.info.pop(WIPED, None)
             began = time.monotonic()
             if lease is not None:
@@ -86,7 +91,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     """Open the database, bringing its schema up to date (or, without `migrate`, insisting that it is).
 
     ConfigError: SY060 not a URL of ours, SY061 cannot be opened, SY062 written by a newer syncer, SY063 needs a
-    migration.
+    migration. TemporaryError: SY066 the server does not answer.
     """
     parsed = _parse(url)
     store = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _open_postgresql(parsed)
@@ -163,7 +168,7 @@ def _open_postgresql(url: URL) -> Store:
     engine = create_engine(
         url,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **_KEPT_ALIVE},
         pool_size=5,
         max_overflow=50,
         pool_pre_ping=True,
@@ -183,14 +188,14 @@ def _open_postgresql(url: URL) -> Store:
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, *, writes: bool = False) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.DatabaseError) and "malformed" in str(error.orig):
             message = f"the database {name} is damaged; restore it from a backup, or move it away to begin anew"
             raise ConfigError(message, code="SY061") from error
-        if not _passes(error):
+        if not _passes(error) and not (writes and _takes_no_writes(error)):
             raise
         raise TemporaryError(f"the database {name} did not do its part: {_words(error)}", code="SY066") from error
 
@@ -202,13 +207,34 @@ def _opening(name: str) -> Iterator[None]:
     except DBAPIError as error:
         if not _passes(error) and not isinstance(error.orig, sqlite3.DatabaseError):
             raise
-        raise ConfigError(f"the database {name} cannot be opened: {_words(error)}", code="SY061") from error
+        message = f"the database {name} cannot be opened: {_words(error)}"
+        if _is_away(error):
+            raise TemporaryError(message, code="SY066") from error
+        raise ConfigError(message, code="SY061") from error
 
 
 def _passes(error: DBAPIError) -> bool:
-    if isinstance(error.orig, psycopg.OperationalError):
+    if isinstance(error.orig, psycopg.OperationalError) or error.connection_invalidated:
         return True
+    if isinstance(error.orig, psycopg.Error):
+        return error.orig.sqlstate == _STOOD_STILL
     return isinstance(error.orig, sqlite3.OperationalError) and any(word in str(error.orig) for word in _PASSING)
+
+
+def _takes_no_writes(error: DBAPIError) -> bool:
+    if isinstance(error.orig, psycopg.Error):
+        return error.orig.sqlstate == _TAKES_NO_WRITES
+    return "readonly database" in str(error.orig)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether a server has not answered, or is about to start or to end, rather than refused us: after a power cut the
+    database may come up last, and whoever supervises us shall try again."""
+    words = _words(error)
+    moving = ("starting up", "shutting down", "in recovery")
+    return isinstance(error.orig, psycopg.OperationalError) and (
+        "FATAL" not in words or any(each in words for each in moving)
+    )
 
 
 def _words(error: DBAPIError) -> str:

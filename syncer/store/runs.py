@@ -172,7 +172,7 @@ def park(tx: Connection, connection: str, until: datetime, reason: str) -> None:
 
 def unpark(tx: Connection, connection: str) -> None:
     """Its CRM has answered."""
-    _set(tx, connection, parked_until=None, parked_reason=None, failures=0, told_at=None)
+    _set(tx, connection, parked_until=None, parked_reason=None, failures=0)
 
 
 def take_settings(tx: Connection, connection: str, fingerprint: str) -> bool:
@@ -184,7 +184,7 @@ def take_settings(tx: Connection, connection: str, fingerprint: str) -> bool:
     _set(tx, connection, settings=fingerprint)
     if known is None:
         return False
-    _set(tx, connection, parked_until=None, parked_reason=None, failures=0, told_at=None)
+    _set(tx, connection, parked_until=None, parked_reason=None, failures=0)
     return True
 
 
@@ -197,13 +197,34 @@ def count_failures(tx: Connection, connection: str, failures: int) -> None:
     _set(tx, connection, failures=failures)
 
 
+_PERSON = "person"  # among the outages: the one of which a person was told
+
+
 def failing(tx: Connection, connection: str) -> dict[Kind, str]:
     """The codes of the outages that were told and have not ended, by the kind of run that has met them."""
-    return tx.execute(select(connections.c.failing).where(connections.c.name == connection)).scalar() or {}
+    known = _outages(tx, connection)
+    return {kind: known[kind] for kind in _KEPT if kind in known}
 
 
 def set_failing(tx: Connection, connection: str, codes: Mapping[Kind, str]) -> None:
-    _set(tx, connection, failing=dict(codes) or None)
+    told = {_PERSON: code} if (code := person_told(tx, connection)) else {}
+    _set(tx, connection, failing={**codes, **told} or None)
+
+
+def person_told(tx: Connection, connection: str) -> str | None:
+    """The code of the trouble that only a person can mend, once one was told and as long as it lasts."""
+    return _outages(tx, connection).get(_PERSON)
+
+
+def set_person_told(tx: Connection, connection: str, code: str | None, at: datetime) -> None:
+    """None: it is over."""
+    known = {kind: each for kind, each in _outages(tx, connection).items() if kind != _PERSON}
+    told = {_PERSON: code} if code else {}
+    _set(tx, connection, failing={**known, **told} or None, told_at=at if code else None)
+
+
+def _outages(tx: Connection, connection: str) -> dict[str, str]:
+    return tx.execute(select(connections.c.failing).where(connections.c.name == connection)).scalar() or {}
 
 
 def ring(tx: Connection, name: str, at: datetime) -> None:

@@ -2,8 +2,9 @@
 
 Started once, it imports everything (which costs more than a run) and then forks one process for every order on its
 standard input. Each of them opens the real project and the real database, runs `syncer.run.sync` or `deliver` once,
-and kills itself with SIGKILL exactly where its order says. Production code knows nothing of it: the places are reached
-by wrapping what a run works with. One line of JSON comes back for each order, once its process is dead.
+and kills itself with SIGKILL exactly where its order says; or it is the daemon, and gets SIGTERM there. Production code
+knows nothing of it: the places are reached by wrapping what a run works with. One line of JSON comes back for each
+order, once its process is dead.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import gc
 import os
 import signal
 import ssl
+import struct
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -30,20 +33,22 @@ import connectors.hubspot.write as hubspot_write
 import syncer.handoff.apprise  # noqa: F401  # before the first process forks: it takes 0.1 s
 from connectors.hubspot import HubSpot, loading, objects, ranges, windows
 from connectors.hubspot.client import Request
-from syncer import log, retry, run
-from syncer.app import App, opened, read_project, settings_classes
+from syncer import log, retry, run, service
+from syncer.app import App, Progress, opened, quiet, read_project, settings_classes
+from syncer.daemon import Daemon
 from syncer.handoff import lanes, sending, wording
 from syncer.handoff.channels import open_channels
 from syncer.handoff.delivery import Channel, Gathering, Repeats
 from syncer.model import Notice
 from syncer.parts import Asked, Parts
 from syncer.settings import ProcessSettings, Project
-from syncer.store import Lease, Store, clocks, decisions, leases, open_store, outbox
+from syncer.store import Lease, Store, clocks, decisions, leases, open_store, outbox, schema
 
 TOKEN = "emulator-token"
 STEPS = {
     "pull": "pull",
     "sweep_whole": "sweep",
+    "sweep": "sweep",
     "decide": "plan",
     "apply": "apply",
     "write_back": "write",
@@ -60,6 +65,9 @@ KEPT: tuple[tuple[Any, str, str], ...] = (
     (clocks, "escalated", "escalation"),
 )
 """What the outbox's transactions keep, and what a place to die calls it: "send: before claim kept"."""
+_asked_at = -1  # where a daemon writes when it was asked to leave
+_AGAIN_S = 0.2
+_DOUBLE = 8  # bytes
 _projects: dict[str, Project] = {}  # by the name of the file
 _LONGEST_S = 90
 _HASTE = 50  # how much shorter than in life a pause is between two tries of one request, or two posts to Slack
@@ -78,7 +86,7 @@ class Order:
     nth: int = 1  # the how-manieth time it gets there
     after_s: float | None = None  # die so many seconds after the run began
     full: bool = False  # with a sweep of everything
-    work: Literal["sync", "deliver"] = "sync"
+    work: Literal["sync", "deliver", "daemon"] = "sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +95,16 @@ class Ending:
 
     signal: int
     code: int
+    took_s: float = 0.0  # of a daemon: from its SIGTERM to its end
 
 
 class Trap:
     """Kills this process the `nth` time that it gets to `place`."""
 
-    def __init__(self, place: str | None, nth: int) -> None:
+    def __init__(self, place: str | None, nth: int, end: Callable[[], None] | None = None) -> None:
         self._place = place
         self._left = nth
+        self._end = end or die
         self._step = ""  # the step of the run that is on
         self._kept: dict[str, None] = {}  # by the transaction that is open
 
@@ -102,7 +112,7 @@ class Trap:
         if f"{self._step}: {place}" == self._place:
             self._left -= 1
             if self._left == 0:
-                die()
+                self._end()
 
     def around_step(self, step: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def working(*given: Any, **named: Any) -> Any:
@@ -229,6 +239,59 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def ask_to_leave() -> None:
+    """As a supervisor does, and again a moment later, as one does who is in a hurry."""
+    os.write(_asked_at, struct.pack("d", time.monotonic()))
+    os.kill(os.getpid(), signal.SIGTERM)
+    again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGTERM))
+    again.daemon = True
+    again.start()
+
+
+@dataclass(frozen=True)
+class TrappedApp(App):
+    """An app whose first run has traps."""
+
+    trap: Trap | None = None
+    trapped: list[Parts] = field(default_factory=list)
+
+    def parts(self, name: str | None = None, progress: Progress = quiet) -> Parts:
+        parts = super().parts(name, progress)
+        if not self.trapped and self.trap is not None:
+            self.trapped.append(parts)
+            _set_traps(parts, self.trap)
+        return parts
+
+
+def be_the_daemon(order: Order) -> None:
+    """Until SIGTERM, which comes where or when the order says."""
+    trap = Trap(order.place, order.nth, ask_to_leave)
+    _make_small()
+    upgrade = schema._upgrade
+
+    def upgrading(*given: Any) -> None:
+        upgrade(*given)
+        trap.reach("migrated")
+
+    _replace(schema, _upgrade=upgrading)
+
+    @contextmanager
+    def opened_with_traps(_process: ProcessSettings) -> Iterator[App]:
+        with _opened(order) as app:
+            store = TrappedStore(app.store.name, app.store._reader, app.store._writer, trap)
+            now = datetime.fromisoformat(order.now)
+            given = {each.name: getattr(app, each.name) for each in fields(app)}
+            yield TrappedApp(**{**given, "store": store, "clock": lambda: now}, trap=trap)
+
+    _replace(service, opened=opened_with_traps)
+    for seconds, what in ((order.after_s, ask_to_leave), (_LONGEST_S, die)):
+        if seconds is not None:
+            timer = threading.Timer(seconds, what)
+            timer.daemon = True
+            timer.start()
+    Daemon(_process(order)).run()
+
+
 def run_once(order: Order) -> None:
     """Open everything anew and run once, as a process that starts does."""
     now = datetime.fromisoformat(order.now)
@@ -315,7 +378,7 @@ def _replace(owner: Any, **parts: Any) -> None:
 
 def _told(order: Order) -> int:
     try:
-        run_once(order)
+        (be_the_daemon if order.work == "daemon" else run_once)(order)
     except Exception:  # noqa: BLE001  # nothing above would print it
         traceback.print_exc()
         return 1
@@ -327,13 +390,21 @@ def _told(order: Order) -> int:
 def _fork(order: Order) -> Ending:
     if order.work == "deliver":
         _project(order)
+    global _asked_at  # of the process that is born here
+    hears, _asked_at = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(_LONGEST_S)  # a process that hangs is a failure, too
+        if order.work != "daemon":  # which sets an alarm of its own once it is to leave
+            signal.alarm(_LONGEST_S)  # a process that hangs is a failure, too
         os._exit(_told(order))  # what the parent's exit would tidy up is not this process's
     _, status = os.waitpid(pid, 0)
+    ended = time.monotonic()
+    os.close(_asked_at)
+    asked = os.read(hears, _DOUBLE)
+    os.close(hears)
+    took_s = ended - struct.unpack("d", asked)[0] if asked else 0.0
     killed = os.WIFSIGNALED(status)
-    return Ending(os.WTERMSIG(status) if killed else 0, 0 if killed else os.WEXITSTATUS(status))
+    return Ending(os.WTERMSIG(status) if killed else 0, 0 if killed else os.WEXITSTATUS(status), took_s)
 
 
 def _warm_up() -> None:

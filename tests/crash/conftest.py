@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +49,13 @@ def _undisturbed(request: pytest.FixtureRequest, folder: Path, name: str) -> Ite
         yield Undisturbed(world, name, fresh, acted, end)
         for scene in (fresh, acted):
             databases.drop(scene.database)
+
+
+_BOTH = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(scope="module", params=_BOTH if os.environ.get("SYNCER_TEST_SIGTERM") else _BOTH[:1])
+def sigterm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """By hand on both kinds."""
+    folder = tmp_path_factory.mktemp(f"sigterm-{request.param}")
+    yield from _undisturbed(request, folder, request.param)

@@ -97,7 +97,7 @@ def test_case_31_killed_and_started_again_it_ends_as_if_nothing_had_happened(
     if case.run == "baseline":
         world.act()
         world.finish(world.order(database, world.times.second))
-    _finish_and_compare(undisturbed, database, tally)
+    finish_and_compare(undisturbed, database, tally)
     in_flight = len(case.deaths) if case.step == "send" else 0
     assert _repeats(world.hook_keys()) + _repeats(world.mail_keys()) <= in_flight
     record_property(KILLED, [case.step, undisturbed.name, dict(tally)])
@@ -111,7 +111,7 @@ def test_case_31_killed_at_any_moment_with_a_failing_crm_it_ends_as_if_nothing_h
     dice = random.Random(20260)
     while tally["kills"] < 30:
         database = _second_run_with_deaths(on_sqlite, dice, tally)
-        _finish_and_compare(on_sqlite, database, tally)
+        finish_and_compare(on_sqlite, database, tally)
         on_sqlite.world.databases.drop(database)
     record_property(KILLED, ["any", "sqlite", dict(tally)])
 
@@ -167,7 +167,7 @@ def _kill(world: World, order: Order) -> None:
     assert was_killed(ending), f"never got to {order.place} {order.nth}: {ending}\n{world.children.complaints}"
 
 
-def _finish_and_compare(undisturbed: Undisturbed, database: str, tally: Counter[str]) -> None:
+def finish_and_compare(undisturbed: Undisturbed, database: str, tally: Counter[str]) -> None:
     """One more run when everything that waited is due, then everything is compared, then a run with nothing to do."""
     world, expected = undisturbed.world, undisturbed.end
     last = world.order(database, world.times.later)

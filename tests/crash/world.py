@@ -59,7 +59,7 @@ handoff:
   when: sql
   wait: 5m
   notifiers:
-    hook: {{type: webhook, url: {hook}}}
+    hook: {{type: webhook, private_addresses: true, url: {hook}}}
     mail: {{type: email, host: 127.0.0.1, port: {port}, security: none, from: syncer@nimbo.example}}
     todo: {{type: task, due_in: 1d}}
   repeats: {{email: {email}}}

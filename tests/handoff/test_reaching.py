@@ -136,6 +136,16 @@ def test_a_proxy_of_the_environment_may_stand_anywhere_and_resolves_by_itself(
     assert "10.0.0.5 is an address of this machine or of the local network" in failure.message
 
 
+@pytest.mark.parametrize("proxy", ["socks5://u:secret@127.0.0.1:1", "http://h:port", "http://[::1"])
+def test_a_proxy_that_is_none_buries_no_message(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    failure = _failure(KINDS["webhook"]("hooks.test", 80, False))
+    assert "HTTP_PROXY or ALL_PROXY) is no http(s):// address; correct or unset it" in failure.message
+    assert "secret" not in failure.message
+
+
 def test_what_is_sent_outside_of_a_notifier_goes_where_it_likes() -> None:
     with HttpReceiver() as receiver:
         with reaching("x", private=False), pytest.raises(requests.ConnectionError):
@@ -184,6 +194,8 @@ def test_every_address_is_public_private_or_nobody_s(address: str, found: str) -
     [
         ("localhost", "private"), ("LOCALHOST.", "private"), ("a.localhost", "private"), ("10.0.0.1", "private"),
         ("169.254.169.254", "never"), ("hooks.slack.com", "public"), ("localhost.example.com", "public"),
+        ("127.1", "private"), ("2130706433", "private"), ("0x7f.1", "private"), ("0xa9fea9fe", "never"),
+        ("::1", "private"), ("10.example.com", "public"), ("8.8.8.8", "public"), ("bücher.example", "public"),
     ],
 )  # fmt: skip
 def test_a_host_as_it_is_written_is_judged_where_it_shows_its_address(host: str, found: str) -> None:

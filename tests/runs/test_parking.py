@@ -41,7 +41,7 @@ handoff:
   when: sql
   wait: 3s
   notifiers:
-    hook: {{type: webhook, url: {hook}, secret: "${{HOOK_SECRET}}"}}
+    hook: {{type: webhook, private_addresses: true, url: {hook}, secret: "${{HOOK_SECRET}}"}}
   notify: [hook]
 """
 DAY = timedelta(days=1)
@@ -63,7 +63,7 @@ class Two:
 
     def daemon(self) -> Process:
         """With short waits; whatever a CRM asks for within a request is no wait at all."""
-        told = {"syncer.daemon:WATCH_S": 0.2, "syncer.daemon:DELIVER_S": 0.3}
+        told = {"syncer.service:WATCH_S": 0.2, "syncer.daemon:DELIVER_S": 0.3}
         project = ["--config", str(self.a.folder / "syncer.yml"), "--database-url", self.a.database_url]
         words = ["-m", "tests.impatient", orjson.dumps(told).decode(), *project, "--log-style", "json", "daemon"]
         return Process(words, self.a.folder, {**ENVIRONMENT, "SYNCER_DRAIN_S": "5"})

@@ -110,3 +110,18 @@ def test_a_bomb_in_any_file_of_a_project_is_one_clear_message(tmp_path: Path) ->
     (tmp_path / "bomb.yml").write_text(_laughs(9))
     problem = next(each for each in problems(tmp_path, project) if each.code == "SY212")
     assert (problem.file, problem.line) == ("bomb.yml", 6)
+
+
+def test_mistakes_by_the_thousand_are_not_each_compared_with_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, compared = Problem.__eq__, []
+
+    def equal(one: Problem, other: object) -> bool:
+        compared.append(one)
+        return really(one, other)
+
+    monkeypatch.setattr(Problem, "__eq__", equal)
+    _, found = _read(tmp_path, "a: 1\n" * 300)
+    assert len(found) == 299
+    assert len(compared) < 300

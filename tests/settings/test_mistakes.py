@@ -92,6 +92,13 @@ def test_a_broken_project_file_is_shown_where_it_breaks(tmp_path: Path) -> None:
     assert (problem.line, problem.code) == (3, "SY002")
 
 
+@pytest.mark.parametrize("line", ['language: "\\ud800"', '"\\udc00": 1', 'timezone: "\\ud83d\\ude00"'])
+def test_half_a_character_is_refused_where_it_stands(tmp_path: Path, line: str) -> None:
+    problem = only(problems(tmp_path, f"version: 1\n{line}\n"))
+    assert (problem.line, problem.code) == (2, "SY002")
+    assert "contains half a character" in problem.message
+
+
 @pytest.mark.parametrize("name", ["", ".", "models"])
 def test_a_folder_in_the_place_of_a_file_is_said_to_be_none(tmp_path: Path, name: str) -> None:
     (tmp_path.parent / "beside.yml").touch()  # what is beside the project is no suggestion

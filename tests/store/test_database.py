@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -57,15 +58,22 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_bytes() == before
 
 
-def test_an_unreachable_server_is_told_without_the_password(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_told_without_the_password_and_may_answer_later(tmp_path: Path) -> None:
     for url in (
         f"postgresql://ana:hunter22@/crm?host={tmp_path}",
         f"postgresql:///crm?host={tmp_path}&user=ana&password=hunter22",
     ):
-        with pytest.raises(ConfigError, match="cannot be opened") as refused:
+        with pytest.raises(TemporaryError, match="cannot be opened") as refused:
             open_store(url)
-        assert refused.value.code == "SY061"
+        assert refused.value.code == "SY066"
         assert "hunter22" not in refused.value.message
+
+
+def test_a_login_that_the_server_refuses_is_a_persons_to_mend(postgresql: PostgreSQL) -> None:
+    url = postgresql.store_database().replace("postgres:", "nobody:", 1)
+    with pytest.raises(ConfigError, match="cannot be opened") as refused:
+        open_store(url)
+    assert refused.value.code == "SY061"
 
 
 def test_every_spelling_of_postgresql_is_understood(postgresql: PostgreSQL) -> None:
@@ -165,3 +173,23 @@ def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
             assert tx.execute(text("PRAGMA secure_delete")).scalar() == 1
             assert tx.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "pause_s"),
+    [("SET TRANSACTION READ ONLY", 0.0), ("SET LOCAL idle_in_transaction_session_timeout = '50ms'", 0.2)],
+)
+def test_a_server_that_takes_no_writes_or_has_ended_a_transaction_that_stood_still_may_pass(
+    setting: str, pause_s: float, postgresql: PostgreSQL
+) -> None:
+    """As a standby does; and as happens to a process that was frozen in the middle of a transaction."""
+
+    def write() -> None:
+        with opened.writing() as tx:
+            tx.execute(text(setting))
+            time.sleep(pause_s)
+            runs.set_due(tx, "crm", NOW)
+
+    with closing(open_store(postgresql.store_database())) as opened, pytest.raises(TemporaryError) as refused:
+        write()
+    assert refused.value.code == "SY066"
