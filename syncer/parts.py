@@ -74,6 +74,11 @@ class Report:
     rings: set[str] = field(default_factory=set)  # connections that are due at once: there are leads for them to decide
     answered: bool = False  # the CRM has let itself be read or written
 
+    def add(self, part: Report) -> None:
+        """What was counted elsewhere for this run."""
+        self.counts.update(part.counts)
+        self.moves.update(part.moves)
+
     @property
     def outcome(self) -> str:
         return "partial" if self.failures else "ok"

@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import structlog
 from sqlalchemy import Connection
 
-from syncer import deciding, handoff, planning
+from syncer import deciding, handoff, planning, ranges, scoring
 from syncer.connector import Assigner, Destination, HandoffTarget
 from syncer.errors import (
     ConfigError,
@@ -28,6 +29,7 @@ from syncer.errors import (
     TemporaryError,
     UnsafePlanError,
 )
+from syncer.handoff.text import one_line
 from syncer.model import (
     Change,
     Footprint,
@@ -45,7 +47,19 @@ from syncer.parts import ORDINARY, Asked, Parts, Report, wish_s
 from syncer.reading import ask_later, begin, doubtful, follow_hints, pull, revisit, sweep, sweep_whole
 from syncer.rules import rules_version, segments_text
 from syncer.settings import Project
-from syncer.store import Lease, decisions, footprints, hints, leases, mirror, outbox, people, runs, words, write_backs
+from syncer.store import (
+    Lease,
+    decisions,
+    hints,
+    leases,
+    mirror,
+    outbox,
+    people,
+    retention,
+    runs,
+    words,
+    write_backs,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +104,15 @@ def sync(parts: Parts, asked: Asked = ORDINARY) -> Report:
             carry_out(parts, lease, report, asked)
             if not asked.full:
                 sweep(parts, lease, report)  # last, so that nobody waits for it
+            _drop_old(parts, lease, report)
     return report
+
+
+def _drop_old(parts: Parts, lease: Lease, report: Report) -> None:
+    settings = parts.project.sync
+    keep = retention.Keep(settings.keep_activities, settings.keep_handoffs)
+    if dropped := retention.walk(parts.store, lease, keep, parts.clock()):
+        report.counts["dropped"] += dropped
 
 
 def follow(parts: Parts) -> Report:
@@ -244,26 +266,38 @@ def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
 
 
 def decide(parts: Parts, lease: Lease, report: Report, asked: Asked) -> None:
-    """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory."""
-    as_of, segments = parts.clock(), parts.project.segments
+    """Score the leads that are due and keep what is decided as the run's plan, in chunks of bounded memory; together
+    with other workers where that is much."""
+    as_of, rules = parts.clock(), _rules(parts.project)
     with parts.store.reading() as tx:
         policy = _policy(parts, asked, report, tx)
-        changed = runs.models(tx, parts.name) != _rules(parts.project)
-        every = asked.full or changed
-        of = mirror.count(tx, parts.name) if every else None
-    which: Literal["all", "due"] = "all" if every else "due"
-    rules = deciding.fingerprint(segments)
-    done = 0
-    for leads in mirror.chunks(parts.store, parts.name, which=which, now=as_of, rules=None if asked.full else rules):
-        plans, made = _decide_chunk(parts, leads, policy, as_of)
+        every = asked.full or runs.models(tx, parts.name) != rules
+    work = ranges.Work(report.run, lease.epoch, as_of, policy, every, asked.full)
+    if ranges.cut(parts, lease, work, rules):
+        report.add(ranges.share(parts, lease, work, partial(_decide_chunk, parts)))
+    else:
+        _decide_alone(parts, lease, report, work)
+
+
+def _decide_alone(parts: Parts, lease: Lease, report: Report, work: ranges.Work) -> None:
+    with parts.store.reading() as tx:
+        of = mirror.count(tx, parts.name) if work.every else None
+    which: Literal["all", "due"] = "all" if work.every else "due"
+    rules, done = deciding.fingerprint(parts.project.segments), 0
+    known = None if work.whole else rules
+    for leads in mirror.chunks(parts.store, parts.name, which=which, now=work.as_of, rules=known):
+        plans, made = _decide_chunk(parts, leads, work.policy, work.as_of)
         with parts.store.writing(lease) as tx:
-            decisions.save_plan(tx, report.run, plans)
-            if rules is not None:
-                footprints.keep(tx, leads, made, rules)
-        _count(plans, report)
+            ranges.keep(tx, ranges.Scored(report.run, leads, plans, made), rules)
+        ranges.count(plans, report)
         done += len(leads)
         parts.progress("score", "leads", done, of)
         parts.heed()
+
+
+def help_score(parts: Parts, run: int) -> int:
+    """Score ranges of another worker's run of this connection, until none is left; how many."""
+    return ranges.help(parts, run, _rules(parts.project), partial(_decide_chunk, parts))
 
 
 def _decide_chunk(
@@ -646,6 +680,8 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
         elif report.answered:
             runs.unpark(tx, parts.name)
     _ring(parts, report.rings)
+    for pattern in scoring.given_up():
+        log.warning("pattern_given_up", pattern=one_line(pattern), code="SY211", help="write it with fewer repetitions")
     log.info("run_finished", connection=parts.name, run=report.run, outcome=outcome, **report.counts)
 
 
@@ -662,16 +698,6 @@ def _ring(parts: Parts, names: Iterable[str]) -> None:
     for name in sorted(names):
         with parts.store.writing() as tx:
             runs.ring(tx, name, parts.clock())
-
-
-def _count(plans: Sequence[LeadPlan], report: Report) -> None:
-    report.counts["scored"] += len(plans)
-    report.counts["changes"] += sum(len(each.changes) for each in plans)
-    report.counts["handoffs"] += sum(each.handoff is not None for each in plans)
-    report.counts["stage_changes"] += sum(each.decision.moved for each in plans)
-    for each in plans:
-        before = each.decision.before.stage if each.decision.before else None
-        report.moves[before, each.decision.after.stage] += 1
 
 
 def _rules(project: Project) -> str:

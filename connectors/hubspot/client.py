@@ -34,7 +34,7 @@ from syncer.circles import Trail
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, SyncerError, TemporaryError
 from syncer.log import redact
-from syncer.outages import in_words
+from syncer.outages import in_words, whole
 from syncer.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ T = TypeVar("T")
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _FORM = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 _BRINGING = ("/objects/", "/associations/", "/events", "/submissions/")
+_PARTS = 3  # as often may an answer pause as long as we wait for it, before it is given up
 _UNKNOWN_ZONE_S = 3600.0  # how soon to look again while it is not known when the portal's day ends
 
 
@@ -95,9 +96,11 @@ class Client:
         self._api = vendor.crm.objects.basic_api.api_client  # each look-up would build a new pool, so: once
         self._base_url = settings.base_url
         self._timeout_s = (settings.timeout_s.connect, settings.timeout_s.read)
+        self._whole_s = settings.timeout_s.read * _PARTS
         self._search_rate = settings.search_rate
         self._stop = wanted.stop
         self._fence = wanted.fence
+        self._pace = wanted.pace
         self._credentials = credentials(name, settings, wanted.folder)
         self._governor = governor_of(settings.base_url, self._credentials.identity)
         self._workers = Workers(settings.at_once, wanted.stop)
@@ -212,13 +215,14 @@ class Client:
             self.budget.insist(self.daily[1], self.local_now(), pulling=pulling)
 
     def _sent(self, request: Request, token: str | None) -> Json:
-        with self._governor.turn(self._stop, search_rate=self._search_rate if request.searching else None) as sent_at:
+        rate = self._search_rate if request.searching else None
+        with self._governor.turn(self._stop, search_rate=rate, pace=self._pace) as sent_at:
             if request.kind == "write":
                 self._fence()  # only now: it may have waited long for its turn
             self._count(request)
             try:
                 answer = self._send(request, token)
-                status, raw, headers = answer.status, answer.data, answer.headers
+                status, raw, headers = answer.status, whole(answer, self._whole_s), answer.headers
             except ApiException as error:
                 self._refuse(request, sent_at, error, error)
             except UnicodeDecodeError as error:  # the package decodes error pages as UTF-8; they need not be

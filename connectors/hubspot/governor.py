@@ -25,12 +25,23 @@ _CALM_S = 30.0  # how long fewer requests are under way after the portal was loc
 _SHORTEST_S = 0.001  # of all waits: the clocks of tests know no less
 _LOOK_S = 0.25  # how often a thread that waits for another one looks whether to stop
 _FOREIGN_LOOK_S = 0.1  # how often to look again while others fill the window
+_SHARED_RATE = 0.90  # of the window, for all processes together
+_SHARED_BURST = 0.05  # of it besides, at once after a pause; the rest is for requests that overtake one another
+
+Pace = Callable[[str, float, int], float]
+"""As `connector.Wanted.pace`."""
+
+
+def alone(what: str, rate: float, burst: int) -> float:
+    """No other process asks the same."""
+    return 0.0
 
 
 class Searches:
     """How fast a portal is searched. Half as fast after a refusal (others search too), then faster little by little."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "searches") -> None:
+        self.name = name  # among processes
         self.turn = threading.Lock()
         self._lock = threading.Lock()
         self._share = 1.0
@@ -78,6 +89,14 @@ class Allowance:
         self._span_s = 10.0
         self._foreign, self._foreign_at = 0, 0.0
         self._share, self._share_at = _FULL_SHARE, 0.0
+
+    @property
+    def rate(self) -> tuple[float, int] | None:
+        """Requests a second, and how many at once after a pause, for all processes that use the same app; None: no
+        answer has told of a limit."""
+        if self._limit is None:
+            return None
+        return _SHARED_RATE * self._limit / self._span_s, max(1, int(_SHARED_BURST * self._limit))
 
     @property
     def full_of_ours(self) -> bool:
@@ -134,7 +153,8 @@ class Governor:
     One thread at a time waits for time to pass, and the others wait for it: a pause is a pause of all, once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "app") -> None:
+        self._name = name  # among processes
         self._changed = threading.Condition()  # guards everything below
         self._turn = threading.Lock()  # held by the one whose turn is next
         self._window = Allowance()
@@ -142,15 +162,15 @@ class Governor:
         self._held_until = 0.0
         self._most, self._most_until = 0, 0.0  # requests under way, after the portal was locked
         self._seen: tuple[datetime, float, float] | None = None  # HubSpot's clock, monotonic: when told, when asked
-        self.searches = Searches()
+        self.searches = Searches(f"{name} searches")
         self.daily: tuple[int, int] | None = None  # requests left today, of how many; never told to OAuth apps
         self.skew_s = 0.0  # HubSpot's clock minus ours, at the last answer
         self.time_zone: str | None = None  # the portal's
 
     @contextmanager
-    def turn(self, stop: threading.Event, *, search_rate: float | None) -> Iterator[float]:
+    def turn(self, stop: threading.Event, *, search_rate: float | None, pace: Pace = alone) -> Iterator[float]:
         """Send one request inside; gives the monotonic time at which it leaves. `search_rate`: it is a search, and so
-        many may leave in a second. Raises `Stopped` when asked to stop."""
+        many may leave in a second. `pace`: keeps step with other processes. Raises `Stopped` when asked to stop."""
         with ExitStack() as held:
             retry.wait(0, stop)
             if search_rate is not None:
@@ -160,6 +180,7 @@ class Governor:
             held.enter_context(retry.holding(self._turn, stop))
             self._wait_for_answers(stop, counted=search_rate is None)
             self._wait(lambda: self._pause_s(counted=search_rate is None), stop)
+            retry.wait(self._shared_pause_s(pace, search_rate), stop)
             if search_rate is not None:
                 searches.leaves(search_rate)
             self._leaves(counted=search_rate is None)
@@ -222,6 +243,14 @@ class Governor:
             held_s = self._held_until - now
             return max(held_s, self._window.pause_s(now)) if counted else held_s
 
+    def _shared_pause_s(self, pace: Pace, search_rate: float | None) -> float:
+        """Until other processes that ask the same let one more of ours leave. Its turn is taken by asking."""
+        if search_rate is not None:
+            return pace(self.searches.name, search_rate * self.searches.share, 1)
+        with self._changed:
+            rate = self._window.rate
+        return 0.0 if rate is None else pace(self._name, *rate)
+
     def _leaves(self, *, counted: bool) -> None:
         with self._changed:
             self._under_way += 1
@@ -252,10 +281,12 @@ _searches: dict[tuple[str, str], Searches] = {}
 def governor_of(base_url: str, credential: str) -> Governor:
     """The one governor of an app at an address; `credential` is a digest."""
     with _known:
-        return _governors.setdefault((base_url, credential), Governor())
+        return _governors.setdefault((base_url, credential), Governor(f"hubspot {base_url} app {credential}"))
 
 
 def belongs_to(governor: Governor, base_url: str, portal: str) -> None:
     """From now on it searches in turns with every other governor of that portal."""
     with _known:
-        governor.searches = _searches.setdefault((base_url, portal), governor.searches)
+        known = _searches.setdefault((base_url, portal), governor.searches)
+        known.name = f"hubspot {base_url} portal {portal} searches"
+        governor.searches = known

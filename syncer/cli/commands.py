@@ -15,6 +15,7 @@ _CRMS = click.Choice(["hubspot", "salesforce", "spreadsheet"])
 _PRESETS = click.Choice(["b2b-saas", "education", "demo"])
 _LANGUAGES = click.Choice(["en", "es"])
 _LEVELS = click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False)
+_FORMATS = click.Choice(["xlsx", "csv", "states"])
 _STYLES = click.Choice(["console", "json"], case_sensitive=False)
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -141,6 +142,20 @@ def daemon(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "daemon:daemon", given)
 
 
+@click.command(short_help="sync all connections for ever, one of many such processes")
+@click.option("--places", type=click.IntRange(1, 64), default=8, show_default=True, help="Connections at once.")
+@click.option("--no-web", is_flag=True, help="Do not listen, whatever `web` says.")
+@click.pass_context
+def worker(ctx: click.Context, /, **given: Any) -> None:
+    """Sync all connections for ever, together with any number of such processes on any machines that share a
+    PostgreSQL database (SYNCER_DATABASE_URL). Extra: cluster.
+
+    Connections, leases, rates and large re-scores are shared out; a process that dies is missed within seconds.
+    SIGTERM, Ctrl-C and SIGHUP as for the daemon.
+    """
+    _do(ctx, "worker:worker", given)
+
+
 @click.command(short_help="why a lead has its score and stage, line by line, now or then")
 @click.argument("lead")
 @click.option("--at", metavar="TIME", help="As it was then, with what was known and by the rules in force.")
@@ -183,14 +198,18 @@ def simulate(ctx: click.Context, /, **given: Any) -> None:
 
 @click.command(short_help="the leads with scores, stages and reasons as a workbook or CSV")
 @_connection
-@click.option("--format", "kind", type=click.Choice(["xlsx", "csv"]), help="[default: what FILE ends in, or xlsx]")
+@click.option("--format", "kind", type=_FORMATS, help="[default: what FILE ends in, or xlsx]")
 @click.option("--out", type=_PATH, metavar="FILE", help="- is standard output.  [default: leads-YYYY-MM-DD.xlsx]")
 @click.option("--stage", "only", multiple=True, metavar="STAGE", help="Only leads in this stage; may be repeated.")
 @click.option("--yes", is_flag=True, help="Replace FILE where it exists.")
 @click.pass_context
 def export(ctx: click.Context, /, **given: Any) -> None:
     """The leads of a connection as one sheet: score, stage, who holds it, and why. Points are as of now, by the rules
-    in the files; stages as of the last run."""
+    in the files; stages as of the last run.
+
+    `states` is no sheet: what each lead's facts meet, as Parquet without names or addresses, for scoring many
+    millions elsewhere by the same code (config/spark).
+    """
     _do(ctx, "export:export", given)
 
 
@@ -204,6 +223,26 @@ def export(ctx: click.Context, /, **given: Any) -> None:
 def override(ctx: click.Context, /, **given: Any) -> None:
     """Set LEAD's stage by hand; the rules go on computing the stage it would have."""
     _do(ctx, "override:override", given)
+
+
+@click.command(short_help="erase a person who asks for it, with a proof; syncer stays blind to them")
+@click.argument("lead")
+@click.option("--reason", default="", help="Why, without naming them: a case number. Stands in the proof.")
+@click.option("--author", help="Who does it; kept with the tombstone.  [default: the user of this machine]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=60, help="Seconds to wait for a run.  [default: 60]")
+@click.option("--out", type=_PATH, metavar="FILE", help="Write the proof there, as JSON.")
+@_json
+@click.pass_context
+def forget(ctx: click.Context, /, **given: Any) -> None:
+    """Erase LEAD (an e-mail, a record's id, or connection/object/id): records, activities, plans, messages, all that
+    was known before, in every connection.
+
+    Only the key of each record stays, so that a CRM that still has the person cannot bring them back; erase them there,
+    too. The proof says what was erased, that a search for them finds nothing, and where they may be still; it names
+    nobody. Exit code 1 where the search finds something.
+    """
+    _do(ctx, "forget:forget", given)
 
 
 @click.command(short_help="last and next runs, queues, failures; the health check")
@@ -293,7 +332,45 @@ def config_show(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "config:show", given)
 
 
+@click.group(short_help="back up, restore or migrate the database")
+def db() -> None:
+    """The database: SQLite, or PostgreSQL. Needs no project file."""
+
+
+@db.command("backup")
+@click.argument("file", type=_PATH)
+@click.pass_context
+def db_backup(ctx: click.Context, /, **given: Any) -> None:
+    """Write the whole database into FILE (a zip archive), while others work on it. Overwrites nothing.
+
+    The file serves SQLite and PostgreSQL alike. It holds people's data, so only its owner may read it.
+    """
+    _do(ctx, "db:backup", given)
+
+
+@db.command("restore")
+@click.argument("file", type=_PATH)
+@click.option("--replace", is_flag=True, help="Also where the database is not empty: what it holds is lost.")
+@click.option("--latest", is_flag=True, help="Nothing has run since the backup: take everything as it stands.")
+@click.pass_context
+def db_restore(ctx: click.Context, /, **given: Any) -> None:
+    """Put a backup into the database, whole or not at all.
+
+    Without --latest the next full run of each connection goes on from what its CRM shows, and announces nobody, for
+    sales may have been told since the backup.
+    """
+    _do(ctx, "db:restore", given)
+
+
+@db.command("migrate")
+@click.option("--check", is_flag=True, help="Change nothing; exit code 1 where there is something to do.")
+@click.pass_context
+def db_migrate(ctx: click.Context, /, **given: Any) -> None:
+    """Bring the database's schema up to date, as every start of syncer does. A SQLite file is copied first."""
+    _do(ctx, "db:migrate", given)
+
+
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, test, setup, plan, run, daemon, explain, simulate, export, override, status, handoffs, outbox,
-    import_, config,
+    init, demo, check, test, setup, plan, run, daemon, worker, explain, simulate, export, override, forget, status,
+    handoffs, outbox, import_, config, db,
 )  # fmt: skip

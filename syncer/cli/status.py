@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from syncer.handoff.text import one_line
 from syncer.log import redact
 from syncer.model import Run
 from syncer.settings import duration
-from syncer.store import decisions, leases, mirror, outbox, runs, write_backs
+from syncer.store import decisions, leases, mirror, outbox, queues, runs, workers, write_backs
 
 _HEALTHY = ("ok", "partial")
 _BAD = ("failed", "crashed")
@@ -32,10 +33,13 @@ def status(ctx: click.Context, max_age: str | None, quiet: bool, as_json: bool) 
         connections = {each.name: _connection(app, each.name) for each in app.project.connections}
         stale = [name for name, each in connections.items() if _stale(each["last_good"], oldest, now)]
         if as_json:
-            print_json("syncer.status/1", {"healthy": not stale, "stale": stale, "connections": connections})
+            told = {"healthy": not stale, "stale": stale, "connections": connections, "fleet": _fleet(app, connections)}
+            print_json("syncer.status/1", told)
         elif not quiet:
             for name, each in connections.items():
                 _print(name, each, (now, app.project.timezone))
+            if (fleet := _fleet(app, connections)) is not None:
+                _print_fleet(fleet, (now, app.project.timezone))
     if stale:
         if not quiet:
             click.echo(f"stale: {', '.join(stale)} had no good run for {max_age}", err=True)
@@ -66,6 +70,7 @@ def _connection(app: App, name: str) -> dict[str, Any]:
             "stages": {stage: counts[stage] for stage in app.project.stages if stage in counts},
             "last_run": _run_json(last[0]) if last else None,
             "last_good": next((run.finished_at for run in last if run.outcome in _HEALTHY), None),
+            "failures_in_a_row": runs.failures(tx, name),
             "failed_runs": sum(run.outcome in _BAD for run in last),
             "last_failure": next((_run_json(run) for run in last if run.outcome in _BAD), None),
             "runs": len(last),
@@ -82,6 +87,23 @@ def _connection(app: App, name: str) -> dict[str, Any]:
             "rejected": sum(not each.arrived for each in rejections),
             "makes_no_sense": _most_frequent(each.rejected.reason for each in rejections if each.arrived),
         }
+
+
+def _fleet(app: App, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Who works on this database, what waits in their queue, and by how many seconds the most overdue connection is
+    late that somebody might work on. None: no workers."""
+    now = app.clock()
+    with app.store.reading() as tx:
+        known, queue = workers.known(tx), queues.waiting(tx)
+    if not known:
+        return None
+    waits = [each["next_run"] for each in connections.values() if not (each["held_by"] or each["parked"])]
+    late = [(now - due).total_seconds() for due in waits if due is not None]
+    return {
+        "workers": [{**asdict(each), "alive": now - each.seen_at <= workers.ALIVE_FOR} for each in known],
+        "queue": None if queue is None else asdict(queue),
+        "lag_s": round(max(0.0, *late), 1) if late else 0.0,
+    }
 
 
 def _reasons(troubles: Sequence[write_backs.Trouble]) -> dict[str, int]:
@@ -135,6 +157,34 @@ def _print(name: str, each: Mapping[str, Any], here: tuple[datetime, str]) -> No
     show(table([("", "left"), ("", "left")], rows, headed=False), indent=2)
 
 
+def _print_fleet(fleet: Mapping[str, Any], here: tuple[datetime, str]) -> None:
+    rows = [
+        [
+            one_line(_short(each["holder"])),
+            f"{each['busy']} of {each['places']} places busy",
+            f"since {day_and_time(each['started_at'], here[1])}",
+            each["version"] if each["alive"] else f"gone: last seen {ago(each['seen_at'], here[0])}",
+        ]
+        for each in fleet["workers"]
+    ]
+    versions = {each["version"] for each in fleet["workers"] if each["alive"]}
+    show("workers", style="bold")
+    show(table([("", "left")] * 4, rows, headed=False), indent=2)
+    if len(versions) > 1:
+        show("they run by different versions or files: give all workers the same", indent=2)
+    queue = fleet["queue"]
+    if queue is not None:
+        oldest = f", the oldest for {queue['oldest_s']:.0f} s" if queue["jobs"] else ""
+        show(f"{counted(queue['jobs'], 'job')} waiting{oldest}", indent=2)
+    show(f"the most overdue connection is {fleet['lag_s']:.0f} s late" if fleet["lag_s"] else "on time", indent=2)
+
+
+def _short(holder: str) -> str:
+    """Machine and process; the rest tells holders apart where numbers come again."""
+    parts = holder.split("/")
+    return f"{parts[0]} process {parts[2]}" if len(parts) == 4 else holder
+
+
 def _told(run: Mapping[str, Any], here: tuple[datetime, str]) -> str:
     ended = run["finished_at"]
     took = f", took {(ended - run['started_at']).total_seconds():.1f} s" if ended else ""
@@ -145,7 +195,8 @@ def _told(run: Mapping[str, Any], here: tuple[datetime, str]) -> str:
 def _failures(each: Mapping[str, Any], here: tuple[datetime, str]) -> str:
     run, last = each["last_failure"], each["last_run"]
     latest = "" if run["run"] == last["run"] else f", the latest {_told(run, here)}"
-    return f"{each['failed_runs']} of the last {each['runs']} runs{latest}"
+    in_a_row = f", {each['failures_in_a_row']} in a row" if each["failures_in_a_row"] > 1 else ""
+    return f"{each['failed_runs']} of the last {each['runs']} runs{in_a_row}{latest}"
 
 
 def _quick(quick: Mapping[str, Any], here: tuple[datetime, str]) -> str:

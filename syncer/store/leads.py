@@ -31,6 +31,7 @@ from syncer.store.columns import to_ms
 from syncer.store.database import Store
 from syncer.store.footprints import fresh
 from syncer.store.histories import versions_of
+from syncer.store.ranges import Wanted
 from syncer.store.records import RECORD_COLUMNS, record_of, shown_fields
 from syncer.store.sql import among
 from syncer.store.standings import standing_of, standing_or_none
@@ -62,6 +63,15 @@ def chunks(  # noqa: PLR0913
         yield from _all(store, _shown(connection), _How(size, now, rules))
     else:
         yield from _these(store, connection, sorted(set(which)), _How(size, now, rules))
+
+
+def chunks_between(
+    store: Store, wanted: Wanted, ends: tuple[int, int], *, now: datetime, rules: str | None = None
+) -> Iterator[list[Lead]]:
+    """Those of the wanted leads whose numbers lie between these two, both included; else as `chunks` gives them."""
+    first, last = ends
+    within = select(leads).where(wanted.condition(), leads.c.id >= first, leads.c.id <= last)
+    yield from _all(store, within, _How(5000, now, rules))
 
 
 class _How(NamedTuple):

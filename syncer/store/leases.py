@@ -41,6 +41,7 @@ _TTL_S = {"postgresql": 10.0}  # processes of other machines can only be missed;
 _LONG_TTL_S = 120.0
 _WAIT_S = 1  # for the row, which whoever works on the connection locks while it writes
 _MARGIN_S = 1.0  # of a fence: a request that leaves now is still under way in a moment
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # a machine that slept has lost its leases meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +127,20 @@ class Fence:
 
     def __init__(self) -> None:
         self._held: tuple[Store, Lease] | None = None
-        self._fresh_until = 0.0  # monotonic
+        self._fresh_until = 0.0  # by `_CLOCK`
 
     def insist(self) -> None:
         """LeaseLost (SY064) where another process may be at work on the connection by now. Asked before each request
         that writes; looks into the database only where the lease has not been renewed for a while."""
-        if self._held is not None and time.monotonic() > self._fresh_until - _MARGIN_S:
+        if self._held is not None and time.clock_gettime(_CLOCK) > self._fresh_until - _MARGIN_S:
             self.renew()
 
     def renew(self) -> None:
-        if self._held is None:
+        held = self._held
+        if held is None:
             return
-        store, lease = self._held
-        began = time.monotonic()
+        store, lease = held
+        began = time.clock_gettime(_CLOCK)
         with store.writing(lease):
             pass
         self._fresh_until = began + lease.ttl_s
@@ -147,7 +149,7 @@ class Fence:
     def kept(self, store: Store, lease: Lease) -> Iterator[None]:
         """Renew the lease again and again while the block runs."""
         ended = threading.Event()
-        self._held, self._fresh_until = (store, lease), time.monotonic() + lease.ttl_s
+        self._held, self._fresh_until = (store, lease), 0.0  # who knows how long ago it was taken
         beat = threading.Thread(target=self._beat, args=(ended, lease.ttl_s / 3), name="lease", daemon=True)
         beat.start()
         try:
@@ -196,6 +198,11 @@ def holder_of(tx: Connection, connection: str) -> tuple[str, datetime] | None:
         select(leases.c.holder, leases.c.expires_at).where(leases.c.connection == connection, leases.c.expires_at > 0)
     ).first()
     return None if found is None else (found.holder, from_ms(found.expires_at))
+
+
+def epoch_of(tx: Connection, connection: str) -> int | None:
+    """Of its latest lease; None: never held."""
+    return tx.execute(select(leases.c.epoch).where(leases.c.connection == connection)).scalar()
 
 
 def _ours(lease: Lease) -> ColumnElement[bool]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from syncer.store import open_store, runs
+from sqlalchemy import update
+
+from syncer.store import open_store, runs, workers
+from syncer.store.tables import workers as workers_table
 from tests.runs.house import House
 
 
@@ -38,3 +41,31 @@ def test_a_good_full_run_is_found_behind_any_number_of_quick_ones(base: House) -
     assert base.cli("status", "--max-age", "1h", "--quiet").exit_code == 0
     shown = base.json("status")["connections"]["crm"]
     assert (shown["last_run"]["outcome"], shown["failed_runs"], shown["quick_runs"]["today"]) == ("ok", 0, 97)
+
+
+def test_without_workers_nothing_is_said_of_a_fleet(base: House) -> None:
+    assert base.json("status")["fleet"] is None
+    assert "workers" not in base.cli("status").stdout
+
+
+def test_workers_are_shown_with_what_they_do_and_who_is_gone_or_runs_by_other_files(base: House) -> None:
+    store = open_store(base.database_url)
+    with store.writing() as tx:
+        for number, version in enumerate(("0.1.0+aaaaaaaa", "0.1.0+bbbbbbbb", "0.1.0+aaaaaaaa")):
+            workers.seen(tx, f"host{number}/boot/{number}00/lot", version=version, places=8, busy=number)
+        dead = workers_table.c.holder.startswith("host2/")
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        tx.execute(update(workers_table).where(dead).values(seen_at=hour_ago, started_at=hour_ago))
+        runs.set_due(tx, "crm", datetime.now(UTC) - timedelta(seconds=100))
+    store.close()
+    shown = base.cli("status").stdout
+    assert re.search(r"host0 process 0+ +0 of 8 places busy +since .* 0\.1\.0\+aaaaaaaa\n", shown)
+    assert re.search(r"host2 process 200 +2 of 8 places busy +since .* gone: last seen 60 min ago\n", shown)
+    assert "they run by different versions or files" in shown
+    fleet = base.json("status")["fleet"]
+    assert [(each["holder"].split("/")[0], each["busy"], each["alive"]) for each in fleet["workers"]] == [
+        ("host2", 2, False),
+        ("host0", 0, True),
+        ("host1", 1, True),
+    ]
+    assert 95 < fleet["lag_s"] < 160
