@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,12 +58,13 @@ class _Place:
 class _Outcome:
     """What was done, and what a search for the person found afterwards."""
 
+    person: Held
     done: Tally
+    sought: tuple[traces.Trace, ...]  # but for names that others bear
     searched: traces.Searched
     files: tuple[File, ...]
     unvacuumed: Mapping[str, str]
     left: tuple[_Place, ...]
-    unread: int  # files of the project's folder that could not be looked into
 
     @property
     def clean(self) -> bool:
@@ -79,14 +82,18 @@ def forget(ctx: click.Context, lead: str, yes: bool, as_json: bool, **given: Any
         if not yes:
             click.confirm("Erase all of this? It cannot be undone", abort=True, err=True)
         with _proof_file(given["out"]) as out:
-            outcome = _carry_out(app, person, by, given["timeout"])
-            proof = _proof(person, by, given["reason"], outcome)
+            person, done = _erase(app, person, by, given["timeout"])
+            proof = _proof(person, by, given["reason"], done)
+            if out is not None:  # a search takes its time, and may be interrupted
+                _write(out, proof | {"verification": None})
+            outcome = _verified(app, person, done)
+            proof |= _verification(outcome)
             if out is not None:
                 _write(out, proof)
         if as_json:
             print_json(SCHEMA, proof)
         else:
-            _tell(person, outcome, given["out"])
+            _tell(outcome, given["out"])
         ctx.exit(0 if outcome.clean else 1)
 
 
@@ -124,53 +131,62 @@ def _show(app: App, person: Held, *, err: bool) -> None:
     click.echo(f"held: {', '.join(told)}", err=err)
 
 
-def _carry_out(app: App, person: Held, by: Forgotten, wait_s: float) -> _Outcome:
+def _erase(app: App, person: Held, by: Forgotten, wait_s: float) -> tuple[Held, Tally]:
     def waiting(name: str) -> None:
         click.echo(f"waiting for a run of {name} to end …", err=True)
 
     with forgetting.leased(app.store, person.connections, app.holder, wait_s, waiting) as leases:
-        done = forgetting.forget(app.store, leases, person, by)
+        return forgetting.forget(app.store, leases, person, by)
+
+
+def _verified(app: App, person: Held, done: Tally) -> _Outcome:
     unvacuumed = forgetting.vacuum(app.store, [str(name) for name, count in done.items() if count])
-    sought = traces.needles(person.traces)
     with app.store.reading() as tx:
-        searched = traces.search(tx, sought, person.keys)
-    in_bytes = traces.apart_from_keys(person.traces, person.keys)
+        borne = traces.borne_by_others(tx, person.traces)
+        theirs = tuple(each for each in person.traces if each not in borne)
+        searched = traces.search(tx, traces.needles(theirs), person.keys)
+    in_bytes = [each for each in traces.apart_from_keys(theirs, person.keys) if each not in searched.within]
     files = forgetting.search_files(app.store, in_bytes, 0 if searched.found else forgetting.PATIENCE_S)
-    named, unread = _named_in_folder(app, sought)
-    left = (*_elsewhere(app, person), *(_Place(f"file {name}", _todo(name)) for name in named))
-    return _Outcome(done, searched, files, unvacuumed, left, unread)
+    left = [*_elsewhere(app, person), *_in_folder(app, traces.needles(theirs))]
+    if borne:
+        namesakes = counted(max(borne.values()), "other record")
+        left.append(_Place(f"{namesakes} of the same name", "look whether one is the same person, and forget it too"))
+    return _Outcome(person, done, theirs, searched, files, unvacuumed, tuple(left))
 
 
-def _named_in_folder(app: App, sought: Sequence[str]) -> tuple[list[str], int]:
-    """The files of the project's folder, and beside a SQLite database, that name the person; and how many could not be
-    looked into. Saved plans hold no leads, only which run of the database they are, and need no cleaning."""
-    named: dict[str, None] = {}
-    unread = 0
+def _in_folder(app: App, sought: Sequence[str]) -> Iterator[_Place]:
+    """The files of the project's folder, and beside a SQLite database, that name the person, and those that could not
+    be looked into. Saved plans hold no leads, only which run of the database they are, and need no cleaning."""
     folder = app.project.path.parent.resolve()
-    for path in _files(app, folder):
+    for count, path in enumerate(_files(app, folder)):
+        if count == _MOST_FILES:
+            yield _Place(f"the other files of {folder}", f"only the first {count:,} were looked into")
+            return
+        name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
         try:
-            if path.stat().st_size > _LARGEST:
-                unread += 1
-            elif traces.in_file(path, sought):
-                named[str(path.relative_to(folder) if path.is_relative_to(folder) else path)] = None
-        except OSError:
-            unread += 1
-    return list(named), unread
+            large = path.stat().st_size > _LARGEST
+            if not large and (traces.names(name, sought) or traces.in_file(path, sought)):
+                yield _Place(f"file {name}", _todo(name))
+        except OSError as error:
+            yield _Place(f"file {name}", f"it could not be looked into: {error.strerror or error}")
+            continue
+        if large:
+            yield _Place(f"file {name}", "it is too large to be looked into")
 
 
 def _files(app: App, folder: Path) -> Iterator[Path]:
     own = {path.resolve() for path in forgetting.database_files(app.store)}
-    folders = dict.fromkeys([folder, *(path.parent for path in sorted(own))])
-    count = 0
-    for each in folders:
-        walk = each.rglob("*") if each == folder else each.glob("*.bak")
-        for path in sorted(walk):
-            hidden = any(part == ".git" for part in path.relative_to(each).parts)
-            if not hidden and path.is_file() and not path.is_symlink() and path.resolve() not in own:
-                count += 1
-                if count > _MOST_FILES:
-                    return
+    beside = {path for each in own for path in each.parent.glob("*.bak") if not path.is_relative_to(folder)}
+    for path in chain(sorted(beside), _walk(folder)):
+        with suppress(OSError):  # it has gone meanwhile, or stands where nobody may look
+            if path.is_file() and not path.is_symlink() and path.resolve() not in own:
                 yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if each != ".git")
+        yield from (Path(place) / each for each in sorted(files))
 
 
 def _todo(name: str) -> str:
@@ -198,10 +214,9 @@ def _elsewhere(app: App, person: Held) -> Iterator[_Place]:
         yield _Place("PostgreSQL's write-ahead log and free space", "overwritten in time; VACUUM FULL rewrites a table")
 
 
-def _proof(person: Held, by: Forgotten, reason: str, outcome: _Outcome) -> dict[str, Any]:
+def _proof(person: Held, by: Forgotten, reason: str, done: Tally) -> dict[str, Any]:
     """It names nobody. Who asks later whether they were erased is found by the hash of their e-mail address."""
     salt = secrets.token_hex(16)
-    kinds = {kind: sum(each.kind == kind for each in person.traces) for kind in {t.kind for t in person.traces}}
     sought = traces.needles(person.traces)
     return {
         "at": by.at.isoformat(),
@@ -209,8 +224,15 @@ def _proof(person: Held, by: Forgotten, reason: str, outcome: _Outcome) -> dict[
         "reason": reason,
         "who": {"matching": _MATCHING, "salt": salt, "emails": [_hash(salt, each) for each in person.emails]},
         "tombstones": [_tombstone(salt, each, sought) for each in person.keys],
-        "rows": {str(name): count for name, count in sorted(outcome.done.items()) if count},
+        "rows": {str(name): count for name, count in sorted(done.items()) if count},
         "kept": {name: what for name, what in _KEPT.items() if person.rows.get(name)},
+    }
+
+
+def _verification(outcome: _Outcome) -> dict[str, Any]:
+    kinds = Counter(each.kind for each in outcome.sought)
+    sought = traces.needles(outcome.person.traces)
+    return {
         "verification": {
             "sought": dict(sorted(kinds.items())),
             "cells": outcome.searched.cells,
@@ -219,11 +241,15 @@ def _proof(person: Held, by: Forgotten, reason: str, outcome: _Outcome) -> dict[
             "keys": outcome.searched.keys,
             "files": [asdict(each) for each in outcome.files],
             "not_vacuumed": dict(outcome.unvacuumed),
-            "files_not_read": outcome.unread,
             "clean": outcome.clean,
         },
-        "left": [asdict(each) for each in outcome.left],
+        "left": [asdict(_veiled(each, sought)) for each in outcome.left],
     }
+
+
+def _veiled(place: _Place, sought: Sequence[str]) -> _Place:
+    """A file may be called like the person."""
+    return replace(place, where="a file whose name names them") if traces.names(place.where, sought) else place
 
 
 def _hash(salt: str, text: str) -> str:
@@ -238,7 +264,8 @@ def _tombstone(salt: str, key: RecordKey, sought: Sequence[str]) -> str:
 
 @contextmanager
 def _proof_file(path: Path | None) -> Iterator[IO[bytes] | None]:
-    """Opened before anything is erased, so that no proof is lost; it replaces no other one. Only its owner reads it."""
+    """Opened before anything is erased, so that no proof is lost; it replaces no other one, and goes again where
+    nothing was erased. Only its owner reads it."""
     if path is None:
         yield None
         return
@@ -251,21 +278,24 @@ def _proof_file(path: Path | None) -> Iterator[IO[bytes] | None]:
         try:
             yield file
         except BaseException:
-            path.unlink(missing_ok=True)
+            if not file.tell():
+                path.unlink(missing_ok=True)
             raise
 
 
 def _write(out: IO[bytes], proof: Mapping[str, Any]) -> None:
+    out.seek(0)
     out.write(orjson.dumps({"schema": SCHEMA, **proof}, option=orjson.OPT_INDENT_2) + b"\n")
+    out.truncate()
     out.flush()
     os.fsync(out.fileno())
 
 
-def _tell(person: Held, outcome: _Outcome, out: Path | None) -> None:
+def _tell(outcome: _Outcome, out: Path | None) -> None:
     rows = counted(sum(outcome.done.values()), "row")
     click.echo(f"erased or emptied: {rows} of {counted(sum(map(bool, outcome.done.values())), 'table')}")
     cells = counted(outcome.searched.cells, "cell")
-    searched = f"searched for {counted(len(person.traces), 'value')} of theirs in {cells}"
+    searched = f"searched for {counted(len(outcome.sought), 'value')} of theirs in {cells}"
     files = "".join(f", {each.name}" for each in outcome.files)
     click.echo(f"{searched}{files}; {_verdict(outcome)}")
     if outcome.searched.keys:
@@ -276,8 +306,6 @@ def _tell(person: Held, outcome: _Outcome, out: Path | None) -> None:
     click.echo("left, and yours to do:")
     for place in outcome.left:
         click.echo(f"  {one_line(place.where)}: {place.todo}")
-    if outcome.unread:
-        click.echo(f"  {counted(outcome.unread, 'file')} of the project's folder could not be looked into")
     if out is not None:
         click.echo(f"proof: {out}")
 

@@ -118,14 +118,18 @@ def leased(
                     tell(name)
                 waited = True
                 time.sleep(_POLL_S)
+                for own in taken:  # on PostgreSQL they last for seconds
+                    with store.writing(own):
+                        pass
             stack.callback(leases.release, store, lease)
             taken.append(lease)
         yield taken
 
 
-def forget(store: Store, held_leases: Sequence[Lease], person: Held, by: Forgotten) -> Tally:
-    """Erase it all in one transaction. TemporaryError (SY221) where one of the leads has become another's, or has got
-    a record of a connection whose lease was not taken, since `person` was read: nothing is erased then."""
+def forget(store: Store, held_leases: Sequence[Lease], person: Held, by: Forgotten) -> tuple[Held, Tally]:
+    """Erase it all in one transaction; (what was held, which a run may have changed since `person` was read, what was
+    erased). TemporaryError (SY221) where one of the leads has become another's, or has got a record of a connection
+    whose lease was not taken, since then: nothing is erased."""
     with store.writing() as tx:
         for lease in held_leases:
             leases.renew(tx, lease)
@@ -135,7 +139,7 @@ def forget(store: Store, held_leases: Sequence[Lease], person: Held, by: Forgott
             raise TemporaryError(
                 "what is known of them changed just now, and nothing was erased; try again", code="SY221"
             )
-        return erasure.forget(tx, person.leads, by)
+        return held(tx, person.leads), erasure.forget(tx, person.leads, by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +186,11 @@ def vacuum(store: Store, tables: Sequence[str]) -> dict[str, str]:
 
 
 def _vacuum(engine: Engine, table: str) -> str:
-    said: list[str] = []
+    said: list[tuple[str, str]] = []
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:
-        said.append(f"{notice.severity}: {notice.message_primary} {notice.message_detail or ''}")
+        severity = notice.severity_nonlocalized or notice.severity or ""
+        said.append((severity, f"{notice.message_primary} {notice.message_detail or ''}"))
 
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -202,11 +207,13 @@ def _vacuum(engine: Engine, table: str) -> str:
     return _trouble(said)
 
 
-def _trouble(said: Sequence[str]) -> str:
+def _trouble(said: Sequence[tuple[str, str]]) -> str:
     """PostgreSQL only warns of a table that it may not vacuum, and of rows that somebody may still see it only speaks
-    where it is asked to."""
-    refused = next((each for each in said if each.startswith("WARNING: ") and "vacuum" in each), "")
+    where it is asked to, in the language of its server. `said`: (severity, text)."""
+    refused = next((told for severity, told in said if severity == "WARNING"), "")
     if refused:
-        return refused.removeprefix("WARNING: ").strip()
-    kept = sum(int(count) for each in said for count in _UNREMOVABLE.findall(each))
-    return f"{kept} old row versions are still seen by transactions that began before" if kept else ""
+        return refused.strip()
+    counts = [int(count) for _, told in said for count in _UNREMOVABLE.findall(told)]
+    if not counts:
+        return "the server does not say in English how many old row versions are left"
+    return f"{sum(counts)} old row versions are still seen by transactions that began before" if sum(counts) else ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import stat
+import zipfile
+from pathlib import Path
 
 import orjson
 import pytest
 
+from syncer.cli.forget import SCHEMA, _proof_file, _write
 from syncer.parts import Asked
 from syncer.run import leased
 from tests.runs.house import House
@@ -94,6 +97,11 @@ def test_where_they_are_named_still_is_told(named: House) -> None:
     (named.folder / "exports").mkdir()
     (named.folder / "exports" / "leads.csv").write_text("Email\nZSOFIA@acme.example\n")
     (named.folder / "exports" / "others.csv").write_text("Email\nfits@acme.example\n")
+    (named.folder / "exports" / "zsofia@acme.example.txt").write_text("nothing of theirs")
+    whole = named.folder / "exports" / "broken.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", "".join(map(str, range(3000))))
+    whole.write_bytes(whole.read_bytes()[:60] + b"\xff" * 40 + whole.read_bytes()[100:])
     path = named.folder / "proof.json"
     result = named.cli("forget", "Zsofia@acme.example", "--yes", "--out", str(path))
     assert result.exit_code == 1
@@ -107,3 +115,29 @@ def test_where_they_are_named_still_is_told(named: House) -> None:
     assert left["file syncer.db.0010.bak"] == "a copy of the database from before an upgrade; delete it"
     assert "file exports/leads.csv" in left
     assert "file exports/others.csv" not in left
+    assert "a file whose name names them" in left
+    assert "zsofia" not in path.read_text().lower()
+    assert "it could not be looked into" in left["file exports/broken.zip"]
+
+
+def _interrupted_search(path: Path) -> None:
+    with _proof_file(path) as out:
+        assert out is not None
+        _write(out, {"verification": None})
+        raise KeyboardInterrupt
+
+
+def test_a_proof_stays_as_far_as_it_got_and_goes_where_nothing_was_erased(tmp_path: Path) -> None:
+    path = tmp_path / "proof.json"
+    with pytest.raises(KeyboardInterrupt), _proof_file(path):
+        raise KeyboardInterrupt
+    assert not path.exists()
+    with _proof_file(path) as out:
+        assert out is not None
+        _write(out, {"verification": None, "reason": "the first one is the longer one"})
+        _write(out, {"verification": {}})
+    assert orjson.loads(path.read_bytes()) == {"schema": SCHEMA, "verification": {}}
+    path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted_search(path)
+    assert orjson.loads(path.read_bytes())["verification"] is None

@@ -176,6 +176,26 @@ def test_it_waits_for_a_run_to_end(store: Store) -> None:
     assert told == ["crm"]
 
 
+def test_a_lease_lasts_while_another_one_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "ttl_s", lambda store: 0.6)
+    lease = leases.take(store, "other", holder="a run", ttl_s=60)
+    assert lease is not None
+    ends = threading.Timer(1.2, leases.release, [store, lease])
+    with forgetting.leased(store, ["crm", "other"], "desk", 30, lambda name: ends.start()) as held:
+        assert leases.take(store, "crm", holder="another run", ttl_s=60) is None
+    ends.join()
+    assert [each.connection for each in held] == ["crm", "other"]
+
+
+def test_what_a_run_has_changed_while_it_was_waited_for_is_searched_for_too(store: Store) -> None:
+    put(store, zsofia())
+    them = person(store, the_lead(store, "1").id)
+    put(store, replace(zsofia(minute=1), name="Zsofia Nagy"))
+    with taken(store, "crm") as held:
+        found, _ = forgetting.forget(store, held, them, BY)
+    assert Trace("name", "Zsofia Nagy") in found.traces
+
+
 def test_a_run_that_was_frozen_meanwhile_writes_nothing_of_them(store: Store) -> None:
     live_through(store)
     frozen = leases.take(store, "crm", holder="frozen", ttl_s=0)
@@ -217,6 +237,48 @@ def test_the_search_finds_values_in_every_way_of_writing_them(store: Store) -> N
         for each in known:
             found = {(hit.table, hit.column): hit.cells for hit in traces.search(tx, traces.needles([each])).found}
             assert sum(count for (table, _), count in found.items() if table == "records") >= 2, each.kind
+
+
+def test_what_stands_within_somebody_elses_is_not_theirs(store: Store) -> None:
+    """Colleagues whose address or page ends or goes on as theirs, and namesakes."""
+    put(store, record("5", email="ana@acme.es", name="Ana Ruiz", url="https://crm/5", fields={"phone": "600111222"}))
+    with store.reading() as tx:
+        known = traces.of_leads(tx, [the_lead(store, "5").id])
+    put(store, record("5", minute=1, fields={}))
+    put(store, record("51", email="mariana@acme.es", name="Mariana Ruiz", url="https://crm/51"))
+    with store.reading() as tx:
+        searched = traces.search(tx, traces.needles(known))
+        assert traces.borne_by_others(tx, known) == {}
+    assert [(each.table, each.column) for each in searched.found] == [("past_versions", "fields")], "what was before"
+    assert {"ana@acme.es", "ana ruiz", "https://crm/5"} <= searched.within
+    put(store, record("52", name="Ana Ruiz Gil"), record("53", name="ANA RUIZ"))
+    with store.reading() as tx:
+        assert traces.borne_by_others(tx, known) == {Trace("name", "Ana Ruiz"): 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("ask ANA@acme.es.", True),
+        ("first line\nana@acme.es\tand more", True),
+        ("<ana@acme.es>,\x1bana", True),
+        ("call +34600111222 now", True),
+        ("luz.ana@acme.es", False),
+        ("ana@acme.esp", False),
+    ],
+)
+def test_a_word_of_its_own_is_known_in_whatever_stands_round_it(store: Store, text: str, named: bool) -> None:
+    put(store, record("1", email=None, fields={"note": text}))
+    known = [Trace("e-mail address", "ana@acme.es"), Trace("phone number", "600111222")]
+    with store.reading() as tx:
+        assert bool(traces.search(tx, traces.needles(known)).found) is named
+
+
+@pytest.mark.parametrize("email", ["-", "n/a", "  ", "@", "x"])
+def test_what_is_no_address_is_not_searched_for(store: Store, email: str) -> None:
+    put(store, record("1", email=email, name="Ana"))
+    with store.reading() as tx:
+        assert traces.of_leads(tx, [the_lead(store, "1").id]) == ()
 
 
 def test_a_key_that_names_them_stays_and_is_told_apart(store: Store) -> None:
@@ -306,6 +368,30 @@ def test_a_workbook_is_looked_into(tmp_path: Path) -> None:
         archive.writestr("xl/sharedStrings.xml", "<t>" + "x" * 5000 + "ANA@acme.es</t>")
     assert traces.in_file(path, traces.needles([Trace("e-mail address", "ana@acme.es")]))
     assert not traces.in_file(path, traces.needles([Trace("e-mail address", "ben@acme.es")]))
+
+
+def test_a_broken_archive_cannot_be_looked_into(tmp_path: Path) -> None:
+    path = tmp_path / "leads.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", "".join(f"<t>{each}</t>" for each in range(3000)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + b"\xff" * 40 + whole[100:])
+    with pytest.raises(OSError, match="not a whole archive"):
+        traces.in_file(path, ("ana@acme.es",))
+
+
+def test_a_table_that_excel_wrote_is_looked_into(tmp_path: Path) -> None:
+    path = tmp_path / "leads.csv"
+    path.write_bytes("Nombre\nÑuño Pérez\n".encode("cp1252"))
+    assert traces.in_file(path, traces.needles([Trace("name", "Ñuño Pérez")]))
+    assert not traces.in_file(path, traces.needles([Trace("name", "李 小龙")]))
+
+
+def test_a_server_that_speaks_another_language_is_not_taken_for_one_that_has_done_it() -> None:
+    told = forgetting._trouble([("INFO", "tuplas: 0 eliminadas, 3 permanecen, 1 están muertas pero aún no se quitan")])
+    assert told == "the server does not say in English how many old row versions are left"
+    refused = forgetting._trouble([("WARNING", "se omite «records»: sin permiso"), ("INFO", "x")])
+    assert refused == "se omite «records»: sin permiso"
 
 
 def test_old_versions_of_rows_are_vacuumed_or_told_of(store: Store) -> None:
