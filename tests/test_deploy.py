@@ -82,6 +82,7 @@ def test_systemd_waits_longer_than_the_daemon_drains_and_restarts_no_wrong_file(
     assert seconds(told["TimeoutStopSec"]) > DRAIN_S
     assert seconds(told["WatchdogSec"]) > 2 * 30, "a busy SQLite may keep it waiting for half a minute"
     assert told["RestartPreventExitStatus"] == "2"
+    assert told["StartLimitIntervalSec"] == "0", "a database that is away for an hour does not end it for good"
 
 
 # containers
@@ -115,6 +116,17 @@ def test_what_the_image_copies_is_in_git_and_not_kept_from_the_build() -> None:
         assert (ROOT / source).exists(), source
         if shutil.which("git") and (ROOT / ".git").exists():
             assert run("git", "ls-files", "--", source).stdout, f"{source} is not in git"
+
+
+def test_secrets_that_lie_beside_the_compose_file_reach_neither_an_image_nor_git() -> None:
+    """The build's context is the whole checkout, of which the image copies `config`."""
+    (compose,) = documents(DEPLOY / "compose.yml")
+    folders = {(DEPLOY / each["file"]).parent for each in compose["secrets"].values()}
+    folders |= {DEPLOY / mount.partition(":")[0] for mount in compose["services"]["worker"]["volumes"]}
+    beside = {str(each.relative_to(ROOT)) for each in folders}
+    assert beside == {"config/deploy/secrets", "config/deploy/project"}
+    assert beside <= set((ROOT / ".dockerignore").read_text().splitlines())
+    assert {f"{each}/" for each in beside} <= set((ROOT / ".gitignore").read_text().splitlines())
 
 
 # Kubernetes

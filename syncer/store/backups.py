@@ -9,6 +9,7 @@ What belongs to the processes that were at work (`_STAYS`), and a queue's own ta
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import zipfile
@@ -28,25 +29,32 @@ from sqlalchemy import (
     URL,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     LargeBinary,
     MetaData,
+    RowMapping,
     Table,
     create_engine,
     delete,
     func,
+    insert,
     inspect,
     select,
     text,
     update,
 )
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from syncer.errors import ConfigError, TemporaryError
-from syncer.store import leases, schema
+from syncer.model import RecordKey
+from syncer.store import erasure, leases, schema
+from syncer.store.columns import from_ms
 from syncer.store.database import Store
 from syncer.store.erasure import WIPED
 from syncer.store.outbox import UNSENT
+from syncer.store.records import forgotten_of, refresh_live
+from syncer.store.runs import installation
 from syncer.store.sql import now_ms
 from syncer.store.tables import (
     RECORD_KEY,
@@ -60,7 +68,7 @@ from syncer.store.tables import (
     write_backs,
 )
 from syncer.store.tables import leases as held
-from syncer.store.touching import BITS
+from syncer.store.touching import BITS, touch
 from syncer.store.write_backs import KEY
 
 FORMAT = 1
@@ -69,6 +77,7 @@ _MANIFEST = "manifest.json"
 _ROWS = 500  # in one line
 _LONGEST_LINE = 1 << 28  # bytes; a line of ours is a few megabytes at most
 _BLOCK = 1 << 20
+_MISFITS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 _PACKING = 1  # zlib's fastest: a third larger than its best, in a quarter of the time
 
 
@@ -126,23 +135,42 @@ def back_up(store: Store, target: Path, now: datetime) -> Manifest:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[IO[bytes]]:
-    if target.exists():
-        raise ConfigError(f"{target} exists already, and a backup replaces nothing; name another file", code="SY227")
-    unfinished = target.with_name(f".{target.name}.unfinished")
     try:
-        unfinished.unlink(missing_ok=True)  # of a process that was killed
-        try:
-            with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        _insist_on_new(target)
+        unfinished = target.with_name(f".{target.name}.unfinished")
+        handle = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # or of a process that was killed
+        with os.fdopen(handle, "wb") as file:
+            _insist_on_alone(target, unfinished, handle)
+            try:
+                file.truncate()
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-            _keep_name(target.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
+                os.fsync(handle)
+                unfinished.replace(target)
+                _keep_name(target.parent)
+            finally:
+                unfinished.unlink(missing_ok=True)
     except OSError as error:
         message = f"the backup {target} cannot be written: {error.strerror or error}; make room, or name another place"
         raise ConfigError(message, code="SY228") from error
+
+
+def _insist_on_new(target: Path) -> None:
+    if target.exists():
+        raise ConfigError(f"{target} exists already, and a backup replaces nothing; name another file", code="SY227")
+
+
+def _insist_on_alone(target: Path, unfinished: Path, handle: int) -> None:
+    """Two that write one file would mix theirs, and a half of it get the name of a whole."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(handle), unfinished.stat())  # or it has been finished since we opened it
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    if not ours:
+        message = f"another process is writing the backup {target}; wait for it, or name another file"
+        raise ConfigError(message, code="SY227")
+    os.fchmod(handle, 0o600)
 
 
 def _keep_name(folder: Path) -> None:
@@ -311,6 +339,7 @@ def _put(store: Store, archive: Archive, replace: bool, latest: bool) -> None:
         _insist_on_room(tx, store.name, replace)
         _insist_on_rest(tx, store.name)
         tx.info[WIPED] = True  # what was there shall not lie about in the log
+        here, erased = installation(tx), _erased(tx)
         indexes = _drop_indexes(tx)
         _empty(tx)
         _load(tx, archive)
@@ -319,6 +348,8 @@ def _put(store: Store, archive: Archive, replace: bool, latest: bool) -> None:
             _doubt(tx)
         for definition in indexes:
             tx.exec_driver_sql(definition)
+        if installation(tx) == here:
+            _keep_erased(tx, erased)
         tx.execute(update(held).values(epoch=held.c.epoch + 1, expires_at=0))  # who was frozen finds itself fenced
         if store.dialect == "postgresql":
             tx.exec_driver_sql("ANALYZE")
@@ -336,6 +367,36 @@ def _insist_on_rest(tx: Connection, name: str) -> None:
         if not leases.is_dead(holder):
             message = f"{holder} is at work on the database {name}; stop every syncer on it first"
             raise ConfigError(message, code="SY233")
+
+
+def _erased(tx: Connection) -> Sequence[RowMapping]:
+    """The tombstones, as the driver reads them."""
+    plain = _as_it_stands(tx, records)
+    return tx.execute(select(plain).where(plain.c.erased)).mappings().all()
+
+
+def _keep_erased(tx: Connection, tombstones: Sequence[RowMapping]) -> None:
+    """Whom this database knew to be erased since the backup stays so: they did not ask for a while only."""
+    plain = _as_it_stands(tx, records)
+    for row in tombstones:
+        key = RecordKey(*(row[column.name] for column in RECORD_KEY))
+        found = tx.execute(select(records.c.lead_id, records.c.erased).where(*_is(key))).first()
+        if found is None:  # came after the backup; the CRM may show them still
+            lead_id = tx.execute(insert(leads).values(connection=key.connection, live=False).returning(leads.c.id))
+            tx.execute(insert(plain).values({**row, "lead_id": lead_id.scalar_one()}))
+        elif not found.erased:
+            by = forgotten_of(True, orjson.loads(row["fields"]))
+            erasure.erase(tx, [key], by.at if by else from_ms(row["modified_at"]), by)
+            refresh_live(tx, [found.lead_id])
+            touch(tx, {found.lead_id: BITS["profile"]})
+
+
+def _as_it_stands(tx: Connection, table: Table) -> Table:
+    return next(each for each in _travelling(tx) if each.name == table.name)
+
+
+def _is(key: RecordKey) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in zip(RECORD_KEY, key, strict=True)]
 
 
 def _drop_indexes(tx: Connection) -> list[str]:
@@ -358,7 +419,8 @@ def _empty(tx: Connection) -> None:
     """Ranges belong to runs."""
     tables = [*_travelling(tx), *([score_ranges] if inspect(tx).has_table(score_ranges.name) else [])]
     if tx.dialect.name == "postgresql":
-        tx.exec_driver_sql("TRUNCATE " + ", ".join(f'"{table.name}"' for table in tables))
+        names = ", ".join(f'"{table.name}"' for table in tables)
+        tx.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")  # else a rollback would not bring the numbers back
         return
     for table in reversed(tables):
         tx.execute(delete(table))
@@ -386,7 +448,7 @@ def _fitting(path: Path) -> Iterator[None]:
     except psycopg.OperationalError as error:
         message = f"the database did not do its part: {' '.join(str(error).split())}"
         raise TemporaryError(message, code="SY066") from error
-    except (DataError, IntegrityError, ProgrammingError, psycopg.Error, ValueError, TypeError) as error:
+    except (*_MISFITS, psycopg.Error, ValueError, TypeError, OverflowError) as error:
         words = str(getattr(error, "orig", error)).split("\n", 1)[0]
         message = f"the backup {path} does not fit together ({words}); nothing was restored, take another one"
         raise ConfigError(message, code="SY231") from error

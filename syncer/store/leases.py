@@ -157,6 +157,7 @@ class Fence:
         finally:
             ended.set()
             self._held = None
+            beat.join(_WAIT_S)  # whose connection would be left open by whoever closes the database next
 
     def _beat(self, ended: threading.Event, every_s: float) -> None:
         while not ended.wait(every_s):

@@ -70,6 +70,7 @@ def test_a_restore_says_what_the_next_run_will_do(folder: Path) -> None:
         (("restore", "syncer.db", "--replace"), "SY229"),
         (("backup", "b.zip"), "SY227"),
         (("backup", "."), "SY227"),
+        (("backup", "/"), "SY227"),
         (("backup", "no/b.zip"), "SY228"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import threading
 import zipfile
@@ -28,11 +29,12 @@ from sqlalchemy import (
 )
 
 from syncer.errors import ConfigError, TemporaryError
-from syncer.store import Store, backups, leases, open_store, runs, schema, tables
+from syncer.store import Store, backups, erasure, leases, open_store, runs, schema, tables
 from syncer.store.backups import Manifest
+from syncer.store.records import Forgotten
 from syncer.store.tables import metadata
 from tests.conftest import PostgreSQL
-from tests.store.samples import NOW, put, record
+from tests.store.samples import NOW, all_leads, put, record, the_lead
 from tests.store.test_schema import a_row_in_every_table
 
 TRAVELLING = [each for each in metadata.sorted_tables if each.name not in backups._STAYS]
@@ -278,17 +280,37 @@ def _of_another_width(manifest: dict[str, Any], members: Members) -> None:
             part |= {"rows": 1, "sha256": sha256(members["runs.jsonl"]).hexdigest()}
 
 
+def _with_no_value(manifest: dict[str, Any], members: Members) -> None:
+    rows = orjson.loads(members["runs.jsonl"])
+    for part in manifest["parts"]:
+        if part["table"] == "runs":
+            kind = part["columns"].index("kind")
+            members["runs.jsonl"] = orjson.dumps([[*row[:kind], {}, *row[kind + 1 :]] for row in rows])
+            part |= {"sha256": sha256(members["runs.jsonl"]).hexdigest()}
+
+
+def _with_a_number_too_large(manifest: dict[str, Any], members: Members) -> None:
+    for part in manifest["parts"]:
+        if part["table"] == "runs":
+            members["runs.jsonl"] = orjson.dumps([[2**64 - 1] * len(part["columns"])])
+            part |= {"sha256": sha256(members["runs.jsonl"]).hexdigest()}
+
+
 def _with_another_column(manifest: dict[str, Any], _: Members) -> None:
     for part in manifest["parts"]:
         if part["table"] == "runs":
             part["columns"] = [*part["columns"], "id; DROP TABLE leads"]
 
 
-@pytest.mark.parametrize("how", [_of_nobody, _of_another_width, _with_another_column])
+@pytest.mark.parametrize(
+    "how", [_of_nobody, _of_another_width, _with_no_value, _with_a_number_too_large, _with_another_column]
+)
 def test_rows_that_do_not_fit_each_other_leave_what_was_there(
     store: Store, tmp_path: Path, how: Callable[[dict[str, Any], Members], None]
 ) -> None:
     put(store, record("1"), record("2"))
+    with store.writing() as tx:
+        runs.start(tx, "crm", NOW)
     saved(store, tmp_path / "backup.zip")
     _change(tmp_path / "backup.zip", how)
     put(store, record("3"))
@@ -298,6 +320,7 @@ def test_rows_that_do_not_fit_each_other_leave_what_was_there(
     assert refused.value.code == "SY231"
     assert "\n" not in refused.value.message
     assert contents(store) == before
+    put(store, record("4"))  # a number is not given twice
 
 
 def test_where_the_disk_is_full_the_database_stays_as_it_was(sample: Path) -> None:
@@ -331,6 +354,26 @@ def test_a_database_in_use_is_replaced_only_where_that_is_asked_for(store: Store
     assert len(contents(store)["leads"]) == 2
     put_back(store, tmp_path / "backup.zip", replace=True)
     assert contents(store) == before
+
+
+def test_who_was_erased_since_the_backup_stays_so_in_the_database_that_knows_it(store: Store, tmp_path: Path) -> None:
+    put(store, *(record(each, email=f"{each}@acme.es", name="Zsofia") for each in ("1", "2", "3")))
+    saved(store, tmp_path / "backup.zip")
+    put(store, record("4", email="4@acme.es"), record("3", minute=1, deleted=True))
+    put(store, record("3", minute=1, deleted=True, erased=True))
+    by = Forgotten(NOW, "privacy desk")
+    forgotten = [the_lead(store, each).id for each in ("1", "4")]
+    with store.writing() as tx:
+        erasure.forget(tx, forgotten, by)
+    put_back(store, tmp_path / "backup.zip", replace=True)
+    put(store, record("1", minute=2, email="1@acme.es"), record("4", minute=2, email="4@acme.es"))
+    with store.reading() as tx:
+        found = tx.execute(select(tables.records.c.id, tables.records.c.email))
+        assert {row.id: row.email for row in found} == {
+            "1": None, "2": "2@acme.es", "3": None, "4": None,
+        }  # fmt: skip
+        assert [erasure.forgotten(tx, the_lead(store, each).id) for each in ("1", "4")] == [by, by]
+    assert [lead.records[0].key.id for lead in all_leads(store)] == ["2"]
 
 
 def test_while_a_process_is_at_work_nothing_is_restored(store: Store, tmp_path: Path) -> None:
@@ -391,7 +434,18 @@ def test_a_backup_is_private_and_replaces_nothing(store: Store, tmp_path: Path) 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_place_that_cannot_be_written_is_told_and_left_clean(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no/backup\.zip cannot be written") as refused:
-        saved(store, tmp_path / "no" / "backup.zip")
+def test_two_that_write_one_backup_at_once_do_not_mix_theirs(store: Store, tmp_path: Path) -> None:
+    with (tmp_path / ".backup.zip.unfinished").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process is writing") as refused:
+            saved(store, tmp_path / "backup.zip")
+    assert refused.value.code == "SY227"
+    saved(store, tmp_path / "backup.zip")
+
+
+@pytest.mark.parametrize("name", ["no/backup.zip", "x" * 300])
+def test_a_place_that_cannot_be_written_is_told_and_left_clean(store: Store, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be written") as refused:
+        saved(store, tmp_path / name)
     assert refused.value.code == "SY228"
+    assert not list(tmp_path.glob(".*"))

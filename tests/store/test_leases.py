@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import update
 
 from syncer.errors import LeaseLost
-from syncer.store import Lease, Store, leases, runs
+from syncer.store import Lease, Store, leases, runs, tables
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -137,10 +138,31 @@ def test_a_fence_lets_nothing_pass_once_another_took_over(store: Store) -> None:
 def test_a_fence_asks_the_database_only_where_the_lease_is_not_fresh(store: Store) -> None:
     lease, fence = taken(store, "a"), leases.Fence()
     with fence.kept(store, lease):
+        fence.insist()
         leases.release(store, lease)
         fence.insist()  # renewed a moment ago
         with pytest.raises(LeaseLost):
             fence.renew()
+
+
+def test_a_fence_lets_nothing_pass_where_another_took_over_before_the_run_began_to_keep_its_lease(store: Store) -> None:
+    lease, fence = taken(store, "a"), leases.Fence()
+    with store.writing() as tx:  # the process froze between taking and keeping it
+        tx.execute(update(tables.leases).values(expires_at=1))
+    taken(store, "b")
+    with fence.kept(store, lease), pytest.raises(LeaseLost):
+        fence.insist()
+
+
+def test_a_fence_asks_the_database_again_after_the_machine_slept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease, fence = taken(store, "a"), leases.Fence()
+    with fence.kept(store, lease):
+        fence.insist()
+        leases.release(store, lease)
+        told, asleep = time.clock_gettime, {time.CLOCK_BOOTTIME: lease.ttl_s}  # the monotonic clock stands still then
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: told(clock) + asleep.get(clock, 0.0))
+        with pytest.raises(LeaseLost):
+            fence.insist()
 
 
 def test_a_lease_that_a_long_transaction_outlasts_is_whole_again_when_it_commits(store: Store) -> None:
