@@ -128,6 +128,39 @@ def test_redact_blots_the_longest_secret_first(monkeypatch: pytest.MonkeyPatch) 
     assert log.redact("x abcdefgh y abcd") == "x *** y ***"
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "client_secret=a+b%2Fc%26d-planted", "client_secret=a%20b/c%26d-planted", "?s=a%20b%2Fc%26d-planted",
+        "a b/c&d-planted", "it begins with a b/c&d-plan",
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_as_urls_and_forms_write_it_and_where_it_was_cut(told: str) -> None:
+    log.protect("a b/c&d-planted")
+    assert "c" not in log.redact(told).replace("client_secret", "")
+
+
+def test_a_secret_is_known_as_json_writes_it_and_a_key_by_each_of_its_lines() -> None:
+    log.protect('quo"ted\\planted')
+    assert log.redact(json.dumps({"k": 'quo"ted\\planted'})) == '{"k": "***"}'
+    lines = ["-----BEGIN PRIVATE KEY-----", *(letter * 64 for letter in "AB"), "-----END PRIVATE KEY-----"]
+    log.protect("\n".join(lines))
+    assert log.redact(" ".join(lines)) == "-----BEGIN PRIVATE KEY----- *** *** -----END PRIVATE KEY-----"
+
+
+def test_of_an_address_that_is_a_secret_its_path_and_its_long_parts_are_secrets_too() -> None:
+    log.protect("https://hooks.slack.test/services/T000/B000/abcdefghijklmnopqrst")
+    assert log.redact("POST /services/T000/B000/abcdefghijklmnopqrst") == "POST /***"
+    assert log.redact("token abcdefghijklmnopqrst of T000") == "token *** of T000"
+    assert log.redact("hooks.slack.test and its services") == "hooks.slack.test and its services"
+
+
+def test_what_only_looks_like_the_beginning_of_a_secret_stays() -> None:
+    log.protect("planted-secret-0001")
+    for text in ("a planted", "planted-secret-0002 stays", "planted-secr and more"):
+        assert log.redact(text) == text
+
+
 def test_what_is_too_short_to_be_a_secret_is_not_blotted_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_secrets", set())
     for short in ("", "   ", "no", "abc", " abc "):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,8 +14,8 @@ import pytest
 import requests
 import urllib3
 
-from syncer import log
-from syncer.outages import in_words
+from syncer import log, outages
+from syncer.outages import in_words, whole
 
 Ask = Callable[[str], object]
 
@@ -92,3 +94,57 @@ def test_a_network_that_is_down_is_told() -> None:
 def test_what_has_no_words_here_says_what_it_says_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_secrets", {"s3cr3t"})
     assert in_words(ValueError("no\n key s3cr3t")) == "ValueError: no key ***"
+
+
+def read_whole(parts: Iterator[bytes], within_s: float) -> bytes:
+    """Of an answer that comes in these parts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def give() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                try:
+                    for part in parts:
+                        connection.sendall(part)
+                except ConnectionError:  # nobody listens any more
+                    return
+
+        threading.Thread(target=give, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with urllib3.PoolManager(retries=False, timeout=5) as pool:
+            return whole(pool.request("GET", url, preload_content=False, decode_content=False), within_s)
+
+
+def in_drips(every_s: float) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    while True:
+        time.sleep(every_s)
+        yield b"1\r\n \r\n"
+
+
+def test_an_answer_that_never_ends_is_given_up_however_often_another_part_of_it_comes() -> None:
+    began = time.monotonic()
+    with pytest.raises(urllib3.exceptions.TimeoutError) as caught:
+        read_whole(in_drips(0.02), 0.3)
+    assert 0.3 <= time.monotonic() - began < 3
+    assert in_words(caught.value) == "it timed out"
+
+
+def test_an_answer_without_bounds_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_LARGEST", 2_000_000)
+    head, bomb = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzip.compress(b" " * 9_000_000)
+    with pytest.raises(urllib3.exceptions.HTTPError, match="larger than 2 MB"):
+        read_whole(iter([head, bomb]), 5)
+
+
+def test_an_answer_of_few_parts_is_whole_and_unpacked() -> None:
+    text = gzip.compress(b"one and two")
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(text)
+    assert read_whole(iter([head, text[:7], text[7:]]), 5) == b"one and two"
+
+
+def test_an_answer_that_ends_before_it_should_is_broken_off() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        read_whole(iter([head, b"half"]), 5)

@@ -29,6 +29,7 @@ from connectors.salesforce.refusals import (
 )
 from connectors.salesforce.session import Door, Pass, Wire, open_door
 from connectors.salesforce.settings import Settings
+from connectors.salesforce.shapes import page_oddity
 from connectors.salesforce.tokens import Exchange, credentials
 from connectors.salesforce.values import Json
 from syncer import retry
@@ -147,7 +148,7 @@ class Client:
         had; `TooHeavy`; `Refused` INVALID_FIELD and its like."""
         path = "/queryAll" if all_rows else "/query"
         headers = {"Sforce-Query-Options": f"batchSize={page}"}
-        first = Request(what, "GET", path, headers=headers, shape=dict, oddity=_page_oddity, in_parts=in_parts)
+        first = Request(what, "GET", path, headers=headers, shape=dict, oddity=page_oddity(soql), in_parts=in_parts)
         request = replace(first, query={"q": soql})
         seen, trail = 0, Trail()
         while True:
@@ -344,9 +345,10 @@ class Client:
 
     def _understood(self, request: Request, response: requests.Response) -> Answer:
         status, raw, headers = response.status_code, response.content, response.headers
-        if request.wants == "text" or status in (204, 304):
-            return Answer(status, _text(raw) if request.wants == "text" else None, headers)
-        if not raw and request.shape is None:
+        if request.wants == "text":
+            return Answer(status, _text(raw), headers)
+        unchanged = status == 304 and "If-Modified-Since" in request.headers
+        if unchanged or (request.shape is None and (status in (204, 304) or not raw)):
             return Answer(status, None, headers)
         what = self._what(request)
         try:
@@ -411,22 +413,6 @@ def _wrapped(request: Request) -> tuple[Mapping[str, str], bytes | None]:
         return {"Content-Type": "text/csv; charset=UTF-8", **request.headers}, request.text.encode()
     headers = {**request.headers, "Accept": "text/csv"} if request.wants == "text" else request.headers
     return headers, None if request.body is None else orjson.dumps(request.body)
-
-
-def _page_oddity(found: Json) -> str | None:
-    """What is wrong with a page of a query. That there is more and nothing says where is told here too, so that the
-    page is asked for once more."""
-    rows, total, done = found.get("records"), found.get("totalSize"), found.get("done")
-    if not isinstance(rows, list) or not set(map(type, rows)) <= {dict}:
-        return "it has no `records`"
-    if type(total) is not int or type(done) is not bool:
-        return "it does not say how many rows there are"
-    following = found.get("nextRecordsUrl")
-    if done:
-        return None
-    if not isinstance(following, str) or not following.startswith("/services/data/"):
-        return "there are more rows, and no `nextRecordsUrl`"
-    return None if rows else "there are more rows, and this page is empty"
 
 
 def _count_oddity(found: Json) -> str | None:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
+from syncer.outages import whole
+
 if TYPE_CHECKING:
     from simple_salesforce.api import Salesforce
 
 _AGENT = "syncer"
+_PARTS = 3  # as often may an answer pause as long as we wait for it, before it is given up
 _USAGE = re.compile(r"api-usage=(\d+)/(\d+)")  # "api-usage=18/5000; per-app-api-usage=17/250(appName=x)"
 
 
@@ -49,7 +52,12 @@ class Wire(Session):
         request.headers.pop("X-PrettyPrint", None)  # a fifth more bytes for nobody's eyes
         kwargs["timeout"] = self._timeout_s
         kwargs["allow_redirects"] = False
-        return super().send(request, **kwargs)
+        kwargs["stream"] = True
+        answer = super().send(request, **kwargs)
+        # The package would read it here with no limit of its own, and takes it from where it keeps it.
+        answer._content = whole(answer.raw, self._timeout_s[1] * _PARTS)
+        answer._content_consumed = True
+        return answer
 
 
 Door = Callable[[str, str, Mapping[str, str], bytes | None], Response]

@@ -21,11 +21,11 @@ def moment(text: str) -> datetime:
     """An instant: "2026-11-22T01:02:03.000+0000" as REST writes it, or with Z as Bulk does; ValueError."""
     try:
         found = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
+        if found.tzinfo is UTC:
+            return found
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError) as error:  # the last: before the year 1 or after 9999, in UTC
         raise ValueError(f"{str(text)[:40]!r} is not a time") from error
-    if found.tzinfo is UTC:
-        return found
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def day(text: str) -> date:

@@ -10,6 +10,7 @@ import csv
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import astuple, dataclass
 from io import TextIOWrapper
@@ -79,7 +80,8 @@ def obstacle(table: Table) -> str | None:
         return f"{path.name}: a {kind} file cannot be written in place; save it as .xlsx, or {instead}"
     if any(count > MOST_ROWS for count, _ in enumerate(table.rows(), start=1)):
         return f"{path.name}: it has more than {MOST_ROWS:,} rows, too many to be written in place; {instead}"
-    lost = sorted(set(_what_is_lost(path)))
+    with _understood(path):
+        lost = sorted(set(_what_is_lost(path)))
     return f"{path.name}: writing in place would lose its {', its '.join(lost)}; {instead}" if lost else None
 
 
@@ -128,8 +130,9 @@ def _marks(sheet: IO[bytes]) -> Iterator[str]:
 
 def _rewrite_workbook(table: Table, id_of: IdOf, told: _Told, file: IO[bytes]) -> None:
     standings, wording = told
-    book = openpyxl.load_workbook(table.path, rich_text=True)
-    sheet = book[table.sheet] if table.sheet is not None else book.worksheets[0]
+    with _understood(table.path):
+        book = openpyxl.load_workbook(table.path, rich_text=True)
+        sheet = book[table.sheet] if table.sheet is not None else book.worksheets[0]
     ours = _own_columns(sheet, table.row, wording)
     author = scored.last_saved_by(table.path)
     for number, cells in table.rows():
@@ -140,7 +143,22 @@ def _rewrite_workbook(table: Table, id_of: IdOf, told: _Told, file: IO[bytes]) -
             for place, cell in zip((ours.score, ours.stage, ours.reasons), told_of, strict=True):
                 if cell is not None:
                     _put(sheet, (number, place + 1), cell)
-    book.save(file)
+    with _understood(table.path):
+        book.save(file)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Of a file that is damaged where the rows are not, openpyxl lets whatever error it meets escape. ConfigError
+    (SY184)."""
+    try:
+        yield
+    except OSError:  # of the disk
+        raise
+    except Exception as error:
+        why = f"parts of it are damaged ({type(error).__name__}), so it cannot be changed in place"
+        help = "save it anew in Excel, or leave `in_place` out: then a workbook beside it is written"
+        raise ConfigError(f"{path.name}: {why}; {help}", code="SY184") from error
 
 
 def _own_columns(sheet: Worksheet, heading_row: int, wording: Wording) -> Places:

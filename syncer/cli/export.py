@@ -13,6 +13,7 @@ import click
 
 from syncer import planning, scoring
 from syncer.app import App
+from syncer.cli import export_states
 from syncer.cli.explain import in_force
 from syncer.cli.output import app_of, counted, progress
 from syncer.errors import ConfigError
@@ -24,6 +25,8 @@ from syncer.sheets.writing import DIALECTS, WORDS, Column, replacing, write_csv,
 from syncer.store import mirror
 
 _CHUNK = 2_000  # leads in memory, with all they did
+_KINDS: Mapping[str, str] = {".csv": "csv", ".parquet": "states"}
+_ENDINGS: Mapping[str, str] = {"states": "parquet"}
 _HEADINGS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "email": "E-mail", "name": "Name", "owner": "Owner", "automatic": "Automatic stage", "since": "Since",
@@ -52,18 +55,23 @@ class _Shape:
 def export(  # what was typed, option by option
     ctx: click.Context, connection: str | None, kind: str | None, out: Path | None, only: tuple[str, ...], yes: bool
 ) -> None:
-    kind = kind or ("csv" if out is not None and out.suffix.lower() == ".csv" else "xlsx")
+    kind = kind or _KINDS.get(out.suffix.lower() if out is not None else "", "xlsx")
     to_screen = out == Path("-")
     if to_screen and kind != "csv":
-        raise click.UsageError("a workbook cannot go to standard output; give --format csv, or --out FILE")
+        raise click.UsageError("only CSV can go to standard output; give --format csv, or --out FILE")
+    if only and kind == "states":
+        raise click.UsageError("states are of every lead; leave out --stage")
     with app_of(ctx) as app:
         name = app.connection(connection).name
         _insist_on_stages(only, app.project.stages)
         shape = _shape(app)
         day = shape.now.astimezone(ZoneInfo(shape.timezone))
-        target = out or Path(f"leads-{day:%Y-%m-%d}.{kind}")
+        target = out or Path(f"leads-{day:%Y-%m-%d}.{_ENDINGS.get(kind, kind)}")
         if not to_screen and not yes and target.exists():
             raise ConfigError(f"{target} exists already; --yes replaces it, --out names another file", code="SY181")
+        if kind == "states":
+            click.echo(export_states.told(export_states.write(app, name, target), target))
+            return
         tally = _Tally()
         rows = tally.counting(_rows(app, name, shape, frozenset(only)))
         if to_screen:

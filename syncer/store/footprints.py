@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from syncer.model import Footprint, Lead
 from syncer.store.sql import among, upsert
@@ -44,3 +44,24 @@ def fresh(tx: Connection, ids: Sequence[int], rules: str) -> dict[int, Footprint
         )
     )
     return {lead_id: Footprint(model, bits, hits) for lead_id, model, bits, hits in found}
+
+
+def page(
+    tx: Connection, connection: str, rules: str, *, after: int, size: int
+) -> list[tuple[int, int, Footprint | None]]:
+    """(lead, revision, footprint) of the next leads that the connection decides and that have a live record, by id;
+    None: something happened to the lead since its footprint was made under these rules, or it has none."""
+    same = and_(
+        lead_states.c.lead_id == leads.c.id, lead_states.c.rules == rules, lead_states.c.revision == leads.c.revision
+    )
+    found = tx.execute(
+        select(leads.c.id, leads.c.revision, lead_states.c.model, lead_states.c.bits, lead_states.c.hits)
+        .select_from(leads.outerjoin(lead_states, same))
+        .where(leads.c.connection == connection, leads.c.live.is_(True), leads.c.id > after)
+        .order_by(leads.c.id)
+        .limit(size)
+    )
+    return [
+        (lead_id, revision, None if model is None else Footprint(model, bits, hits))
+        for lead_id, revision, model, bits, hits in found
+    ]

@@ -231,8 +231,12 @@ def _post(url: str, message: Mapping[str, Any]) -> str | None:
     timeout = Timeout(total=_UPDATE_S)
     headers = {"Content-Type": "application/json", "User-Agent": "syncer"}
     try:
+        body = orjson.dumps(message)
+    except orjson.JSONEncodeError:  # it reads what is nested deeper than what it writes
+        return "the message is nested too deeply"
+    try:
         with PoolManager(timeout=timeout, retries=False) as pool:
-            answer = pool.urlopen("POST", url, redirect=False, body=orjson.dumps(message), headers=headers)
+            answer = pool.urlopen("POST", url, redirect=False, body=body, headers=headers)
     except (HTTPError, OSError) as failure:
         return f"{host(url)}: no answer ({type(failure).__name__})"
     return None if answer.status == _HEARD else f"{host(url)} answered {answer.status}"

@@ -72,6 +72,14 @@ LINES = st.lists(st.tuples(CELL, CELL.filter(str.strip), CELL), min_size=1, max_
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+def test_a_utf_16_file_that_ends_within_a_letter_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "half.csv"
+    path.write_bytes("a;b\n1;2\n3;4".encode("utf-16")[:-1])
+    with pytest.raises(ConfigError, match=r"half\.csv:\d: this line is not utf-16; save the table") as told:
+        open_table(path)
+    assert told.value.code == "SY170"
+
+
 @SLOW
 @given(LINES, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_any_cells_come_back_as_they_were_written(

@@ -84,3 +84,17 @@ def test_a_record_that_is_deleted_after_it_was_absorbed_takes_its_activities_alo
     put(store, record("2", minute=1, deleted=True))
     (lead,) = read(store, "r1")
     assert (lead.footprint, lead.signals.activities) == (None, ())
+
+
+def test_a_page_of_footprints_has_every_live_lead_and_none_for_those_that_something_happened_to(store: Store) -> None:
+    first, second = filled(store)
+    put(store, record("3"), activity("calls/9", "2"))
+    with store.reading() as tx:
+        told = footprints.page(tx, "crm", "r1", after=0, size=2)
+        third = footprints.page(tx, "crm", "r1", after=second.id, size=2)
+        assert footprints.page(tx, "other", "r1", after=0, size=2) == []
+        assert [its for *_, its in footprints.page(tx, "crm", "r2", after=0, size=9)] == [None] * 3
+    assert [(lead, its) for lead, _, its in told] == [(first.id, MADE), (second.id, None)]
+    assert told[0][1] == first.revision
+    assert told[1][1] > second.revision
+    assert [its for *_, its in third] == [None]

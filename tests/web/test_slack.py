@@ -248,6 +248,19 @@ def test_slack_is_answered_while_its_own_server_hangs(sales: Sales) -> None:
     assert time.monotonic() - begun < 2
 
 
+def test_a_message_that_is_nested_too_deeply_to_be_sent_back_is_told(sales: Sales) -> None:
+    sales.is_told("team")
+    body, mark = sales.payload(sales.posted()), b"%22blocks%22%3A%5B"
+    deep = quote_plus('{"in":' * 300 + "{}" + "}" * 300 + ",").encode()
+    with structlog.testing.capture_logs() as told:
+        assert sales.press(body.replace(mark, mark + deep, 1)) == 200
+        deadline = time.monotonic() + 3
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert [each["reason"] for each in told] == ["the message is nested too deeply"]
+    assert len(sales.answers()) == 1
+
+
 def test_a_message_without_its_blocks_is_replaced_by_the_line_alone(sales: Sales) -> None:
     sales.is_told("team")
     sales.press(sales.payload(sales.posted(), message=None))

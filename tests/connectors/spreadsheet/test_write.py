@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from datetime import date
@@ -275,6 +276,24 @@ def test_in_place_a_workbook_that_would_lose_something_is_refused(
         list(write.write(desk_of(source, in_place=True), [change("ana@acme.example", 100, "cold")]))
     assert told.value.code == "SY184"
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["[Content_Types].xml", "xl/styles.xml", "xl/workbook.xml"])
+def test_in_place_a_workbook_with_a_damaged_part_is_refused_and_stays_as_it_was(tmp_path: Path, part: str) -> None:
+    source = workbook(tmp_path)
+    table = open_table(source, headings=("Correo",))
+    with zipfile.ZipFile(source) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(source, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content[:40] if name == part else content)
+    before = source.read_bytes()
+    wording = in_place.Wording("en", STAGES, False)
+    with pytest.raises(ConfigError, match="so it cannot be changed in place; save it anew in Excel, or leave") as told:
+        in_place.rewrite(table, partial(text_at, 0), {"ana@acme.example": Standing(100, "cold")}, wording)
+    assert told.value.code == "SY184"
+    assert source.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [source.name]
 
 
 def test_in_place_a_large_workbook_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
