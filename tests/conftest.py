@@ -41,6 +41,7 @@ class PostgreSQL:
         self._server = server
         self._admin = psycopg.connect(server.get_uri(), autocommit=True)
         self._with_schema: str | None = None
+        self._installation = ""  # its name, which a test that restores a backup replaces
         # Tests look at processes that die, not at machines that lose power.
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             self._admin.execute(f"ALTER SYSTEM SET {setting}".encode())
@@ -67,6 +68,8 @@ class PostgreSQL:
         if self._with_schema is None:
             self._with_schema = self.new_database()
             open_store(self._with_schema).close()
+            with psycopg.connect(self._with_schema) as connection:
+                (self._installation,) = connection.execute("SELECT id FROM installations").fetchall()[0]
         else:
             self._empty(self._with_schema)
         return self._with_schema
@@ -77,6 +80,7 @@ class PostgreSQL:
         tables = [table.name for table in reversed(metadata.sorted_tables) if table.name != "installations"]
         with psycopg.connect(url) as connection:
             connection.execute(";".join(f"DELETE FROM {table}" for table in tables).encode())
+            connection.execute("UPDATE installations SET id = %s", [self._installation])
             for sequence in connection.execute("SELECT sequencename FROM pg_sequences").fetchall():
                 connection.execute("SELECT setval(%s, 1, false)", sequence)
 
