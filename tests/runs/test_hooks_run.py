@@ -36,7 +36,7 @@ def kept(house: House) -> Iterator[Store]:
 @contextmanager
 def daemon(house: House, caller: Caller, *, listens: bool = True, **wishes: float) -> Iterator[Process]:
     """A daemon that syncs every 15 minutes; HubSpot calls it, or with `listens=False` nobody does. `wishes`: constants
-    of syncer.daemon; with any, pauses between the tries of one request last no time."""
+    of syncer.daemon, or syncer.service's WATCH_S; with any, pauses between the tries of one request last no time."""
     house.setup()
     version = "v3" if house.database_url.startswith("sqlite") else "2026-09"
     url = f"{caller.origin}/hooks/crm"
@@ -48,7 +48,7 @@ def daemon(house: House, caller: Caller, *, listens: bool = True, **wishes: floa
         house.control("webhooks", url=url, secret=SECRET, subscriptions=SUBSCRIPTIONS)
     words = ["--config", str(path), "--database-url", house.database_url, "--log-style", "json", "daemon"]
     environment = {**ENVIRONMENT, "HUBSPOT_APP_SECRET": SECRET, "SYNCER_DRAIN_S": "5"}
-    told = {f"syncer.daemon:{name}": value for name, value in wishes.items()}
+    told = {f"syncer.{'service' if name == 'WATCH_S' else 'daemon'}:{name}": value for name, value in wishes.items()}
     program = ["-m", "tests.impatient", orjson.dumps(told).decode()] if wishes else ["-m", "syncer.cli"]
     with Process([*program, *words], house.folder, environment) as process:
         yield process
