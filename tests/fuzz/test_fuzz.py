@@ -19,6 +19,7 @@ from tests.fuzz.judging import SECRET, Attempt, Tally, Target, fuzz, leaks
 from tests.fuzz.tables import CSV
 
 
+@pytest.mark.slow  # each target has a whole house of its own
 @pytest.mark.parametrize(
     ("target", "examples"),
     [(CONFIG, 10), (WEBHOOK, 60), (HUBSPOT, 3), (SALESFORCE, 3), (CSV, 4)],
