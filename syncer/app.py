@@ -20,7 +20,7 @@ import structlog
 from pydantic import BaseModel
 
 import connectors
-from syncer.connector import Connector, Destination, Source, Wanted
+from syncer.connector import Connector, Destination, Pace, Source, Wanted, at_once
 from syncer.errors import ConfigError, NotFound
 from syncer.parts import Parts, Step
 from syncer.rules import Segment
@@ -41,11 +41,6 @@ def quiet(step: Step, what: str, done: int, of: int | None) -> None:
     """Show no progress."""
 
 
-def at_once(what: str, rate: float, burst: int) -> float:
-    """Requests of one process are paced by its connectors alone."""
-    return 0.0
-
-
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -60,7 +55,7 @@ class App:
     holder: str
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], datetime] = utc_now
-    pace: Callable[[str, float, int], float] = at_once
+    pace: Pace = at_once
 
     def connection(self, name: str | None = None) -> Connection:
         """The connection of that name; without one, the only one there is. NotFound otherwise."""

@@ -39,6 +39,7 @@ from syncer.run import help_score
 from syncer.service import Serve, Service, served_by_nobody
 from syncer.settings import ProcessSettings
 from syncer.store import Store, hints, leases, queues, ranges, rates, rings, workers
+from syncer.store.database import CONNECT_TIMEOUT_S, KEPT_ALIVE
 from syncer.store.queues import Call, Queue
 from syncer.store.rings import Look
 
@@ -54,12 +55,10 @@ HINTS_S = 3.0  # a connection's hints are followed no sooner than so long after 
 _QUEUE = "syncer"
 _URGENCY: Mapping[Call, int] = {"resume": 3, "follow": 2, "score": 2, "deliver": 1, "sync": 0}
 """What has waited already goes first, then what is soon done."""
-_CONNECT_S = 10.0
 _PATIENCE_S = 5.0  # of who needs one of the queue's connections
 _PAUSE_S = 1.0  # before the queue is asked again after it could not be
 _POLL_S = 5.0  # how often to look for jobs that nobody was told of
 _GRACE_S = 2.0  # for the queue to be told what is done, once all is
-_MISSED_SOON = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 Job = Callable[..., None]
 
@@ -325,7 +324,7 @@ class Engine:
     def __init__(self, process: ProcessSettings, queue: Queue, places: int, jobs: Mapping[Call, Job]) -> None:
         self._address = _address(process, queue)
         self._places = places
-        self._grace_s = min(process.drain_s, _CONNECT_S)
+        self._grace_s = min(process.drain_s, CONNECT_TIMEOUT_S)
         self._jobs = jobs
         self._under_way: set[Future[None]] = set()
         self._threads = ThreadPoolExecutor(places, "job")
@@ -371,7 +370,7 @@ class Engine:
         """Work until told to leave, or until the connection breaks. Each has connections of its own."""
         app = self._app()
         try:
-            await asyncio.wait_for(app.connector.open_async(), _CONNECT_S)
+            await asyncio.wait_for(app.connector.open_async(), CONNECT_TIMEOUT_S)
             self._tell(None)
             working = asyncio.create_task(self._worker_of(app))
             leaving = asyncio.create_task(self._leave.wait())
@@ -422,7 +421,7 @@ def _address(process: ProcessSettings, queue: Queue) -> dict[str, Any]:
     dialect: Any = PGDialect_psycopg  # its constructor is untyped
     _, given = dialect().create_connect_args(url)
     options = f"{given.get('options', '')} -c search_path={queue.schema}".strip()
-    return {"connect_timeout": round(_CONNECT_S), **_MISSED_SOON, **given, "options": options}
+    return {"connect_timeout": CONNECT_TIMEOUT_S, **KEPT_ALIVE, **given, "options": options}
 
 
 def _in_words(failure: BaseException) -> str:

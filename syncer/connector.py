@@ -49,7 +49,12 @@ def _let_pass() -> None:
     return
 
 
-def _at_once(what: str, rate: float, burst: int) -> float:
+Pace = Callable[[str, float, int], float]
+"""(what is asked, requests a second, how many may leave at once) -> in how many seconds this request may leave."""
+
+
+def at_once(what: str, rate: float, burst: int) -> float:
+    """No other process asks the same: a connector's own pace suffices."""
     return 0.0
 
 
@@ -73,9 +78,8 @@ class Wanted:
     fence: Callable[[], None] = _let_pass
     """To be called right before each request that writes; raises `LeaseLost` where another process may be at work on
     the connection by now: then nothing must leave."""
-    pace: Callable[[str, float, int], float] = _at_once
-    """(what is asked, requests a second, how many may leave at once) -> in how many seconds this request may leave.
-    Shared with every process that asks the same; to be called once for each request, before it is sent."""
+    pace: Pace = at_once
+    """Shared with every process that asks the same; to be called once for each request, before it is sent."""
 
 
 class PackedFields(Mapping[str, Value]):

@@ -125,11 +125,12 @@ class Service:
 
     def _say_alive(self, ringing: Ringing, bell: Bell) -> None:
         """Not by the mere turning of this loop: systemd starts us anew where nothing rings any more."""
-        if bell.rings():
+        rings = bell.rings()
+        if rings:
             systemd.notify("WATCHDOG=1", f"STATUS={ringing.standing()}")
         elif not self._silent:
             log.critical("bell_stopped", help="restart it; with a watchdog, systemd does")
-        self._silent = not bell.rings()
+        self._silent = not rings
 
     def _reload(self, ringing: Ringing, bell: Bell) -> Sequence[Path]:
         """The files to watch from now on."""

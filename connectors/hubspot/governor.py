@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from syncer import retry
+from syncer.connector import Pace, at_once
 
 _FULL_SHARE = 0.99  # of the window; what is left is for clocks that differ
 _LEAST_SHARE = 0.5
@@ -27,14 +28,6 @@ _LOOK_S = 0.25  # how often a thread that waits for another one looks whether to
 _FOREIGN_LOOK_S = 0.1  # how often to look again while others fill the window
 _SHARED_RATE = 0.90  # of the window, for all processes together
 _SHARED_BURST = 0.05  # of it besides, at once after a pause; the rest is for requests that overtake one another
-
-Pace = Callable[[str, float, int], float]
-"""As `connector.Wanted.pace`."""
-
-
-def alone(what: str, rate: float, burst: int) -> float:
-    """No other process asks the same."""
-    return 0.0
 
 
 class Searches:
@@ -168,7 +161,7 @@ class Governor:
         self.time_zone: str | None = None  # the portal's
 
     @contextmanager
-    def turn(self, stop: threading.Event, *, search_rate: float | None, pace: Pace = alone) -> Iterator[float]:
+    def turn(self, stop: threading.Event, *, search_rate: float | None, pace: Pace = at_once) -> Iterator[float]:
         """Send one request inside; gives the monotonic time at which it leaves. `search_rate`: it is a search, and so
         many may leave in a second. `pace`: keeps step with other processes. Raises `Stopped` when asked to stop."""
         with ExitStack() as held:

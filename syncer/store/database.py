@@ -32,7 +32,7 @@ _EMPTY_WITHIN_S = 0.5
 _PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")  # in SQLite's messages
 _STOOD_STILL = "25P03"  # PostgreSQL has ended a transaction in which nothing happened for too long
 _TAKES_NO_WRITES = "25006"  # nor does a standby, and a disk that is full as some providers have it
-_KEPT_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+KEPT_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that is gone without a word is missed within these seconds, and milliseconds, instead of in a quarter of an
 hour."""
 
@@ -168,7 +168,7 @@ def _open_postgresql(url: URL) -> Store:
     engine = create_engine(
         url,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **_KEPT_ALIVE},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **KEPT_ALIVE},
         pool_size=5,
         max_overflow=50,
         pool_pre_ping=True,

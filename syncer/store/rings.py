@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select, update
 from sqlalchemy.sql.selectable import Select
@@ -18,6 +18,7 @@ from syncer.store.hints import LATER
 from syncer.store.leases import is_dead
 from syncer.store.outbox import UNSENT
 from syncer.store.queues import Call, Queue
+from syncer.store.runs import is_parked
 from syncer.store.sql import among, now_ms
 from syncer.store.tables import connections, handoffs, hints, leases, notices, score_ranges, write_backs
 
@@ -26,7 +27,6 @@ DELIVER_S = 30.0  # how often messages that could not be sent are tried again
 SYNC: Call = "sync"
 RESUME: Call = "resume"  # the same for a connection whose run was cut off: it has waited already
 FOLLOW: Call = "follow"
-_LONGEST_PARK = timedelta(hours=26)  # as in `runs`
 
 _name = connections.c.name
 
@@ -104,12 +104,11 @@ def _not_rung(tx: Connection, again_s: float) -> ColumnElement[bool]:
 
 def _free(tx: Connection, look: Look, again_s: float) -> Select[tuple[str]]:
     """Those that nobody is at work on, whose CRM may be asked, and that nobody has rung for lately."""
-    parked, held = connections.c.parked_until, (leases.c.connection == _name, leases.c.expires_at > now_ms(tx))
+    held = (leases.c.connection == _name, leases.c.expires_at > now_ms(tx))
     at_work = exists().where(*held, ~among(tx, leases.c.holder, _dead(tx)))
-    rests = and_(parked > look.now, parked <= look.now + _LONGEST_PARK)
     return (
         select(_name)
-        .where(among(tx, _name, look.names), ~at_work, _not_rung(tx, again_s), or_(parked.is_(None), ~rests))
+        .where(among(tx, _name, look.names), ~at_work, _not_rung(tx, again_s), ~is_parked(look.now))
         .with_for_update(skip_locked=True)
     )
 

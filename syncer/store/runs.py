@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
 from syncer.errors import NotFound
 from syncer.model import Run
@@ -157,13 +157,18 @@ class Parked:
 
 def parked(tx: Connection, connection: str, now: datetime) -> Parked | None:
     """None: its CRM may be asked."""
-    until = connections.c.parked_until
     found = tx.execute(
-        select(until, connections.c.parked_reason).where(
-            connections.c.name == connection, until > now, until <= now + _LONGEST_PARK
+        select(connections.c.parked_until, connections.c.parked_reason).where(
+            connections.c.name == connection, is_parked(now)
         )
     ).first()
     return None if found is None else Parked(found.parked_until, found.parked_reason or "")
+
+
+def is_parked(now: datetime) -> ColumnElement[bool]:
+    """Of a row of `connections`; never unknown."""
+    until = connections.c.parked_until
+    return until.is_not(None) & (until > now) & (until <= now + _LONGEST_PARK)
 
 
 def park(tx: Connection, connection: str, until: datetime, reason: str) -> None:
