@@ -164,6 +164,15 @@ class CleanText(TypeDecorator[str]):
         return list(clean(tuple(values)))
 
 
+class PlainText(CleanText):
+    """Compared and sorted by its characters' numbers on both databases, so that a prefix is a range."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+
+
 class Told(CleanText):
     """What others have said of a failure, or a person in their own words: it may repeat a secret, which is not kept."""
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
 )
 
-from syncer.store.columns import CleanText, Instant, Json, Told
+from syncer.store.columns import CleanText, Instant, Json, PlainText, Told
 
 metadata = MetaData(
     naming_convention={
@@ -53,6 +53,7 @@ connections = Table(
     Column("rung_at", BigInteger),  # by the database's clock: when a worker put it into the queue last
     Column("retention_cursor", CleanText),  # how far the walk that drops what is too old has come
     Column("retained_at", Instant),  # when that walk came to its end last
+    Column("approved", Json),  # a person's word on the plan that waits at the fuse: see runs.Approval; NULL: none
 )
 
 installations = Table(
@@ -163,12 +164,25 @@ leads = Table(
     Column("due_at", BigInteger, Computed(DUE_AT, persisted=True)),
     Index("ix_leads_due", "connection", "due_at", "id"),
     Index("ix_leads_live", "connection", "live", "id"),
+    # A first load need not keep these two.
     Index(
-        "ix_leads_stage",
+        "ix_leads_stage_total",
         "connection",
         "live",
         "stage",
-        sqlite_where=text("stage IS NOT NULL"),  # a first load need not keep it
+        "total",
+        "id",
+        sqlite_where=text("stage IS NOT NULL"),
+        postgresql_where=text("stage IS NOT NULL"),
+    ),
+    Index(
+        "ix_leads_stage_since",
+        "connection",
+        "live",
+        "stage",
+        "since",
+        "id",
+        sqlite_where=text("stage IS NOT NULL"),
         postgresql_where=text("stage IS NOT NULL"),
     ),
     sqlite_autoincrement=True,  # an id is never used again: plans and hand-offs name it
@@ -288,6 +302,30 @@ lead_states = Table(
     Column("hits", LargeBinary, nullable=False),
 )
 
+# Derived from the mirror, so droppable: by what people look for a lead in a list.
+lead_cards = Table(
+    "lead_cards",
+    metadata,
+    Column("lead_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", CleanText),
+    Column("name_key", CleanText),  # casefolded, to be sorted by
+    Column("email", CleanText),
+    Column("owner", CleanText),
+    Column("source", CleanText),  # what the field `web.source` says
+    Index("ix_lead_cards_name", "name_key", "lead_id"),
+    Index("ix_lead_cards_owner", "owner", "lead_id", sqlite_where=text("owner IS NOT NULL"),
+          postgresql_where=text("owner IS NOT NULL")),
+)  # fmt: skip
+
+# The words of names and addresses, casefolded and without accents: found by how they begin.
+lead_words = Table(
+    "lead_words",
+    metadata,
+    Column("word", PlainText, primary_key=True),
+    Column("lead_id", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_lead_words_lead", "lead_id"),
+)
+
 # Links and readings name their record by key, not by foreign key: they may come before it and then wait.
 activity_links = Table(
     "activity_links",
@@ -379,6 +417,7 @@ transitions = Table(
     Column("model", CleanText, nullable=False),
     Column("episode", Integer, nullable=False),
     Column("run", BigInteger),
+    Index("ix_transitions_at", "at"),
 )
 
 write_backs = Table(
@@ -488,4 +527,56 @@ answers = Table(
     Column("author", CleanText, nullable=False),
     Column("source", CleanText, nullable=False),
     Column("at", Instant, nullable=False),
+)
+
+# Who may sign in to the pages by a password, or has done so through an identity provider.
+users = Table(
+    "users",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("role", CleanText, nullable=False),  # viewer, operator, admin
+    Column("password", CleanText),  # argon2; NULL: signs in elsewhere
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),  # password or role; sessions from before have ended
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", CleanText, primary_key=True),  # SHA-256 of what the browser holds
+    Column("user", CleanText, nullable=False, index=True),
+    Column("role", CleanText, nullable=False),
+    Column("source", CleanText, nullable=False),  # password, oidc
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("digest", CleanText, nullable=False, unique=True),  # SHA-256 of the token
+    Column("name", CleanText, nullable=False),
+    Column("role", CleanText, nullable=False),
+    Column("created_by", CleanText, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+# Who changed what on the pages, and who tried to sign in: added to, never changed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", CleanText, nullable=False),  # a user's or a token's name; "daemon" for what nobody did
+    Column("act", CleanText, nullable=False),  # as "override", "sign_in_failed", "config_reloaded"
+    Column("about", CleanText, nullable=False),  # a record's key, a run, a user's name
+    Column("address", CleanText),  # where the request came from
+    Column("details", Json, nullable=False),  # nothing personal of a lead
+    Index("ix_audit_at", "at"),
+    Index("ix_audit_act", "act", "at"),
 )

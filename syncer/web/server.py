@@ -45,7 +45,7 @@ def serve(now: Callable[[], App], wake: Callable[[], None]) -> Iterator[None]:
             create_app(now, hooks), http=_Hasty, loop="asyncio", ws="none", lifespan="off", log_config=None,
             log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False,
             limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=1,
-            headers=[("connection", "close"), ("cache-control", "no-store")],
+            headers=[("connection", "close")],
         )  # fmt: skip
         with _running(uvicorn.Server(config), listener):
             host, port = listener.getsockname()[:2]

@@ -21,7 +21,7 @@ from itsdangerous import TimestampSigner
 from syncer.errors import TemporaryError
 from syncer.handoff.links import GOOD_FOR, Links
 from syncer.store import Store, open_store, outbox
-from syncer.web import routes
+from syncer.web import desk
 from tests.receivers import HttpReceiver
 from tests.runs.test_sweep import World
 from tests.web.calling import DeadStore
@@ -302,8 +302,8 @@ def test_a_form_that_is_none_is_refused(sales: Sales, monkeypatch: pytest.Monkey
     _, not_ready = sales.links()
     for body in (b"reason=\xff\xfe", b"&".join(b"a=1" for _ in range(50))):
         assert sales.caller.ask("POST", not_ready, body).status == 400
-    assert sales.caller.ask("POST", not_ready, b"note=" + b"a" * routes.MOST_BYTES).status == 413
-    monkeypatch.setattr(routes, "BODY_S", 0.2)
+    assert sales.caller.ask("POST", not_ready, b"note=" + b"a" * desk.MOST_BYTES).status == 413
+    monkeypatch.setattr(desk, "BODY_S", 0.2)
     unended = f"POST {not_ready} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n[".encode()
     assert sales.caller.raw(unended, within_s=2)[9:12] == b"408"
     assert sales.answers() == []

@@ -25,7 +25,8 @@ from syncer.errors import ConfigError, TemporaryError
 from syncer.settings import Connection, Web, load_project, process_settings
 from syncer.store import Store, hints, open_store
 from syncer.store.leases import Fence
-from syncer.web import routes, serve, server
+from syncer.web import desk, routes, serve, server
+from syncer.web.guarding import HEADERS
 from tests.runs.house import MODEL
 from tests.web.calling import SECRET, Caller, DeadStore, changes, free_port, signed
 
@@ -146,15 +147,16 @@ def test_a_body_larger_than_a_megabyte_is_refused_and_one_just_as_large_is_read(
             body = iter([body[: length // 2], body[length // 2 :]])
         return lasting_door.caller.ask("POST", "/hooks/crm", body, headers).status
 
-    assert ask(routes.MOST_BYTES) == 204
-    assert ask(routes.MOST_BYTES + 1) == 413
+    assert ask(desk.MOST_BYTES) == 204
+    assert ask(desk.MOST_BYTES + 1) == 413
 
 
 def test_answers_close_the_connection_and_tell_nothing_of_the_server(lasting_door: Door) -> None:
     answer = lasting_door.caller.ask("GET", "/livez")
     assert (answer.status, answer.data) == (200, b"")
     told = {name.lower() for name in answer.headers}
-    assert told == {"connection", "cache-control", "content-length"}
+    assert told - {name.lower() for name in HEADERS} == {"connection", "content-length"}
+    assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["connection"] == "close"
 
 
@@ -197,7 +199,7 @@ def test_whatever_its_database_says_it_is_not_ready_at_once_and_without_a_traceb
     answer = sqlite_door.caller.ask("GET", "/readyz")
     sqlite_door.app = alive
     assert (answer.status, answer.data) == (503, b"")
-    assert time.monotonic() - begun < routes.WORK_S / 2
+    assert time.monotonic() - begun < desk.WORK_S / 2
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -214,7 +216,7 @@ def locked(database_url: str) -> Iterator[None]:
 def test_a_database_that_is_busy_costs_no_more_than_a_few_threads_and_seconds(
     sqlite_door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "WORK_S", 1.0)
+    monkeypatch.setattr(desk, "WORK_S", 1.0)
     sqlite_door.caller.hook("crm", b"[]")  # the connectors are built
     with locked(sqlite_door.database_url), ThreadPoolExecutor(routes.MOST_AT_ONCE) as callers:
         begun = time.monotonic()
@@ -250,7 +252,7 @@ def test_who_does_not_finish_a_request_is_not_waited_for(
     sqlite_door: Door, text: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "LIFE_S", 0.6)
-    monkeypatch.setattr(routes, "BODY_S", 0.3)
+    monkeypatch.setattr(desk, "BODY_S", 0.3)
     assert sqlite_door.caller.raw(text, within_s=1.5)[9:12] == status
     assert sqlite_door.caller.ask("GET", "/livez").status == 200
 

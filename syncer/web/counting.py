@@ -1,0 +1,82 @@
+"""Figures that take longer than a page may: counted beside it, and told again while they are fresh."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from syncer.errors import SyncerError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE_S = 0.15  # a page waits so long for a figure that was never counted
+AT_ONCE = 2
+KEPT = 64  # figures; those asked for longest ago go first
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[T]):
+    """What is known of a figure. `value` None: it is still being counted, or could not be (`failed` says why)."""
+
+    value: T | None = None
+    at: datetime | None = None
+    running: bool = False
+    failed: str = ""
+
+
+class Counting:
+    """For any thread. What was counted is told again at once, also when it is old; then it is counted anew beside."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Hashable, Counted[Any]] = OrderedDict()
+        self._done: dict[Hashable, threading.Event] = {}
+        self._places = threading.Semaphore(AT_ONCE)
+
+    def ask(self, key: Hashable, work: Callable[[], T], fresh_for: timedelta) -> Counted[T]:
+        """The figure of that name. `work` counts it, in another thread; it may read the database and takes its time."""
+        with self._lock:
+            known: Counted[T] = self._known.get(key, Counted())
+            if key in self._known:
+                self._known.move_to_end(key)
+            old = known.at is None or self._clock() - known.at >= fresh_for
+            done = self._done.get(key)
+            if old and done is None:
+                done = self._done[key] = threading.Event()
+                # No pool: its threads would keep a process from ending.
+                threading.Thread(target=self._count, args=(key, work, done), daemon=True, name="counting").start()
+        if known.at is None and done is not None:
+            done.wait(PATIENCE_S)
+        with self._lock:
+            known = self._known.get(key, Counted())
+            return Counted(known.value, known.at, key in self._done, known.failed)
+
+    def forget(self) -> None:
+        """Something has changed: whatever is asked for next is counted anew."""
+        with self._lock:
+            self._known.clear()
+
+    def _count(self, key: Hashable, work: Callable[[], Any], done: threading.Event) -> None:
+        try:
+            with self._places:
+                found: Counted[Any] = Counted(work(), self._clock())
+        except SyncerError as failure:
+            found = Counted(at=self._clock(), failed=failure.message)
+        except Exception:
+            log.exception("counting_crashed", figure=str(key))
+            found = Counted(at=self._clock(), failed="this could not be counted; the log says why")
+        with self._lock:
+            self._known[key] = found
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+            del self._done[key]
+        done.set()

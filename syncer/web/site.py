@@ -1,0 +1,265 @@
+"""The pages and the API: one route for each view and each action, twice, and what stands between them and a request.
+
+Nothing here knows what a page shows. Who asks is found out by the gate (`access`); a page for nobody leads to the
+sign-in, an API call for nobody is a 401.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args, get_origin
+from urllib.parse import parse_qsl, quote
+
+import orjson
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from syncer.app import App
+from syncer.errors import NotFound, SyncerError, TemporaryError
+from syncer.log import redact
+from syncer.settings.checking import mistake_of
+from syncer.settings.values import Language
+from syncer.web.counting import Counting
+from syncer.web.desk import Desk, body_of
+from syncer.web.masking import masked
+from syncer.web.rendering import html, templates
+from syncer.web.views import Action, Asked, Asking, Done, Role, View, Viewer
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 8  # pages being made
+PAGE_S = 6.0  # how long one may take
+MOST_FIELDS = 500  # of a form
+LANGUAGE_COOKIE, FLASH_COOKIE = "syncer_language", "syncer_said"
+
+_OK, _SEE_OTHER, _BAD, _NOBODY, _FORBIDDEN, _MISSING, _CONFLICT, _BROKEN, _LATER = (
+    200, 303, 400, 401, 403, 404, 409, 500, 503,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An HTTP status, and what is wrong and what to do about it; "" says that it may work later."""
+
+    status: int
+    message: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page: its template and what that is filled with, and who looks at it."""
+
+    template: str
+    facts: Mapping[str, Any]
+    who: Viewer | None  # None: nobody is signed in
+    here: str = ""  # the view's name
+    status: int = _OK
+
+
+class Gate(Protocol):
+    """Who may come in. See `access`."""
+
+    def viewer(self, request: Request) -> Viewer | Response:
+        """Who asks; else the answer for whom nothing is done: a way to sign in, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every page is made with."""
+
+    now: Callable[[], App]
+    gate: Gate
+    counting: Counting
+    desk: Desk
+
+    def routes(self, views: Sequence[View[Any, Any]], actions: Sequence[Action[Any]]) -> list[BaseRoute]:
+        pages = [Route(view.path, self._page(view), methods=["GET"]) for view in views]
+        told = [Route(f"/api{view.path}".rstrip("/"), self._told(view), methods=["GET"]) for view in views]
+        forms = [Route(action.path, self._form(action), methods=["POST"]) for action in actions]
+        done = [Route(f"/api{action.path}", self._done(action), methods=["POST"]) for action in actions]
+        return [*pages, *told, *forms, *done]
+
+    def _page(self, view: View[Any, Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def page(request: Request) -> Response:
+            values = parse_qsl(request.url.query, keep_blank_values=True)
+            return await self._asked(request, view.role, self._shown, view, values)
+
+        return page
+
+    def _told(self, view: View[Any, Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def told(request: Request) -> Response:
+            values = parse_qsl(request.url.query, keep_blank_values=True)
+            return await self._asked(request, view.role, self._json, view, values)
+
+        return told
+
+    def _form(self, action: Action[Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def form(request: Request) -> Response:
+            body = await body_of(request)
+            if isinstance(body, Response):
+                return body
+            try:
+                values = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+            except ValueError:
+                return self.failure(request, Failure(_BAD, "the form cannot be read"))
+            return await self._asked(request, action.role, self._submitted, action, values)
+
+        return form
+
+    def _done(self, action: Action[Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def done(request: Request) -> Response:
+            body = await body_of(request)
+            if isinstance(body, Response):
+                return body
+            try:
+                sent = orjson.loads(body or b"{}")
+            except orjson.JSONDecodeError as error:
+                return self.failure(request, Failure(_BAD, f"the body is no JSON: {error}"))
+            if not isinstance(sent, dict):
+                return self.failure(request, Failure(_BAD, "the body is no JSON object"))
+            return await self._asked(request, action.role, self._ordered, action, sent)
+
+        return done
+
+    async def _asked(
+        self, request: Request, role: Role, work: Callable[..., Response], what: Any, values: Any
+    ) -> Response:
+        """The answer to a request, made in a thread."""
+
+        def answer() -> Response:
+            try:
+                who = self.gate.viewer(request)
+                if isinstance(who, Response):
+                    return who
+                if not who.may(role):
+                    said = phrase_of(request, self.now(), "forbidden", role=role)
+                    return self.failure(request, Failure(_FORBIDDEN, said), who)
+                client = request.client.host if request.client else None
+                return work(request, what, Asking(self.now(), who, self.counting, client), values)
+            except SyncerError as failure:
+                return self.failure(request, Failure(_status(failure), redact(failure.message), failure.code))
+            except ValidationError as error:
+                return self.failure(request, Failure(_BAD, _mistakes(error, what.asked)))
+            except Exception:
+                log.exception("page_crashed", path=request.url.path)
+                return self.failure(request, Failure(_BROKEN))
+
+        return await self.desk.ask(answer, self.failure(request, Failure(_LATER)), PAGE_S)
+
+    def _shown(self, request: Request, view: View[Any, Any], asking: Asking, values: Any) -> Response:
+        asked = read(view.asked, values, request.path_params)
+        found = view.query(asking, asked)
+        facts = {"it": masked(found) if asking.who.masked else found, "asked": asked}
+        return self.page(request, Shown(f"pages/{view.name}.html.j2", facts, asking.who, view.name))
+
+    def _json(self, request: Request, view: View[Any, Any], asking: Asking, values: Any) -> Response:
+        found = view.query(asking, read(view.asked, values, request.path_params))
+        return answer_json(masked(found) if asking.who.masked else found, view.shows)
+
+    def _submitted(self, request: Request, action: Action[Any], asking: Asking, values: Any) -> Response:
+        done = action.do(asking, read(action.asked, values, request.path_params))
+        self.counting.forget()
+        answer = RedirectResponse(done.to, _SEE_OTHER)
+        said = base64.urlsafe_b64encode(orjson.dumps([done.said, done.facts], default=str)).decode()
+        answer.set_cookie(FLASH_COOKIE, said, max_age=60, httponly=True, samesite="strict", path="/")
+        return answer
+
+    def _ordered(self, request: Request, action: Action[Any], asking: Asking, values: dict[str, Any]) -> Response:
+        done = action.do(asking, action.asked.model_validate({**values, **request.path_params}))
+        self.counting.forget()
+        return answer_json(done, Done)
+
+    def page(self, request: Request, shown: Shown) -> Response:
+        """A page of ours, in the reader's language, with what was done last."""
+        project = self.now().project
+        language = language_of(request, project.language)
+        partial = request.headers.get("hx-request") == "true"  # htmx wants a part of it for the page that is shown
+        frame = {
+            "who": shown.who, "here": shown.here, "flash": "" if partial else _flash(request, language),
+            "address": _own_address(request), "connections": [each.name for each in project.connections],
+        }  # fmt: skip
+        text = html(shown.template, language, project.timezone, {**frame, **shown.facts})
+        answer = Response(text, shown.status, media_type="text/html")
+        if FLASH_COOKIE in request.cookies and not partial:
+            answer.delete_cookie(FLASH_COOKIE, path="/")
+        return answer
+
+    def failure(self, request: Request, failure: Failure, who: Viewer | None = None) -> Response:
+        """What went wrong, as whoever asked can read it."""
+        if request.url.path.startswith("/api/"):
+            error = {"code": failure.code, "message": failure.message or _PLAIN.get(failure.status, "")}
+            return Response(orjson.dumps({"error": error}), failure.status, media_type="application/json")
+        app = self.now()
+        heading = phrase_of(request, app, "not_found" if failure.status == _MISSING else "went_wrong")
+        facts = {"heading": heading, "text": failure.message or phrase_of(request, app, "later"), "to": "/"}
+        return self.page(request, Shown("message.html.j2", facts, who, status=failure.status))
+
+
+_PLAIN: Mapping[int, str] = {
+    _BROKEN: "a fault of ours; the log says what",
+    _LATER: "not just now; try again in a minute",
+}
+
+
+def read(asked: type[Asked], values: Sequence[tuple[str, str]], in_path: Mapping[str, Any]) -> Asked:
+    """The checked values of a query or a form: a name given several times is a list where one is wanted, else its last
+    value; what is empty was not given. ValidationError."""
+    found: dict[str, Any] = {}
+    for name, value in values:
+        if value == "":
+            continue
+        field = asked.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) in (tuple, list):
+            found.setdefault(name, []).append(value)
+        else:
+            found[name] = value
+    return asked.model_validate({**found, **in_path})
+
+
+def answer_json(found: Any, shape: Any) -> Response:
+    """As the OpenAPI document describes it."""
+    return Response(TypeAdapter(shape).dump_json(found), media_type="application/json")
+
+
+def language_of(request: Request, usual: Language) -> Language:
+    """The one that was chosen here, else the project's."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    return next((each for each in get_args(Language) if each == chosen), usual)
+
+
+def phrase_of(request: Request, app: App, key: str, **facts: Any) -> str:
+    language = language_of(request, app.project.language)
+    said: str = templates(language, app.project.timezone).globals["say"](key, **facts)  # type: ignore[operator]
+    return said
+
+
+def _own_address(request: Request) -> str:
+    """Path and query of this page, to come back to."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return quote(request.url.path) + query
+
+
+def _flash(request: Request, language: Language) -> str:
+    """What the last action has done. Whatever else stands in the cookie says nothing."""
+    try:
+        key, facts = orjson.loads(base64.urlsafe_b64decode(request.cookies[FLASH_COOKIE]))
+        said: str = templates(language, "UTC").globals["say"](key, **facts)  # type: ignore[operator]
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
+        return ""
+    return said
+
+
+def _status(failure: SyncerError) -> int:
+    return _MISSING if isinstance(failure, NotFound) else _LATER if isinstance(failure, TemporaryError) else _CONFLICT
+
+
+def _mistakes(error: ValidationError, asked: type[Asked]) -> str:
+    """One line for each value that makes no sense: its name, what is wrong, what may stand there."""
+    found = [mistake_of(each, tuple(map(str, each["loc"])), asked) for each in error.errors(include_url=False)]
+    return "; ".join(f"{'.'.join(map(str, each.steps))}: {each.message} {each.help}".strip() for each in found)
