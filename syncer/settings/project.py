@@ -214,13 +214,15 @@ class Project:
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """Every field of a lead that a model, a segment, a route, the outcome or an answer looks at; sorted."""
+        """Every field of a lead that a model, a segment, a route, the outcome, an answer or a page looks at; sorted."""
         tests = (leaf for condition in self._conditions() for leaf in leaves(condition))
         names = {leaf.field for leaf in tests if isinstance(leaf, FieldTest)}
         if self.outcome is not None:
             names |= {name for name in (self.outcome.won.field, self.outcome.at) if name}
         if self.handoff is not None:
             names |= {*self.handoff.answers.fields}
+        if self.web is not None and self.web.source is not None:
+            names.add(self.web.source)
         return tuple(sorted(names))
 
     @property

@@ -509,6 +509,8 @@ class Web(Section):
     port: Annotated[int, Field(ge=1, le=65535)] = 8321
     public_url: Annotated[str, BeforeValidator(_web_address)] | None = None
     secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    source: FieldName | None = None
+    mask_emails: bool = False
 
     @model_validator(mode="after")
     def _can_make_links(self) -> Self:

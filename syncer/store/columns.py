@@ -170,7 +170,7 @@ class PlainText(CleanText):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+        return Text(collation="C" if dialect.name == "postgresql" else None)
 
 
 class Told(CleanText):

@@ -205,11 +205,11 @@ def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_w
         after = {name: dict(tx.execute(select(here.tables[name])).one()._mapping) for name in before}
         assert not pages or set(pages) <= set(pages_of(tx))
     store.close()
-    assert len(before) == 22 == len(metadata.tables) - 6, "hints, turns, answers, rates, workers and ranges came later"
+    assert len(before) == 22 == len(metadata.tables) - 12, "what hands over, what many workers share and what pages need came later"
     assert {name: {column: after[name][column] for column in row} for name, row in before.items()} == before
     added = {name: {column: row[column] for column in row.keys() - before[name].keys()} for name, row in after.items()}
     assert {name: columns for name, columns in added.items() if columns} == {
-        "connections": {"failures": 0, **dict.fromkeys((*PARKED, *RINGING))},
+        "connections": {"failures": 0, "approved": None, **dict.fromkeys((*PARKED, *RINGING))},
         "cursors": {"sweep": 0, "sweep_cursor": None, "sweep_began_at": None, "swept_at": None},
         "records": {"erased": False, "swept": 0, "manual": None},
         "overrides": {"record": None},

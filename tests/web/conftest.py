@@ -7,10 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.pages import Pages, demo_folder, pages_over
 from tests.web.sales import Sales, on_sqlite
 
 
 @pytest.fixture
 def sales(tmp_path: Path, sqlite_template: Path) -> Iterator[Sales]:
     with on_sqlite(tmp_path, sqlite_template) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def demo_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's project and database; never opened itself."""
+    return demo_folder(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture
+def pages(tmp_path: Path, demo_template: Path) -> Iterator[Pages]:
+    with pages_over(demo_template, tmp_path / "pages") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def lasting_pages(tmp_path_factory: pytest.TempPathFactory, demo_template: Path) -> Iterator[Pages]:
+    """For tests that leave nothing behind."""
+    with pages_over(demo_template, tmp_path_factory.mktemp("pages") / "pages") as opened:
         yield opened
