@@ -54,10 +54,15 @@ class PostgreSQL:
         url: str = self._server.get_uri(database=database)
         return url
 
-    def new_database(self) -> str:
-        """The URL of a new one without any table."""
-        name = f"test_{next(_numbers)}"
-        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    def new_database(self, on: Path | None = None) -> str:
+        """The URL of a new one without any table; with `on` its tables stand on that disk, and its log does not."""
+        name, where = f"test_{next(_numbers)}", ""
+        if on is not None:
+            of = os.stat(self._admin.execute("SHOW data_directory").fetchall()[0][0])
+            os.chown(on, of.st_uid, of.st_gid)
+            self._admin.execute(f"CREATE TABLESPACE {name} LOCATION '{on}'".encode())
+            where = f" TABLESPACE {name}"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0{where}".encode())
         return self.url(name)
 
     def drop(self, url: str) -> None:

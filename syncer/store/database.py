@@ -176,6 +176,13 @@ def _open_postgresql(url: URL) -> Store:
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = engine.execution_options()
 
+    @event.listens_for(engine, "checkin")
+    def _as_the_server_has_it(connection: psycopg.Connection[Any] | None, _record: Any) -> None:
+        """After a reader, SQLAlchemy would have it ask for READ WRITE: a standby calls that a thing that it cannot do,
+        and a database that was set to take no writes would take them."""
+        if connection is not None and not connection.closed:
+            connection.read_only = None
+
     @event.listens_for(writer, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(
