@@ -18,6 +18,7 @@ LABEL org.opencontainers.image.title="syncer" \
 # TMPDIR: the one folder beside /data that must be writable where the file system is read-only (a tmpfs will do).
 ENV PATH=/opt/syncer/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
     TMPDIR=/scratch \
     SYNCER_CONFIG=/config/syncer.yml \
     SYNCER_DATABASE_URL=sqlite:////data/syncer.db \

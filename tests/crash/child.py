@@ -281,15 +281,19 @@ def be_the_daemon(order: Order) -> None:
             store = TrappedStore(app.store.name, app.store._reader, app.store._writer, trap)
             now = datetime.fromisoformat(order.now)
             given = {each.name: getattr(app, each.name) for each in fields(app)}
+            _later(order.after_s, ask_to_leave)  # a process that is still starting dies of the signal, as it may
             yield TrappedApp(**{**given, "store": store, "clock": lambda: now}, trap=trap)
 
     _replace(service, opened=opened_with_traps)
-    for seconds, what in ((order.after_s, ask_to_leave), (_LONGEST_S, die)):
-        if seconds is not None:
-            timer = threading.Timer(seconds, what)
-            timer.daemon = True
-            timer.start()
+    _later(_LONGEST_S, die)
     Daemon(_process(order)).run()
+
+
+def _later(seconds: float | None, what: Callable[[], None]) -> None:
+    if seconds is not None:
+        timer = threading.Timer(seconds, what)
+        timer.daemon = True
+        timer.start()
 
 
 def run_once(order: Order) -> None:
@@ -302,10 +306,7 @@ def run_once(order: Order) -> None:
         parts = app.parts()
         _make_small()
         _set_traps(parts, trap)
-        if order.after_s is not None:
-            timer = threading.Timer(order.after_s, die)
-            timer.daemon = True
-            timer.start()
+        _later(order.after_s, die)
         if order.work == "deliver":
             _hurry()
             run.deliver(parts)
