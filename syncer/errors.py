@@ -8,6 +8,7 @@ SyncerError
 ├── StalePlanError     the world moved since the plan was saved; plan again; exit 1
 ├── LeaseLost          another process took over this connection; this one stops; exit 4
 ├── Stopped            the process was asked to stop; what is stored stays; exit 0
+├── Refused            what was asked for cannot be done as things stand; nothing was changed; exit 1
 └── NotFound           a selector (lead, run, connection) matches nothing; exit 1
 
 An error about one record is data (`model.Rejected`), never an exception. Anything else that escapes is a bug and
@@ -75,5 +76,11 @@ class Stopped(SyncerError):
 
 class NotFound(SyncerError):
     """A selector matches nothing."""
+
+    exit_code = 1
+
+
+class Refused(SyncerError):
+    """What was asked for cannot be done as things stand, as what was settled before; nothing was changed."""
 
     exit_code = 1

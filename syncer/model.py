@@ -377,9 +377,16 @@ class Handoff:
     missing: tuple[str, ...] = ()  # what nobody knows yet of need and readiness, readable, what weighs most first
     assigned_to: str | None = None  # the e-mail address of who shall act; None: nobody in particular
     answered_in: tuple[str, ...] = ()  # fields of the lead that were read by then, and that sales may answer in
+    route: str | None = None  # where the first route that fitted leads; "": none did; None: it was not kept
+
+    @property
+    def for_whom(self) -> str | None:
+        """Who shall act, in lower case: whom it was given to, else the record's owner."""
+        shall = self.assigned_to or self.owner
+        return shall.lower() if shall else None
 
 
-AnswerSource = Literal["command", "field", "link", "slack"]
+AnswerSource = Literal["command", "field", "link", "page", "slack"]
 """Where sales has answered; field: in the CRM."""
 
 

@@ -73,6 +73,7 @@ class Report:
     read_whole: set[str] = field(default_factory=set)  # those of them that came to their end
     rings: set[str] = field(default_factory=set)  # connections that are due at once: there are leads for them to decide
     answered: bool = False  # the CRM has let itself be read or written
+    allowed: Limits | None = None  # by a person who has approved the plan that waited; None: the project file's limits
 
     def add(self, part: Report) -> None:
         """What was counted elsewhere for this run."""

@@ -35,7 +35,7 @@ from syncer.stages import Hands, Marks, Occasion, next_state
 _LONGEST_REASONS = 2_000  # a text a person reads in a CRM's side bar
 _MOST_REASONS = 8
 _MOST_DEEDS, _MOST_MISSING = 3, 5
-_TO_ASK = ("need", "readiness")  # the dimensions that sales can find out by asking
+TO_ASK = ("need", "readiness")  # the dimensions that sales can find out by asking
 _UNSEEN = WriteState(Standing())
 
 
@@ -62,6 +62,12 @@ class Limits:
 
     stage_changes: int
     handoffs: int
+
+    def raised(self, to: Limits | None) -> Limits:
+        """The higher of the two in each."""
+        if to is None:
+            return self
+        return Limits(max(self.stage_changes, to.stage_changes), max(self.handoffs, to.handoffs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +385,7 @@ def _last_deeds(lead: Lead, model: Model, as_of: datetime) -> tuple[Did, ...]:
 
 def _missing(lead: Lead, model: Model, score: Score) -> tuple[str, ...]:
     """What `explain` calls not given: "Has a budget (budget is empty)"."""
-    found = (each for each in not_given(model, score, lead.signals) if each.dimension in _TO_ASK)
+    found = (each for each in not_given(model, score, lead.signals) if each.dimension in TO_ASK)
     return tuple(f"{each.rule.name} ({each.why})" for each in found)[:_MOST_MISSING]
 
 

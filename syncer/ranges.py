@@ -17,7 +17,7 @@ from syncer import deciding, planning
 from syncer.errors import LeaseLost
 from syncer.model import Footprint, Lead, LeadPlan
 from syncer.parts import Parts, Report
-from syncer.store import Lease, decisions, footprints, leases, workers
+from syncer.store import Lease, cards, decisions, footprints, leases, workers
 from syncer.store import ranges as kept
 from syncer.store.leads import chunks_between
 from syncer.store.ranges import Range, Wanted
@@ -145,7 +145,7 @@ def _scored(parts: Parts, taken: Range, decide: Decide, save: Save) -> bool:
         with save() as tx:
             if not kept.renew(tx, taken, parts.holder):
                 return False
-            keep(tx, Scored(work.run, leads, plans, made), rules)
+            keep(tx, parts, Scored(work.run, leads, plans, made), rules)
         count(plans, tally)
         parts.heed()
     moves = [[before, after, number] for (before, after), number in tally.moves.items()]
@@ -163,8 +163,10 @@ class Scored:
     made: Mapping[int, Footprint]
 
 
-def keep(tx: Connection, scored: Scored, rules: str | None) -> None:
+def keep(tx: Connection, parts: Parts, scored: Scored, rules: str | None) -> None:
     """As the run's plan. `rules`: under which the footprints were made; None: none is kept."""
+    web = parts.project.web
+    cards.keep(tx, [lead for lead in scored.leads if lead.footprint is None], web.source if web is not None else None)
     decisions.save_plan(tx, scored.run, scored.plans)
     if rules is not None:
         footprints.keep(tx, scored.leads, scored.made, rules)

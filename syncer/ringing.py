@@ -7,11 +7,11 @@ whoever rings next, in this process or on another machine, goes on from there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -20,10 +20,12 @@ from sqlalchemy import Connection
 from syncer.app import App, read_project
 from syncer.errors import ConfigError, LeaseLost, Stopped, SyncerError, UnsafePlanError
 from syncer.handoff import Alert, announce
+from syncer.handoff.text import one_line
+from syncer.log import redact
 from syncer.parts import PARKED_FROM_S, Report, wish_s
 from syncer.run import deliver, follow, sync
-from syncer.settings import ProcessSettings, SettingsError, fingerprint
-from syncer.store import runs
+from syncer.settings import ProcessSettings, Project, SettingsError, fingerprint, show
+from syncer.store import audit, runs
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,7 @@ _LONGEST_WITHOUT_S = 60.0  # a run that cannot be stored is for nothing, and has
 _BUSY = "SY070"  # another process holds the connection's lease
 _DATABASE = frozenset({"SY066", "SY061"})  # it did not do its part, or is damaged: no connection's trouble
 _GOOD = ("ok", "partial")
+_MOST_TOLD = 50  # changes of settings, or mistakes in them, that the log of acts keeps
 _NO_OUTAGE = (Stopped, LeaseLost, UnsafePlanError)
 
 _Verdict = Literal["well", "news", "known", "over"]
@@ -313,6 +316,7 @@ class Ringing:
             wrong = error.problems if isinstance(error, SettingsError) else ()
             problems = [f"{each.place}: {each.message}" for each in wrong] or [error.message]
             log.error("reload_refused", problems=problems)
+            self._note("config_refused", process, {"problems": [redact(each) for each in problems[:_MOST_TOLD]]})
             more = error.files if isinstance(error, SettingsError) else ()
             return tuple(dict.fromkeys([*old.files, *more]))
         if project.web != old.web:
@@ -321,7 +325,20 @@ class Ringing:
         with self._guard:
             self._undone = {name: tries for name, tries in self._undone.items() if name in self.names}
         log.info("reloaded", fingerprint=project.fingerprint, changed=project.fingerprint != old.fingerprint)
+        if project.fingerprint != old.fingerprint:
+            told = {"fingerprint": project.fingerprint, "before": old.fingerprint, "changed": _changed(old, project)}
+            self._note("config_reloaded", process, told)
         return project.files
+
+    def _note(self, act: str, process: ProcessSettings, details: Mapping[str, Any]) -> None:
+        """In the log of acts; a database that does not answer keeps nobody from new settings."""
+        app = self.app
+        where = {**details, "process": app.holder}
+        try:
+            with app.store.writing() as tx:
+                audit.note(tx, audit.Entry(app.clock(), "daemon", act, process.config.name, details=where))
+        except SyncerError as failure:
+            log.warning("reload_not_noted", reason=failure.message, code=failure.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +359,19 @@ class _Ended:
         return isinstance(self.outage, UnsafePlanError) or (
             isinstance(self.outage, ConfigError) and failures >= OPEN_FROM
         )
+
+
+def _changed(old: Project, new: Project) -> list[str]:
+    """What is in force now and was not: "sync.every: 15m -> 5m". Secrets show as such: that one has changed is not told
+    by its value."""
+    before, after = show(old), show(new)
+    pairs = {path: (before.get(path), after.get(path)) for path in dict.fromkeys([*after, *before])}
+    told = {path: [_value(each) for each in pair] for path, pair in pairs.items()}
+    return [f"{path}: {was} -> {is_}" for path, (was, is_) in told.items() if was != is_][:_MOST_TOLD]
+
+
+def _value(shown: tuple[Any, str] | None) -> str:
+    return "-" if shown is None else one_line(redact(str(shown[0])))
 
 
 def _served_at(tx: Connection, name: str, due: datetime | None, now: datetime) -> datetime | None:

@@ -231,7 +231,10 @@ def _ringing(parts: Parts, report: Report) -> Iterator[None]:
 def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
     """Steps 1 to 4: pull, score, plan. Nothing leaves the house."""
     with parts.store.writing(lease) as tx:
+        approval = runs.use_approval(tx, parts.name, parts.project.fingerprint)
         report = _start(parts, tx, "full")
+        if approval is not None:
+            report.allowed = planning.Limits(approval.stage_changes, approval.handoffs)
         _settle_homes(parts, tx, asked)
         if asked.full:
             write_backs.try_again(tx, parts.name)
@@ -251,7 +254,7 @@ def _start(parts: Parts, tx: Connection, kind: runs.Kind) -> Report:
     now = parts.clock()
     runs.interrupted(tx, parts.name, now)
     decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
-    return Report(runs.start(tx, parts.name, now, kind))
+    return Report(runs.start(tx, parts.name, now, kind, parts.project.fingerprint))
 
 
 def _settle_homes(parts: Parts, tx: Connection, asked: Asked) -> None:
@@ -288,7 +291,7 @@ def _decide_alone(parts: Parts, lease: Lease, report: Report, work: ranges.Work)
     for leads in mirror.chunks(parts.store, parts.name, which=which, now=work.as_of, rules=known):
         plans, made = _decide_chunk(parts, leads, work.policy, work.as_of)
         with parts.store.writing(lease) as tx:
-            ranges.keep(tx, ranges.Scored(report.run, leads, plans, made), rules)
+            ranges.keep(tx, parts, ranges.Scored(report.run, leads, plans, made), rules)
         ranges.count(plans, report)
         done += len(leads)
         parts.progress("score", "leads", done, of)
@@ -412,7 +415,8 @@ def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved
 def _insist_on_limits(parts: Parts, report: Report, asked: Asked, before: planning.Limits = _NOTHING) -> None:
     """`before`: what counts as moved and handed over besides this run."""
     settings = parts.project.sync
-    limits = asked.limits or planning.Limits(settings.max_stage_changes, settings.max_handoffs)
+    usual = planning.Limits(settings.max_stage_changes, settings.max_handoffs)
+    limits = asked.limits or usual.raised(report.allowed)
     moves, alerts = report.counts["stage_changes"], report.counts["handoffs"]
     planning.check_fuse(moves + before.stage_changes, alerts + before.handoffs, limits)
 
@@ -675,6 +679,8 @@ def _finish(parts: Parts, lease: Lease, report: Report, outcome: str, error: str
     report.counts.update({f"{kind}_calls": count for kind, count in calls.items()})
     with parts.store.writing(lease) as tx:
         runs.finish(tx, report.run, outcome, report.counts, error, parts.clock())
+        if report.moves:
+            runs.keep_moves(tx, report.run, report.moves)
         if report.patience is not None:
             _park(parts, tx, report.patience)
         elif report.answered:

@@ -58,7 +58,7 @@ class Bell(Protocol):
 class Service:
     """Stands between the outside and the bell."""
 
-    def __init__(self, kind: Literal["daemon", "worker"], process: ProcessSettings, serve: Serve) -> None:
+    def __init__(self, kind: Literal["daemon", "worker", "web"], process: ProcessSettings, serve: Serve) -> None:
         self._kind = kind
         self._process = process
         self._serve = serve

@@ -130,6 +130,7 @@ def ring(store: Store) -> None:
         runs.ring(tx, "crm", datetime.now(UTC))
 
 
+@pytest.mark.slow
 def test_a_ring_from_another_run_is_heard_long_before_the_next_due_time(house: House, kept: Store) -> None:
     set_every(house, "1h")
     with daemon(house, WATCH_S=0.2) as process:
@@ -176,6 +177,7 @@ def cursor_of(store: Store, stream: str) -> str | None:
         return mirror.cursor(tx, "crm", stream)
 
 
+@pytest.mark.slow
 def test_sigterm_while_the_crm_hangs_leaves_in_time(house: House, kept: Store) -> None:
     house.control("faults", faults=[{"path": "meetings", "hang_s": 30.0}])
     with daemon(house) as process:
@@ -290,6 +292,7 @@ def test_a_bug_in_a_run_stops_neither_the_daemon_nor_the_next_run(house: House, 
         assert process.stop(DRAIN_S + 2) == 0
 
 
+@pytest.mark.slow
 def test_a_message_that_failed_is_sent_between_runs(house: House, kept: Store) -> None:
     house.sync()
     house.meeting(warm_of_portal(house))

@@ -16,7 +16,6 @@ from typing import Any, get_args
 
 import pytest
 
-from syncer.cli.explain import Explanation, explanation_json
 from syncer.deciding import decide
 from syncer.differences import Difference, difference
 from syncer.history import History, KnownActivity, Version, signals_at
@@ -36,6 +35,7 @@ from syncer.model import (
     Value,
 )
 from syncer.planning import cause_of, hands_on, shown
+from syncer.queries.explaining import Explanation, explanation_json
 from syncer.rules import (
     DIMENSIONS,
     ActivityTest,

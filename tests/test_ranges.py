@@ -21,7 +21,7 @@ from syncer.run import help_score, plan, sync
 from syncer.settings import process_settings
 from syncer.store import Store, workers
 from syncer.store import ranges as kept
-from syncer.store.tables import decisions, lead_states, leases, score_ranges
+from syncer.store.tables import decisions, lead_cards, lead_states, lead_words, leases, score_ranges
 from tests.bench.bench_sharing import write_base
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -199,3 +199,21 @@ def test_leads_that_are_due_are_shared_as_well_as_whole_bases(holder: App, helpe
         report = planned(holder)
     assert sum(done) > 0
     assert report.counts["scored"] == LEADS // 2
+
+
+def test_leads_scored_together_get_the_cards_that_one_alone_would_give_them(holder: App, helper: App) -> None:
+    def kept_cards() -> list[Any]:
+        with holder.store.reading() as tx:
+            words = tx.execute(select(lead_words).order_by(*lead_words.c)).all()
+            return [*tx.execute(select(lead_cards).order_by(lead_cards.c.lead_id)), *words]
+
+    alone = kept_cards()
+    assert len(alone) > LEADS, "the run before has made them"
+    with holder.store.writing() as tx:
+        tx.execute(text("DELETE FROM lead_cards"))
+        tx.execute(text("DELETE FROM lead_words"))
+        tx.execute(text("DELETE FROM lead_states"))  # so that all are read whole
+    with helping(helper) as done:
+        planned(holder)
+    assert sum(done) > 0
+    assert kept_cards() == alone, "although it was only planned"

@@ -109,14 +109,15 @@ def cli() -> None:
     """
 
 
-def _add(group: click.Group, command: click.Command) -> None:
-    group.add_command(command)
-    for each in [command, *(command.commands.values() if isinstance(command, click.Group) else ())]:
-        each.params.extend(shared(hidden=True))
+def _share(command: click.Command) -> None:
+    command.params.extend(shared(hidden=True))
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _share(each)
 
 
 for _command in COMMANDS:
-    _add(cli, _command)
+    cli.add_command(_command)
+    _share(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,6 +18,9 @@ _LEVELS = click.Choice(["debug", "info", "warning", "error", "critical"], case_s
 _FORMATS = click.Choice(["xlsx", "csv", "states"])
 _STYLES = click.Choice(["console", "json"], case_sensitive=False)
 
+_ROLES = click.Choice(["viewer", "operator", "admin"])
+_role = click.option("--role", type=_ROLES, default="viewer", show_default=True, help="What they may do.")
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _connection = click.argument("connection", required=False)
 _full = click.option("--full", is_flag=True, help="Read and score every lead again.")
@@ -62,8 +65,12 @@ def init(ctx: click.Context, /, **given: Any) -> None:
 
 
 @click.command(short_help="an embedded CRM with 2,000 leads: see all of it without an account")
-@click.option("--once", is_flag=True, help="Leave after the second sync instead of staying as a daemon.")
+@click.option("--once", is_flag=True, help="Leave after the last sync instead of staying as a daemon.")
 @click.option("--leads", type=click.IntRange(min=50, max=100_000), default=2000, show_default=True)
+@click.option("--weeks", type=click.IntRange(min=0, max=40), default=12, show_default=True, help="Synced before today.")
+@click.option(
+    "--port", type=click.IntRange(min=1, max=65535), help="Of the pages; left out: 8321, or the next free one."
+)
 @click.option("--dir", "folder", type=_FOLDER, help="Keep the project here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --once).")
 @click.pass_context
@@ -154,6 +161,16 @@ def worker(ctx: click.Context, /, **given: Any) -> None:
     SIGTERM, Ctrl-C and SIGHUP as for the daemon.
     """
     _do(ctx, "worker:worker", given)
+
+
+@click.command(short_help="the pages and the API alone: look at everything, sync nothing")
+@click.pass_context
+def web(ctx: click.Context, /, **given: Any) -> None:
+    """The pages, the API and the door for webhooks and answers, where `web` in the project file says; syncs nothing.
+
+    `syncer daemon` has them, too. SIGTERM, Ctrl-C and SIGHUP as for the daemon.
+    """
+    _do(ctx, "web:web", given)
 
 
 @click.command(short_help="why a lead has its score and stage, line by line, now or then")
@@ -370,7 +387,85 @@ def db_migrate(ctx: click.Context, /, **given: Any) -> None:
     _do(ctx, "db:migrate", given)
 
 
+@click.group(short_help="who may sign in to the pages; tokens of the API")
+def users() -> None:
+    """Who may sign in to the pages by a password, and with which role; tokens of the API. See web.sign_in."""
+
+
+@users.command("list")
+@_json
+@click.pass_context
+def users_list(ctx: click.Context, /, **given: Any) -> None:
+    """Who may sign in by a password, and who has come through the identity provider."""
+    _do(ctx, "users:listed", given)
+
+
+@users.command("add")
+@click.argument("name")
+@_role
+@click.pass_context
+def users_add(ctx: click.Context, /, **given: Any) -> None:
+    """Let NAME sign in. The password is asked for twice, or read from standard input: 12 characters or more."""
+    _do(ctx, "users:add", given)
+
+
+@users.command("password")
+@click.argument("name")
+@click.pass_context
+def users_password(ctx: click.Context, /, **given: Any) -> None:
+    """Give NAME a new password, and end all their sessions."""
+    _do(ctx, "users:password", given)
+
+
+@users.command("role")
+@click.argument("name")
+@click.argument("role", type=_ROLES)
+@click.pass_context
+def users_role(ctx: click.Context, /, **given: Any) -> None:
+    """Give NAME another role, and end all their sessions."""
+    _do(ctx, "users:role", given)
+
+
+@users.command("remove")
+@click.argument("name")
+@click.pass_context
+def users_remove(ctx: click.Context, /, **given: Any) -> None:
+    """NAME may sign in no more, and all their sessions end."""
+    _do(ctx, "users:remove", given)
+
+
+@users.group("token")
+def users_token() -> None:
+    """Tokens with which programs use the API."""
+
+
+@users_token.command("add")
+@click.option("--name", required=True, help="What it is for; the log of acts tells it.")
+@_role
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it is good.")
+@click.pass_context
+def users_token_add(ctx: click.Context, /, **given: Any) -> None:
+    """Make a token and print it, this one time."""
+    _do(ctx, "users:add_token", given)
+
+
+@users_token.command("list")
+@_json
+@click.pass_context
+def users_token_list(ctx: click.Context, /, **given: Any) -> None:
+    """All tokens: what they are for, until when they are good, when they were used last."""
+    _do(ctx, "users:tokens", given)
+
+
+@users_token.command("revoke")
+@click.argument("number", type=click.IntRange(min=1))
+@click.pass_context
+def users_token_revoke(ctx: click.Context, /, **given: Any) -> None:
+    """Token NUMBER is good for nothing any more."""
+    _do(ctx, "users:revoke", given)
+
+
 COMMANDS: tuple[click.Command, ...] = (
-    init, demo, check, test, setup, plan, run, daemon, worker, explain, simulate, export, override, forget, status,
-    handoffs, outbox, import_, config, db,
+    init, demo, check, test, setup, plan, run, daemon, worker, web, explain, simulate, export, override, forget, status,
+    handoffs, outbox, users, import_, config, db,
 )  # fmt: skip

@@ -10,23 +10,15 @@ from typing import Any
 import click
 
 from syncer.app import App
-from syncer.cli import replay
-from syncer.cli.explain import (
-    face,
-    find_one,
-    history_rows,
-    lead_json,
-    move_json,
-    moves_and_words,
-    override_json,
-    said,
-)
+from syncer.cli.explain import face, history_rows
 from syncer.cli.output import Align, day, day_and_time, points, print_json, show, signed, table
 from syncer.differences import Difference, Shift, Step, difference
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
 from syncer.history import versions_at
 from syncer.model import Cause, Lead, Override, Score, Transition
+from syncer.queries import replay
+from syncer.queries.explaining import find_one, lead_json, move_json, moves_and_words, override_json, said
 from syncer.store import histories, mirror
 
 _MOST_LINES = 4  # of one cause

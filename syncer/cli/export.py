@@ -14,11 +14,11 @@ import click
 from syncer import planning, scoring
 from syncer.app import App
 from syncer.cli import export_states
-from syncer.cli.explain import in_force
 from syncer.cli.output import app_of, counted, progress
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line, web_link
 from syncer.model import Lead, Record, Score
+from syncer.queries.explaining import in_force
 from syncer.rules import DIMENSIONS, Segment
 from syncer.sheets.cells import Cell
 from syncer.sheets.writing import DIALECTS, WORDS, Column, replacing, write_csv, write_table

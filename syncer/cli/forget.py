@@ -17,12 +17,12 @@ import click
 import orjson
 
 from syncer.app import App
-from syncer.cli.explain import find_one
 from syncer.cli.output import app_of, counted, print_json
 from syncer.cli.override import this_user
 from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
 from syncer.model import RecordKey
+from syncer.queries.explaining import find_one
 from syncer.store import forgetting, mirror, traces
 from syncer.store.erasure import Tally
 from syncer.store.forgetting import File, Held

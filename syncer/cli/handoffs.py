@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
-from sqlalchemy import Connection
 
 from syncer.app import App
-from syncer.cli import replay
-from syncer.cli.explain import answer_json, find_one, verdict
 from syncer.cli.output import (
     Align,
     ago,
@@ -27,16 +24,19 @@ from syncer.cli.output import (
     table,
 )
 from syncer.cli.override import this_user
-from syncer.errors import ConfigError, NotFound
-from syncer.handoff import Taken, take
+from syncer.handoff import Taken
 from syncer.handoff.text import one_line
 from syncer.log import redact
-from syncer.measures import Share
-from syncer.model import Answer, Handoff, Notice
+from syncer.model import Answer, Notice
 from syncer.planning import shown
+from syncer.queries import handoffs as queries
+from syncer.queries import replay
+from syncer.queries.explaining import answer_json
+from syncer.queries.handoffs import Sums, addressee, lead_name
+from syncer.queries.texts import verdict
 from syncer.settings import HandoffSettings
 from syncer.store import answers, handed_over
-from syncer.store.handed_over import Figures, HandedOver, Spread, Tally, Wanted
+from syncer.store.handed_over import Figures, HandedOver, Only, Spread, Wanted
 
 _ACTIONS = ("accept", "reject")
 _SHOWN_ROWS = 30
@@ -51,19 +51,6 @@ _COLUMNS: tuple[tuple[str, Align], ...] = (
     ("Told", "left"),
     ("Since then", "left"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """What all hand-offs that were asked for come to."""
-
-    tally: Tally
-    figures: Figures
-    reasons: Mapping[str, int]  # of those that were rejected, the most frequent first
-
-    @property
-    def in_time(self) -> Share:
-        return Share(self.tally.in_time, self.figures.timed)
 
 
 def handoffs(ctx: click.Context, words: tuple[str, ...], as_json: bool, **flags: Any) -> None:
@@ -92,14 +79,15 @@ def _insist_on_sense(words: tuple[str, ...], flags: Mapping[str, Any]) -> None:
 
 
 def _list(app: App, connection: str | None, flags: Mapping[str, Any], as_json: bool) -> None:
-    now, only = app.clock(), "late" if flags["late"] else "open" if flags["only_open"] else None
+    now = app.clock()
+    only: Only | None = "late" if flags["late"] else "open" if flags["only_open"] else None
     since = flags["since"]
     begin = None if since is None else replay.moment("--since", since, now, app.project.timezone)
     wanted = Wanted(tuple(each.name for each in app.chosen(connection)), now, only, begin)
     with app.store.reading() as tx:
         found = handed_over.listed(tx, wanted, None if flags["every"] or as_json else _SHOWN_ROWS)
         said = answers.of(tx, [each.handoff.key for each in found])
-        sums = _Sums(handed_over.tally(tx, wanted), handed_over.figures(tx, wanted), answers.by_reason(tx, wanted))
+        sums = queries.sums(tx, wanted)
     if as_json:
         told = [handed_over_json(each, now, said.get(each.handoff.key, ())) for each in found]
         print_json("syncer.handoffs/1", {"handoffs": told, "totals": _sums_json(sums)})
@@ -108,52 +96,20 @@ def _list(app: App, connection: str | None, flags: Mapping[str, Any], as_json: b
 
 
 def _answer(app: App, words: tuple[str, ...], flags: Mapping[str, Any], as_json: bool) -> None:
-    accepted, settings = words[0] == "accept", app.project.handoff
-    if settings is None:
-        raise ConfigError("the project hands no lead over: it has no section `handoff`", code="SY201")
+    accepted, settings = words[0] == "accept", queries.settings_of(app.project)
     if not accepted and not flags["reason"].strip():
         offered = " or ".join(f"'{each}'" for each in settings.answers.reasons[:3])
         raise click.UsageError(f"say why the lead is not ready: --reason TEXT, for example {offered}")
     answer = Answer(accepted, flags["author"] or this_user(), app.clock(), "command", flags["reason"])
-    with app.store.reading() as tx:
-        key = _key(tx, words[1])
-    key = key or _key_of_lead(app, words[1])
+    key = queries.key_of(app, words[1])
     with app.store.writing() as tx:
-        taken = take(tx, key, answer, settings)
+        taken = queries.answer(tx, key, answer, app.project, words[1])
         (handed,), said = handed_over.with_keys(tx, [key]), answers.of(tx, [key]).get(key, ())
-    _insist_taken(taken, words[1], app)
     if as_json:
         told = handed_over_json(handed, app.clock(), said)
         print_json("syncer.handoffs/1", {"handoffs": [told], "goes_to": taken.goes_to})
     else:
         click.echo(_told(words[1], answer, taken, settings))
-
-
-def _key(tx: Connection, selector: str) -> str | None:
-    """The selector, where it is a hand-off's key."""
-    return selector if handed_over.with_keys(tx, [selector]) else None
-
-
-def _key_of_lead(app: App, selector: str) -> str:
-    """Of the hand-off for which the lead is in its stage, else of its last one. NotFound (SY202) for none."""
-    lead = find_one(app, selector)
-    with app.store.reading() as tx:
-        found = handed_over.with_keys(tx, [each.key for each in handed_over.of_lead(tx, lead)])
-    if not found:
-        raise NotFound(f"sales was never told of {selector}; there is nothing to answer", code="SY202")
-    return next((each for each in found if each.closed_at is None), found[0]).handoff.key
-
-
-def _insist_taken(taken: Taken, selector: str, app: App) -> None:
-    if taken.result == "already" and taken.earlier is not None:
-        said, zone = taken.earlier, app.project.timezone
-        why = one_line(f"{verdict(said)} {day_and_time(said.at, zone)}")
-        final = "" if said.accepted else "; a rejection is final"
-        raise NotFound(f"{selector} was {why}{final}. Nothing was changed", code="SY207")
-    if taken.result == "over":
-        raise NotFound(
-            f"{selector} has left the stage in which sales was told of it. Nothing was changed", code="SY207"
-        )
 
 
 def _told(selector: str, answer: Answer, taken: Taken, settings: HandoffSettings) -> str:
@@ -190,7 +146,7 @@ def handed_over_json(each: HandedOver, now: datetime, said: Sequence[Answer] = (
     }
 
 
-def _sums_json(sums: _Sums) -> dict[str, Any]:
+def _sums_json(sums: Sums) -> dict[str, Any]:
     """Spans in milliseconds, of as many hand-offs as `of` says; reasons of those that were rejected."""
     spans = {name: asdict(getattr(sums.figures, name)) for name in ("system", "human", "human_work")}
     shares = {"acted_in_time": share_json(sums.in_time)}
@@ -216,21 +172,7 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def lead_name(handoff: Handoff) -> str:
-    return one_line(handoff.email or handoff.name or str(handoff.record))
-
-
-def addressee(notice: Notice) -> str:
-    """ "mail to ana@acme.es", "team", "(owner) queue:LatAm"; what a person's message is not the first of says what it
-    is."""
-    if notice.kind == "assignment":
-        return one_line(f"{notice.channel} {notice.recipient}")
-    kind = "" if notice.kind == "handoff" else f" ({notice.kind})"
-    to = f" to {notice.recipient}" if "@" in notice.recipient else ""
-    return one_line(f"{notice.channel}{to}{kind}")
-
-
-def _print(app: App, found: Sequence[HandedOver], said: Mapping[str, Sequence[Answer]], sums: _Sums) -> None:
+def _print(app: App, found: Sequence[HandedOver], said: Mapping[str, Sequence[Answer]], sums: Sums) -> None:
     now, zone, tally = app.clock(), app.project.timezone, sums.tally
     if found:
         show(table(_COLUMNS, [_row(each, now, zone, said.get(each.handoff.key, ())) for each in found]))

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import click
 import orjson
@@ -29,6 +28,10 @@ from syncer.app import App, Progress, opened
 from syncer.handoff.text import one_line
 from syncer.measures import Share
 from syncer.parts import Step
+from syncer.queries.shares import part_of
+from syncer.queries.texts import day as day
+from syncer.queries.texts import day_and_time as day_and_time
+from syncer.queries.texts import points as points
 from syncer.settings import ProcessSettings, process_settings
 
 logger = structlog.get_logger(__name__)
@@ -95,11 +98,6 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def points(hundredths: int) -> float:
-    """Hundredths as points for JSON: two decimals at most, so decimal sums stay exact."""
-    return hundredths / 100
-
-
 def signed(hundredths: int) -> str:
     return f"{hundredths / 100:+g}"
 
@@ -111,9 +109,8 @@ def counted(count: int, what: str, *, none: str = "0") -> str:
 
 
 def share_json(share: Share) -> dict[str, Any]:
-    low, high = share.interval
-    value = None if share.value is None else round(share.value, 4)
-    return {"part": share.part, "of": share.of, "share": value, "interval": [round(low, 4), round(high, 4)]}
+    told = part_of(share)
+    return {"part": told.part, "of": told.of, "share": told.share, "interval": [told.low, told.high]}
 
 
 def percent(share: Share) -> str:
@@ -124,14 +121,6 @@ def interval(share: Share) -> str:
     """ "37.2 to 44.9", in percent."""
     low, high = share.interval
     return "–" if share.value is None else f"{low * 100:.1f} to {high * 100:.1f}"
-
-
-def day(moment: datetime, timezone: str) -> str:
-    return f"{moment.astimezone(ZoneInfo(timezone)):%d %b %Y}"
-
-
-def day_and_time(moment: datetime | None, timezone: str) -> str:
-    return "never" if moment is None else f"{moment.astimezone(ZoneInfo(timezone)):%d %b %Y %H:%M}"
 
 
 def ago(moment: datetime, now: datetime) -> str:

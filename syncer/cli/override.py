@@ -10,12 +10,11 @@ from typing import Any
 import click
 
 from syncer.app import App
-from syncer.by_hand import last_moment
-from syncer.cli.explain import find_one, in_force, override_json
 from syncer.cli.output import app_of, day, print_json, show, table
-from syncer.errors import ConfigError
 from syncer.handoff.text import one_line
-from syncer.model import Override, RecordKey
+from syncer.model import Override
+from syncer.overruling import Speaker, Word, end_of, let_go, speak
+from syncer.queries.explaining import find_one, in_force, override_json
 from syncer.store import decisions, mirror, words
 
 
@@ -77,37 +76,24 @@ def _end(each: Override, timezone: str) -> str:
 
 def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -> str:
     selector, stage = words
-    if stage not in app.project.stages:
-        raise ConfigError(f"no stage is called '{stage}'; there are: {', '.join(app.project.stages)}", code="SY088")
-    now, last = app.clock(), said["until"]
-    end = last_moment(last.date(), app.project.timezone) if last else None
-    if end is not None and end <= now:
-        raise ConfigError(f"--until {last:%Y-%m-%d} is past; name a day to come", code="SY089")
+    end = end_of(said["until"].date(), app, "--until") if said["until"] else None
     author = said["author"] or this_user()
-    with app.store.writing() as tx:
-        before = decisions.lead_state(tx, lead).stage
-        decisions.set_override(tx, lead, Override(stage, author, said["reason"], "command", now, end))
+    before = speak(app, lead, Word(stage, said["reason"], end), Speaker(author, "command"))
     until = f" until {day(end, app.project.timezone)}" if end else ""
     reason = f", '{said['reason']}'" if said["reason"] else ""
     return (
-        f"{selector}: {before.stage if before else 'new'} → {stage}{until} (by {author}{reason}).\n"
+        f"{selector}: {before or 'new'} → {stage}{until} (by {author}{reason}).\n"
         "The next run writes it to the CRM. The rules go on scoring; the stage stays."
     )
 
 
 def _clear(app: App, lead: int, selector: str) -> str:
-    with app.store.writing() as tx:
-        kept = decisions.lead_state(tx, lead, app.clock()).override
-        silenced = decisions.end_override(tx, lead, app.clock())
-        if not (in_force(kept, app.clock()) or silenced):
-            return f"{selector}: nothing is set by hand."
-    more = f" What stands in {_fields(silenced)} counts again once it is written anew." if silenced else ""
+    done = let_go(app, lead, Speaker(this_user(), "command"))
+    if not (done.was_held or done.silenced):
+        return f"{selector}: nothing is set by hand."
+    field = f"the field for it in {done.connections}"
+    more = f" What stands in {field} counts again once it is written anew." if done.silenced else ""
     return f"{selector}: the rules decide again, from the next run on.{more}"
-
-
-def _fields(silenced: Sequence[RecordKey]) -> str:
-    names = ", ".join(sorted({key.connection for key in silenced}))
-    return f"the field for it in {names}"
 
 
 def _listed(kept: Sequence[Override], app: App) -> str:

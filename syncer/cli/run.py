@@ -12,7 +12,6 @@ import click
 from rich.table import Table
 
 from syncer.app import App
-from syncer.cli.explain import override_json
 from syncer.cli.output import app_of, day, day_and_time, points, print_json, progress, show, signed, stopping, table
 from syncer.cli.saved import SavedPlan
 from syncer.cli.status import dead_letters
@@ -22,6 +21,7 @@ from syncer.log import redact
 from syncer.model import Decision, LeadPlan, RecordKey
 from syncer.parts import Asked, Report
 from syncer.planning import Limits, shown
+from syncer.queries.explaining import override_json
 from syncer.run import apply_saved
 from syncer.run import plan as make_plan
 from syncer.run import sync as run_once

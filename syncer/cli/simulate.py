@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from syncer.app import App
 from syncer.cli.output import (
     Align,
     app_of,
@@ -21,14 +19,17 @@ from syncer.cli.output import (
     percent,
     points,
     print_json,
+    progress,
     share_json,
     show,
     table,
 )
 from syncer.cli.simulate_table import simulate_table
-from syncer.cli.tally import ENDED_WEEKS, UNPLACED, Move, Side, Tally, Task, tallied
-from syncer.settings import Project, rules_at, rules_set, rules_with
-from syncer.simulation import FEWEST, BackTest, RuleSet, back_test, days_until
+from syncer.measures import Share
+from syncer.queries.simulating import Mover, Simulated, Simulation, Tested, sides_of, simulation
+from syncer.queries.tallying import ENDED_WEEKS, Task, tallied
+from syncer.settings import Outcome
+from syncer.simulation import FEWEST, days_until
 
 
 def simulate(ctx: click.Context, connection: str | None, leads: Path | None, as_json: bool, **given: Any) -> None:
@@ -38,16 +39,16 @@ def simulate(ctx: click.Context, connection: str | None, leads: Path | None, as_
         return
     with app_of(ctx) as app:
         task = Task(
-            sides=_sides(app, given["with_file"], given["sets"], given["against"]),
+            sides=sides_of(app.project, given["with_file"], given["sets"], given["against"]),
             days=days_until(app.clock(), given["weeks"]),
             outcome=app.project.outcome,
-            who=given["who"],
+            most_moves=None if given["who"] else 0,
         )
-        tally = tallied(app, connection, task)
+        found = simulation(tallied(app, connection, task, progress), task)
     if as_json:
-        print_json("syncer.simulate/1", _json(tally, task))
+        print_json("syncer.simulate/1", _json(found, who=given["who"]))
     else:
-        _print(tally, task, app.project)
+        _print(found, task.outcome, app.project.timezone, who=given["who"])
 
 
 def _refuse_mixtures(leads: Path | None, given: Mapping[str, Any]) -> None:
@@ -60,149 +61,82 @@ def _refuse_mixtures(leads: Path | None, given: Mapping[str, Any]) -> None:
         raise click.UsageError("--leads takes one --model; measure the other one by itself")
 
 
-def _sides(app: App, with_file: Path | None, sets: Sequence[str], against: str | None) -> tuple[Side, ...]:
-    """The rules in force and those to compare with, from left to right in time: of a git commit come first."""
-    project = app.project
-    stage = project.handoff.when if project.handoff is not None else project.stages[-1]
-    present = Side(project.path.name, RuleSet(project.segments, stage))
-    if against is not None:
-        return Side(against, RuleSet(*rules_at(project, against, os.environ))), present
-    if with_file is not None:
-        return present, Side(with_file.as_posix(), RuleSet(*rules_with(project, with_file, os.environ)))
-    if sets:
-        return present, Side("; ".join(sets), RuleSet(*rules_set(project, sets, os.environ)))
-    return (present,)
-
-
 # What is shown.
 
 
-def _order(sides: Sequence[Side]) -> list[str]:
-    """The stages of both, coldest first; one that only the second has stands behind the one before it there."""
-    order = list(sides[0].rules.stages)
-    for rank, name in enumerate(sides[-1].rules.stages):
-        if name not in order:
-            order.insert(order.index(sides[-1].rules.stages[rank - 1]) + 1 if rank else 0, name)
-    return order
-
-
-def _moved(tally: Tally, order: Sequence[str]) -> tuple[int, int]:
-    """(how many leads move up, how many down); a stage comes above none."""
-    ranks = {name: rank for rank, name in enumerate([UNPLACED, *order])}
-    up = sum(leads for pair, leads in tally.places.items() if ranks[pair[0]] < ranks[pair[-1]])
-    down = sum(leads for pair, leads in tally.places.items() if ranks[pair[0]] > ranks[pair[-1]])
-    return up, down
-
-
-def _shown_stages(tally: Tally, order: Sequence[str]) -> list[str]:
-    return [*([UNPLACED] if any(UNPLACED in pair for pair in tally.places) else []), *order]
-
-
-def _json(tally: Tally, task: Task) -> dict[str, Any]:
-    order = _order(task.sides)
-    up, down = _moved(tally, order)
-    stages = _shown_stages(tally, order)
-    first, last = task.sides[0], task.sides[-1]
+def _json(found: Simulation, *, who: bool) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "as_of": task.now.isoformat(),
-        "leads": tally.places.total(),
-        "protected": tally.protected,
-        "stages": stages,
-        "from": _side_json(first, tally, 0),
-        "weeks": [begin.isoformat() for begin in task.days[:-1:7]],
+        "as_of": found.as_of.isoformat(),
+        "leads": found.leads,
+        "protected": found.protected,
+        "stages": found.stages,
+        "from": asdict(found.sides[0]) | {"back_test": _back_test_json(found.sides[0].back_test)},
+        "weeks": [begin.isoformat() for begin in found.weeks],
     }
-    if last is not first:
-        told["to"] = _side_json(last, tally, 1)
-        told["moved"] = {"up": up, "down": down}
-        told["matrix"] = {one: {other: tally.places[one, other] for other in stages} for one in stages}
-    if task.who:
-        told["moves"] = [_move_json(move) for move in _sorted(tally.moves, order)]
-    if task.outcome is not None:
-        told["ended_earlier"] = tally.older
+    if found.matrix:
+        told["to"] = asdict(found.sides[1]) | {"back_test": _back_test_json(found.sides[1].back_test)}
+        told["moved"] = {"up": found.up, "down": found.down}
+        rows = zip(found.stages, found.matrix, strict=True)
+        told["matrix"] = {name: dict(zip(found.stages, row, strict=True)) for name, row in rows}
+    if who:
+        told["moves"] = [_move_json(each) for each in found.moves]
+    if found.ended_earlier is not None:
+        told["ended_earlier"] = found.ended_earlier
     return told
 
 
-def _side_json(side: Side, tally: Tally, number: int) -> dict[str, Any]:
-    counts: Counter[str] = Counter()
-    for places, leads in tally.places.items():
-        counts[places[number]] += leads
-    found = back_test(tally.tried[number])
-    return {
-        "rules": side.name,
-        "models": [segment.model.version for segment in side.rules.segments],
-        "handoff_stage": side.rules.handoff_stage,
-        "leads": dict(counts),
-        "handoffs": tally.handoffs[number],
-        "qualified_unknown_when": tally.unsure[number],
-        "back_test": _back_test_json(found) if found.leads or found.unknown else None,
-    }
+def _back_test_json(found: Tested) -> dict[str, Any] | None:
+    if not found.leads and not found.unknown_before:
+        return None
+    won, qualified = (Share(each.part, each.of) for each in (found.won_that_qualified, found.qualified_that_won))
+    return asdict(found) | {"won_that_qualified": share_json(won), "qualified_that_won": share_json(qualified)}
 
 
-def _back_test_json(found: BackTest) -> dict[str, Any]:
-    return {
-        "leads": found.leads,
-        "won_that_qualified": share_json(found.won),
-        "qualified_that_won": share_json(found.qualified),
-        "auc": found.auc,
-        "top_decile_lift": found.lift,
-        "unknown_before": found.unknown,
-        "too_few_to_tell": found.too_few,
-    }
+def _move_json(move: Mover) -> dict[str, Any]:
+    ends = [
+        {"stage": stage, "total": points(total)}
+        for stage, total in zip(move.stages, move.totals_hundredths, strict=True)
+    ]
+    return {"lead": move.lead, "email": move.email, "from": ends[0], "to": ends[1]}
 
 
-def _move_json(move: Move) -> dict[str, Any]:
-    return {
-        "lead": move.lead,
-        "email": move.email,
-        "from": {"stage": move.stages[0], "total": points(move.totals[0])},
-        "to": {"stage": move.stages[1], "total": points(move.totals[1])},
-    }
-
-
-def _sorted(moves: Sequence[Move], order: Sequence[str]) -> list[Move]:
-    ranks = {name: rank for rank, name in enumerate([UNPLACED, *order])}
-    return sorted(moves, key=lambda move: (ranks[move.stages[0]], ranks[move.stages[1]], move.email or "", move.lead))
-
-
-def _print(tally: Tally, task: Task, project: Project) -> None:
-    order = _order(task.sides)
-    first, last = task.sides[0], task.sides[-1]
-    leads = f"{counted(tally.places.total(), 'lead')} as of {day(task.now, project.timezone)}"
+def _print(found: Simulation, outcome: Outcome | None, zone: str, *, who: bool) -> None:
+    first, last = found.sides[0], found.sides[-1]
+    leads = f"{counted(found.leads, 'lead')} as of {day(found.as_of, zone)}"
     if last is first:
-        click.echo(f"{leads}, with {first.name}")
-        show(_stage_table(tally, order))
+        click.echo(f"{leads}, with {first.rules}")
+        show(_stage_table(found))
         click.echo("Replayed by the rules alone over these weeks; `syncer status` counts the stages as they are.")
     else:
-        click.echo(f"{leads}; rows = stage with {first.name}, columns = with {last.name}")
-        show(_matrix(tally, order))
-        up, down = _moved(tally, order)
-        click.echo(f"{counted(down, 'lead')} down, {up:,} up." if down or up else "Nobody moves.")
-    if tally.protected:
-        click.echo(f"{counted(tally.protected, 'lead')} left out: the stage belongs to others.")
-    if task.who:
-        show(_movers(_sorted(tally.moves, order)))
-    click.echo(f"\nHanded to sales in each of the last {len(tally.handoffs[0])} weeks, the oldest first")
-    show(_weeks(tally, task.sides))
-    if any(tally.unsure):
-        unsure = " and ".join(f"{each:,}" for each in tally.unsure)
+        click.echo(f"{leads}; rows = stage with {first.rules}, columns = with {last.rules}")
+        show(_matrix(found))
+        moved = f"{counted(found.down, 'lead')} down, {found.up:,} up."
+        click.echo(moved if found.down or found.up else "Nobody moves.")
+    if found.protected:
+        click.echo(f"{counted(found.protected, 'lead')} left out: the stage belongs to others.")
+    if who:
+        show(_movers(found.moves))
+    click.echo(f"\nHanded to sales in each of the last {len(found.weeks)} weeks, the oldest first")
+    show(_weeks(found.sides))
+    if any(side.qualified_unknown_when for side in found.sides):
+        unsure = " and ".join(f"{side.qualified_unknown_when:,}" for side in found.sides)
         click.echo(f"In no week: {unsure} qualified before anything of them was known here, nobody knows when.")
-    _print_back_test(tally, task)
+    _print_back_test(found, outcome)
 
 
-def _stage_table(tally: Tally, order: Sequence[str]) -> Table:
-    everybody = tally.places.total()
+def _stage_table(found: Simulation) -> Table:
+    leads = [found.sides[0].leads.get(name, 0) for name in found.stages]
     rows = [
-        [name, f"{tally.places[(name,)]:,}", f"{tally.places[(name,)] / max(everybody, 1) * 100:.1f} %"]
-        for name in _shown_stages(tally, order)
+        [name, f"{each:,}", f"{each / max(found.leads, 1) * 100:.1f} %"]
+        for name, each in zip(found.stages, leads, strict=True)
     ]
     return table([("Stage", "left"), ("Leads", "right"), ("Of all", "right")], rows)
 
 
-def _matrix(tally: Tally, order: Sequence[str]) -> Table:
-    stages = _shown_stages(tally, order)
-    rows = [_matrix_row(name, [tally.places[name, other] for other in stages]) for name in stages]
-    sums = [sum(tally.places[one, other] for one in stages) for other in stages]
-    columns: list[tuple[str, Align]] = [("from \\ to", "left"), *((name, "right") for name in stages)]
+def _matrix(found: Simulation) -> Table:
+    rows = [_matrix_row(name, leads) for name, leads in zip(found.stages, found.matrix, strict=True)]
+    sums = [sum(leads) for leads in zip(*found.matrix, strict=True)]
+    columns: list[tuple[str, Align]] = [("from \\ to", "left"), *((name, "right") for name in found.stages)]
     return table([*columns, ("total", "right")], [*rows, _matrix_row("total", sums)])
 
 
@@ -210,19 +144,17 @@ def _matrix_row(name: str, leads: Sequence[int]) -> list[str]:
     return [name, *(f"{each:,}" if each else "·" for each in leads), f"{sum(leads):,}"]
 
 
-def _movers(moves: Sequence[Move]) -> Table:
+def _movers(moves: Sequence[Mover]) -> Table:
     rows = [
-        [move.email or move.lead, " → ".join(move.stages), " → ".join(f"{total / 100:g}" for total in move.totals),
-         move.lead]
+        [move.email or move.lead, " → ".join(move.stages),
+         " → ".join(f"{total / 100:g}" for total in move.totals_hundredths), move.lead]
         for move in moves
     ]  # fmt: skip
     return table([("Lead", "left"), ("Stage", "left"), ("Score", "right"), ("Record", "left")], rows)
 
 
-def _weeks(tally: Tally, sides: Sequence[Side]) -> Table:
-    rows = [
-        [side.name, _mean(weeks), " ".join(map(str, weeks))] for side, weeks in zip(sides, tally.handoffs, strict=True)
-    ]
+def _weeks(sides: Sequence[Simulated]) -> Table:
+    rows = [[side.rules, _mean(side.handoffs), " ".join(map(str, side.handoffs))] for side in sides]
     return table([("Rules", "left"), ("A week", "right"), ("By week", "left")], rows)
 
 
@@ -232,37 +164,29 @@ def _mean(weeks: Sequence[int]) -> str:
     return f"{mean:.2f}" if mean < 1 else f"{mean:.1f}"
 
 
-def _print_back_test(tally: Tally, task: Task) -> None:
-    if task.outcome is None:
+def _print_back_test(found: Simulation, outcome: Outcome | None) -> None:
+    if outcome is None:
         click.echo("\nNo back-test: `outcome:` in the project file would say how won and lost leads are told.")
         return
-    found = [back_test(tried) for tried in tally.tried]
+    tests, older = [side.back_test for side in found.sides], found.ended_earlier or 0
     click.echo(f"\nBack-test on leads that ended in the last {ENDED_WEEKS} weeks, each as it was known before its end")
-    if any(each.leads for each in found):
-        show(_tests(found, task.sides))
+    if any(each.leads for each in tests):
+        show(_tests(found.sides))
         click.echo("Activities from before the first sync are taken as they were read then.")
-    if not any(each.leads or each.unknown for each in found) and not tally.older:
-        field = task.outcome.won.field
+    if not any(each.leads or each.unknown_before for each in tests) and not older:
+        field = outcome.won.field
         click.echo(f"Nobody's {field} says so. A field that was never asked for comes from the CRM with the next run.")
         return
-    for line in _cautions(found[0], tally.older):
+    for line in _cautions(tests[0], older):
         click.echo(line)
-    for each, side in zip(found, task.sides, strict=True):
-        if each.too_few:
-            click.echo(f"Too few to tell, {side.name}: {_why_too_few(each)}")
+    for each, side in zip(tests, found.sides, strict=True):
+        if each.too_few_to_tell:
+            click.echo(f"Too few to tell, {side.rules}: {_why_too_few(each)}")
 
 
-def _tests(found: Sequence[BackTest], sides: Sequence[Side]) -> Table:
-    rows = [
-        [
-            side.name,
-            f"{each.won.part:,} of {each.won.of:,}", percent(each.won), interval(each.won),
-            f"{each.qualified.part:,} of {each.qualified.of:,}", percent(each.qualified), interval(each.qualified),
-            "–" if each.auc is None else f"{each.auc:.2f}", "–" if each.lift is None else f"{each.lift:.1f} ×",
-        ]
-        for each, side in zip(found, sides, strict=True)
-    ]  # fmt: skip
-    names = {side.rules.handoff_stage for side in sides}
+def _tests(sides: Sequence[Simulated]) -> Table:
+    rows = [[side.rules, *_measures(side.back_test)] for side in sides]
+    names = {side.handoff_stage for side in sides}
     stage = names.pop().upper() if len(names) == 1 else "handed over"
     columns: list[tuple[str, Align]] = [
         ("Rules", "left"), (f"Won that were {stage} first", "right"), ("", "right"), ("95 %", "right"),
@@ -271,16 +195,24 @@ def _tests(found: Sequence[BackTest], sides: Sequence[Side]) -> Table:
     return table(columns, rows)
 
 
-def _cautions(found: BackTest, older: int) -> Iterator[str]:
-    if found.unknown:
-        yield f"{counted(found.unknown, 'lead')} left out: the end came before anything was known."
+def _measures(found: Tested) -> Iterator[str]:
+    for part in (found.won_that_qualified, found.qualified_that_won):
+        share = Share(part.part, part.of)
+        yield from (f"{part.part:,} of {part.of:,}", percent(share), interval(share))
+    yield "–" if found.auc is None else f"{found.auc:.2f}"
+    yield "–" if found.top_decile_lift is None else f"{found.top_decile_lift:.1f} ×"
+
+
+def _cautions(found: Tested, older: int) -> Iterator[str]:
+    if found.unknown_before:
+        yield f"{counted(found.unknown_before, 'lead')} left out: the end came before anything was known."
     if older:
         yield f"{counted(older, 'lead')} left out: the end came earlier."
-    if found.leads and found.won.of == found.leads:
+    if found.leads and found.won_that_qualified.of == found.leads:
         yield "Nobody is known to be lost, so nothing says how many of those handed over were won."
 
 
-def _why_too_few(found: BackTest) -> str:
+def _why_too_few(found: Tested) -> str:
     if found.leads < FEWEST:
         return f"{counted(found.leads, 'lead')} with an outcome, and {FEWEST} are the least."
     return "an interval reaches more than 15 points to each side."

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
-from syncer.app import App
 from syncer.cli.output import ago, app_of, counted, day_and_time, print_json, show, table
 from syncer.errors import ConfigError, NotFound
 from syncer.handoff.text import one_line
-from syncer.log import redact
-from syncer.model import Run
+from syncer.queries import standing
+from syncer.queries.standing import Figures, Present
 from syncer.settings import duration
-from syncer.store import decisions, leases, mirror, outbox, queues, runs, workers, write_backs
-
-_HEALTHY = ("ok", "partial")
-_BAD = ("failed", "crashed")
-_LAST_RUNS = 96
-_SHOWN_REASONS = 5
 
 
 def status(ctx: click.Context, max_age: str | None, quiet: bool, as_json: bool) -> None:
     oldest = _age(max_age)
     with app_of(ctx) as app:
         now = app.clock()
-        connections = {each.name: _connection(app, each.name) for each in app.project.connections}
-        stale = [name for name, each in connections.items() if _stale(each["last_good"], oldest, now)]
+        names = [each.name for each in app.project.connections]
+        present = {name: standing.present(app, name) for name in names}
+        connections = {name: _plain(each, standing.figures(app, name)) for name, each in present.items()}
+        at_work = standing.fleet(app, present.values())
+        fleet = None if at_work is None else asdict(at_work)
+        stale = [name for name, each in present.items() if standing.is_stale(each.last_good, oldest, now)]
         if as_json:
-            told = {"healthy": not stale, "stale": stale, "connections": connections, "fleet": _fleet(app, connections)}
+            told = {"healthy": not stale, "stale": stale, "connections": connections, "fleet": fleet}
             print_json("syncer.status/1", told)
         elif not quiet:
             for name, each in connections.items():
                 _print(name, each, (now, app.project.timezone))
-            if (fleet := _fleet(app, connections)) is not None:
+            if fleet is not None:
                 _print_fleet(fleet, (now, app.project.timezone))
     if stale:
         if not quiet:
@@ -55,79 +50,26 @@ def _age(text: str | None) -> timedelta | None:
         raise ConfigError(f"--max-age: {error}", code="SY006") from error
 
 
-def _connection(app: App, name: str) -> dict[str, Any]:
-    """Health is that of full runs: a quick one asks the CRM for little, and fares well where a full one fails."""
-    midnight = app.clock().astimezone(ZoneInfo(app.project.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
-    with app.store.reading() as tx:
-        last = runs.last(tx, name, _LAST_RUNS, "full")
-        quick = runs.last(tx, name, 1, "quick")
-        held = leases.holder_of(tx, name)
-        counts = decisions.stage_counts(tx, name)
-        due, parked = runs.due_at(tx, name), runs.parked(tx, name, app.clock())
-        rejections = mirror.rejections(tx, name)
-        return {
-            "leads": mirror.count(tx, name),
-            "stages": {stage: counts[stage] for stage in app.project.stages if stage in counts},
-            "last_run": _run_json(last[0]) if last else None,
-            "last_good": next((run.finished_at for run in last if run.outcome in _HEALTHY), None),
-            "failures_in_a_row": runs.failures(tx, name),
-            "failed_runs": sum(run.outcome in _BAD for run in last),
-            "last_failure": next((_run_json(run) for run in last if run.outcome in _BAD), None),
-            "runs": len(last),
-            "quick_runs": {
-                "today": runs.begun(tx, name, "quick", midnight),
-                "last": _run_json(quick[0]) if quick else None,
-            },
-            "next_run": max(due, parked.until) if due and parked else due,
-            "parked": {"until": parked.until, "reason": redact(parked.reason)} if parked else None,
-            "held_by": held[0] if held and held[1] > app.clock() else None,
-            "write_backs": write_backs.counts(tx, name),
-            "refused": _reasons(write_backs.troubles(tx, name)),
-            "notices": outbox.counts(tx, name),
-            "rejected": sum(not each.arrived for each in rejections),
-            "makes_no_sense": _most_frequent(each.rejected.reason for each in rejections if each.arrived),
-        }
-
-
-def _fleet(app: App, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Who works on this database, what waits in their queue, and by how many seconds the most overdue connection is
-    late that somebody might work on. None: no workers."""
-    now = app.clock()
-    with app.store.reading() as tx:
-        known, queue = workers.known(tx), queues.waiting(tx)
-    if not known:
-        return None
-    waits = [each["next_run"] for each in connections.values() if not (each["held_by"] or each["parked"])]
-    late = [(now - due).total_seconds() for due in waits if due is not None]
+def _plain(present: Present, figures: Figures) -> dict[str, Any]:
+    """As JSON shows it."""
+    its, failed = asdict(present), present.failed
     return {
-        "workers": [{**asdict(each), "alive": now - each.seen_at <= workers.ALIVE_FOR} for each in known],
-        "queue": None if queue is None else asdict(queue),
-        "lag_s": round(max(0.0, *late), 1) if late else 0.0,
+        "leads": figures.leads,
+        "stages": figures.stages,
+        "last_run": next(iter(its["last"]), None),
+        "last_good": present.last_good,
+        "failures_in_a_row": present.failures_in_a_row,
+        "failed_runs": len(failed),
+        "last_failure": asdict(failed[0]) if failed else None,
+        "runs": len(present.last),
+        "quick_runs": {"today": present.quick_today, "last": its["last_quick"]},
+        **{name: its[name] for name in ("next_run", "parked", "held_by")},
+        "write_backs": figures.write_backs,
+        "refused": figures.refused,
+        "notices": figures.notices,
+        "rejected": figures.rejected,
+        "makes_no_sense": figures.makes_no_sense,
     }
-
-
-def _reasons(troubles: Sequence[write_backs.Trouble]) -> dict[str, int]:
-    """Why the CRM did not take something -> how many records; the most frequent first."""
-    return _most_frequent(each.reason for each in troubles)
-
-
-def _most_frequent(reasons: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(map(redact, reasons)).most_common(_SHOWN_REASONS))
-
-
-def _run_json(run: Run) -> dict[str, Any]:
-    return {
-        "run": run.id,
-        "outcome": run.outcome,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "counts": dict(run.counts),
-        "error": redact(run.error) if run.error else None,
-    }
-
-
-def _stale(last_good: datetime | None, oldest: timedelta | None, now: datetime) -> bool:
-    return oldest is not None and (last_good is None or now - last_good > oldest)
 
 
 def _print(name: str, each: Mapping[str, Any], here: tuple[datetime, str]) -> None:

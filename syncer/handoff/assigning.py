@@ -31,7 +31,7 @@ class _Round:
 def assign(tx: Connection, plans: Sequence[LeadPlan], settings: HandoffSettings, at: datetime) -> list[LeadPlan]:
     """The plans, their hand-offs with who shall act; one that is kept already has who was chosen then."""
     keys = [each.handoff.key for each in plans if each.handoff is not None]
-    if not keys or not settings.routes:
+    if not keys:
         return list(plans)
     if settings.teams:
         turns.hold(tx)
@@ -46,14 +46,14 @@ def assign(tx: Connection, plans: Sequence[LeadPlan], settings: HandoffSettings,
 def _given(handoff: Handoff, given: dict[str, str | None], going: _Round) -> Handoff:
     if handoff.key in given:
         return replace(handoff, assigned_to=given[handoff.key])
-    address = _address(handoff, going)
+    route = route_of(handoff, going.settings)
+    address = _address(handoff, route, going)
     if address is not None:
         going.loads[address.lower()] += 1
-    return replace(handoff, assigned_to=address)
+    return replace(handoff, assigned_to=address, route=", ".join(route.to) if route is not None else "")
 
 
-def _address(handoff: Handoff, going: _Round) -> str | None:
-    route = route_of(handoff, going.settings)
+def _address(handoff: Handoff, route: Route | None, going: _Round) -> str | None:
     team = picking_team(route, going.settings) if route is not None else None
     if route is None or team is None:
         return first_recipient(handoff, going.settings)

@@ -288,6 +288,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
 
 
+def name_of(path: Path) -> str:
+    """What a model is called that gives no name of its own."""
+    return path.stem if _ID.fullmatch(path.stem) else slug(path.stem) or "model"
+
+
 def read_model(
     path: Path, timezone: str, report: Report, read: ReadYaml = read_yaml
 ) -> tuple[Model | None, tuple[str, ...]]:
@@ -395,9 +400,8 @@ def _fading_mistakes(raw: Any, dimension: str) -> Iterator[Mistake]:
 
 
 def _model(shape: ModelFile, source: Source, timezone: str, lists: Lists) -> Model:
-    stem = source.path.stem
     model = Model(
-        name=shape.name or (stem if _ID.fullmatch(stem) else slug(stem) or "model"),
+        name=shape.name or name_of(source.path),
         timezone=shape.timezone or timezone,
         dimensions=tuple(_dimensions(shape, source)),
         stages=tuple(_stage(stage, _where(source, "stages", rank)) for rank, stage in enumerate(shape.stages)),

@@ -1,7 +1,9 @@
-"""Rules as they might be, or as they were, for `simulate`: from another file, with single values changed, from git."""
+"""Rules as they might be, or as they were, for `simulate`: from another file, with single values changed, from git; and
+proposals: files that hold such rules until somebody puts them in force."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +15,10 @@ from syncer.rules import DIMENSIONS, Segment
 from syncer.settings.commits import exported
 from syncer.settings.environment import variables
 from syncer.settings.loading import load_rules
-from syncer.settings.models import slug
+from syncer.settings.models import name_of, slug
 from syncer.settings.problems import SettingsError, Steps, did_you_mean, path_text, quoted
 from syncer.settings.project import Project
+from syncer.settings.rewriting import rewrite_as
 from syncer.settings.source import Report, Source, at, entries, read_yaml, yaml_of
 
 Rules = tuple[tuple[Segment, ...], str]
@@ -78,6 +81,53 @@ def rules_at(project: Project, ref: str, environ: Mapping[str, str]) -> Rules:
             raise SettingsError([replace(each, file=f"{ref}:{each.file}") for each in wrong.problems]) from None
 
 
+def model_files(project: Project, environ: Mapping[str, str]) -> dict[str, Source]:
+    """The model files as they are now, by the models' names, in the order of the segments. SettingsError."""
+    report, found = Report(project.path.parent), dict[str, Source]()
+
+    def read(path: Path, aside: Report) -> Source | None:
+        source = read_yaml(path, aside)
+        if source is not None:
+            found.setdefault(_name(source), source)
+        return source
+
+    load_rules(_read(project.path, report), variables(project.path.parent, environ, report), report, read)
+    return found
+
+
+def proposed_file(project: Project, file: Path) -> tuple[str, Source]:
+    """A file that stands in for a model, and the name of that model. SettingsError."""
+    source, names = _read(file, Report(project.path.parent)), _names(project)
+    return names[0] if len(names) == 1 else _name(source), source
+
+
+def propose(project: Project, settings: Sequence[str], path: Path, environ: Mapping[str, str]) -> Rules:
+    """Write the model's file with single values changed, as `rules_set` takes them, as a new file; whatever else stands
+    there stays as it is written. What `rules_with` makes of it is what this gives. SettingsError; ConfigError as of
+    `rewrite_as`, and where the values belong to several models (SY283)."""
+    rules, report, names = rules_set(project, settings, environ), Report(project.path.parent), _names(project)
+    edits = [_edit(text, f"--set {number}", names, report) for number, text in enumerate(settings, start=1)]
+    changed = sorted({edit.model or names[0] for edit in edits if edit is not None})
+    if len(changed) != 1:
+        models = " and ".join(changed) or "no model"
+        raise ConfigError(f"a proposal is the file of one model, and these values belong to {models}", code="SY283")
+    source = model_files(project, environ)[changed[0]]
+    values = {_steps(edit.path, source.value): edit.value for edit in edits if edit is not None}
+    rewrite_as(path, source, {**values, **_moved(source, path)})
+    return rules
+
+
+def _moved(source: Source, path: Path) -> dict[Steps, str]:
+    """What must be written differently at `path` to mean the same: names that come of the file's, and of files."""
+    changed: dict[Steps, str] = {} if isinstance(at(source.value, "name"), str) else {("name",): _name(source)}
+    lists = at(source.value, "lists")
+    for name, file in lists.items() if isinstance(lists, Mapping) else ():
+        there = source.path.parent / file if isinstance(file, str) else None
+        if there is not None and there.resolve() != (path.parent / file).resolve():
+            changed["lists", name] = Path(os.path.relpath(there, path.parent)).as_posix()
+    return changed
+
+
 def _read(path: Path, report: Report) -> Source:
     source = read_yaml(path, report)
     report.raise_if_any()
@@ -93,7 +143,7 @@ def _names(project: Project) -> list[str]:
 def _name(source: Source) -> str:
     """The model's name as its file or its file's name says."""
     named = at(source.value, "name")
-    return named if isinstance(named, str) else slug(source.path.stem)
+    return named if isinstance(named, str) else name_of(source.path)
 
 
 # Single values.

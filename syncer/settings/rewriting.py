@@ -1,4 +1,5 @@
-"""New values for a YAML file, written by replacing the characters of the old ones: comments and layout stay.
+"""New values for a YAML file, in it or in a new one beside it, written by replacing the characters of the old ones:
+comments and layout stay.
 
 A file is never dumped anew. The new text is read before it takes the place of the old: where anything but the values
 asked for would differ, nothing is written.
@@ -11,7 +12,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,28 +28,52 @@ Scalar = str | float
 Edit = tuple[int, int, str]  # from, to, the new characters; positions in the text
 
 _MARK = b"\xef\xbb\xbf"
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*|[0-9]+[smhdw]|[a-z]+ [<>]=? -?[0-9]+(?:\.[0-9]+)?")
 _SPECIAL = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 _ANCHOR = re.compile(r"(?:[&!]\S+\s+)*")
 
 
 def rewrite(source: Source, values: Mapping[Steps, Scalar | Mapping[str, Scalar]]) -> None:
-    """Put the values into the file. A scalar stands in for the one at its steps; a mapping is a new last key of the
-    mapping it belongs to. ConfigError, and an unchanged file, where that cannot be done."""
+    """Put the values into the file. A scalar stands in for the one at its steps; a mapping, and a scalar where there
+    is none, is a new last key of the mapping it belongs to. ConfigError, and an unchanged file, where that cannot be
+    done."""
     path = source.path.resolve()
     try:
-        raw = path.read_bytes()
-        text = _rewritten(source, raw.decode("utf-8-sig"), values)
-        _insist(text, source, _with_values(source.value, values))
-        _replace(path, (_MARK if raw.startswith(_MARK) else b"") + text.encode())
+        _replace(path, _content(source, path, values))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{source.name}: cannot be rewritten, and is unchanged: {reason}", code="SY123") from error
 
 
+def rewrite_as(path: Path, source: Source, values: Mapping[Steps, Scalar | Mapping[str, Scalar]]) -> None:
+    """The file with the values, as a new file; itself it stays as it is. ConfigError where that cannot be done (SY123),
+    where there is one of that name (SY280), and where it cannot be written (SY281)."""
+    try:
+        content = _content(source, source.path, values)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{source.name}: no new file can be made of it: {reason}", code="SY123") from error
+    try:
+        path.parent.mkdir(exist_ok=True)
+        _create(path, content, source.path)
+    except FileExistsError as error:
+        raise ConfigError(f"there is a {path.name} already; choose another name", code="SY280") from error
+    except OSError as error:
+        help = f"syncer must be able to write into the folder {path.parent.name}/ beside the project file"
+        raise ConfigError(f"{path.name} cannot be written: {error.strerror}; {help}", code="SY281") from error
+
+
 def number_text(number: float) -> str:
     """78.0 -> "78": as people write it, without losing a digit."""
     return str(int(number)) if number == int(number) else repr(number)
+
+
+def _content(source: Source, path: Path, values: Mapping[Steps, Scalar | Mapping[str, Scalar]]) -> bytes:
+    """What stands at `path` with the values put in. OSError; ValueError where they cannot be."""
+    raw = path.read_bytes()
+    text = _rewritten(source, raw.decode("utf-8-sig"), values)
+    _insist(text, source, _with_values(source.value, values))
+    return (_MARK if raw.startswith(_MARK) else b"") + text.encode()
 
 
 def _rewritten(source: Source, text: str, values: Mapping[Steps, Scalar | Mapping[str, Scalar]]) -> str:
@@ -63,8 +89,8 @@ def _edit(source: Source, text: str, steps: Steps, value: Scalar | Mapping[str, 
         start, end = node.start_mark.index, node.end_mark.index
         return start, end, _spelled(value, node, text[start:end])
     parent = source.node(steps[:-1])
-    if node is None and isinstance(parent, MappingNode) and isinstance(value, Mapping):
-        return _addition(parent, text, f"{steps[-1]}: {_flow(value)}")
+    if node is None and isinstance(parent, MappingNode):
+        return _addition(parent, text, f"{steps[-1]}: {_flow(value) if isinstance(value, Mapping) else _plain(value)}")
     line, column = source.place(steps)
     raise ValueError(f"line {line}, column {column} is not a single value; change it by hand")
 
@@ -128,6 +154,19 @@ def _replace(path: Path, content: bytes) -> None:
     """In one step: whoever reads sees the old file or the new one. PermissionError for one that is read-only."""
     if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    with _aside(path, content, path) as aside:
+        aside.replace(path)
+
+
+def _create(path: Path, content: bytes, like: Path) -> None:
+    """In one step, with the rights of the file `like`. FileExistsError: what is there stays, whoever was first."""
+    with _aside(path, content, like) as aside:
+        os.link(aside, path)
+
+
+@contextmanager
+def _aside(path: Path, content: bytes, like: Path) -> Iterator[Path]:
+    """The content in a file of its own beside `path`, gone in the end where it has not taken another place."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     aside = Path(name)
     try:
@@ -135,8 +174,8 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(path, aside)
-        aside.replace(path)
+        shutil.copymode(like, aside)
+        yield aside
     finally:
         aside.unlink(missing_ok=True)
 

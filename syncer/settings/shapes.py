@@ -29,6 +29,7 @@ from syncer.settings.conditions import read_condition
 from syncer.settings.models import CONDITION_SCHEMA, Section
 from syncer.settings.problems import Mistake, Wrong, did_you_mean, quoted, wrong
 from syncer.settings.services import service
+from syncer.settings.sign_in import SignIn
 from syncer.settings.values import (
     Day,
     Interval,
@@ -511,9 +512,21 @@ class Web(Section):
     secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
     source: FieldName | None = None
     mask_emails: bool = False
+    sign_in: SignIn | None = None
+
+    @model_validator(mode="after")
+    def _is_reached(self) -> Self:
+        """A provider sends people back to where they came from."""
+        if self.sign_in is not None and self.sign_in.oidc is not None and self.public_url is None:
+            message = "'oidc' needs 'public_url': the provider sends people back there"
+            help = "web.public_url is where these pages are reached, such as https://syncer.example.com"
+            raise Wrong(Mistake(("sign_in", "oidc"), message, help, "SY252", at_key=True))
+        return self
 
     @model_validator(mode="after")
     def _can_make_links(self) -> Self:
+        if self.secret is None and self.sign_in is not None:
+            return self  # its cookies are for that address
         if (self.public_url is None) != (self.secret is None):
             key, other = ("secret", "public_url") if self.public_url is None else ("public_url", "secret")
             message = f"'{key}' does nothing without '{other}'"

@@ -106,3 +106,12 @@ def by_reason(tx: Connection, wanted: Wanted) -> dict[str, int]:
     rejected = select(kept.c.reason, func.count()).select_from(both)
     found = rejected.where(kept.c.accepted.is_(False), wanted.condition(tx)).group_by(kept.c.reason)
     return dict(iter(tx.execute(found.order_by(func.count().desc(), kept.c.reason))))
+
+
+def count_accepted(tx: Connection, wanted: Wanted) -> int:
+    """How many of the hand-offs were accepted and not rejected afterwards."""
+    both = kept.join(handoffs, handoffs.c.key == kept.c.handoff_key)
+    other = kept.alias()
+    rejected = select(other.c.id).where(other.c.handoff_key == kept.c.handoff_key, other.c.accepted.is_(False)).exists()
+    counted = select(func.count()).select_from(both).where(kept.c.accepted.is_(True), wanted.condition(tx), ~rejected)
+    return int(tx.execute(counted).scalar_one())

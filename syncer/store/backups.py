@@ -65,6 +65,7 @@ from syncer.store.tables import (
     records,
     runs,
     score_ranges,
+    sessions,
     write_backs,
 )
 from syncer.store.tables import leases as held
@@ -72,7 +73,7 @@ from syncer.store.touching import BITS, touch
 from syncer.store.write_backs import KEY
 
 FORMAT = 1
-_STAYS = ("leases", "workers", "rates", "score_ranges")
+_STAYS = ("leases", "workers", "rates", "score_ranges", "sessions")
 _MANIFEST = "manifest.json"
 _ROWS = 500  # in one line
 _LONGEST_LINE = 1 << 28  # bytes; a line of ours is a few megabytes at most
@@ -416,8 +417,9 @@ def _drop_indexes(tx: Connection) -> list[str]:
 
 
 def _empty(tx: Connection) -> None:
-    """Ranges belong to runs."""
-    tables = [*_travelling(tx), *([score_ranges] if inspect(tx).has_table(score_ranges.name) else [])]
+    """Ranges belong to runs, and sessions to the users that were there."""
+    there = inspect(tx)
+    tables = [*_travelling(tx), *(each for each in (score_ranges, sessions) if there.has_table(each.name))]
     if tx.dialect.name == "postgresql":
         names = ", ".join(f'"{table.name}"' for table in tables)
         tx.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")  # else a rollback would not bring the numbers back

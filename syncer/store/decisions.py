@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from syncer.errors import NotFound, StalePlanError
 from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, RecordKey, Transition
@@ -36,7 +37,21 @@ def _plan_row(run_id: int, plan: LeadPlan) -> dict[str, Any]:
         "before_stage": before.stage if before else None,
         "before_since": before.since if before else None,
         "payload": PLAN.text(plan),
+        "move": _move(plan),
     }
+
+
+def _move(plan: LeadPlan) -> str | None:
+    """None: nobody sees anything of it."""
+    decision = plan.decision
+    if not decision.moved and plan.handoff is None:
+        return None
+    return move_named(decision.before.stage if decision.before else None, decision.after.stage)
+
+
+def move_named(before: str | None, after: str) -> str:
+    """What moves of leads from one stage to another are found by. `before` None: their first stage."""
+    return f"{before or ''}>{after}"
 
 
 def plan_of(tx: Connection, run_id: int, size: int = 2000) -> Iterator[list[LeadPlan]]:
@@ -53,6 +68,34 @@ def plan_of(tx: Connection, run_id: int, size: int = 2000) -> Iterator[list[Lead
             return
         yield [PLAN.value(row.payload) for row in found]
         last = found[-1].lead_id
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a plan's moves ends."""
+
+    move: str
+    lead: int
+
+
+def moves_of(
+    tx: Connection, run_id: int, limit: int, *, after: Place | None = None, move: str | None = None
+) -> list[tuple[Place, LeadPlan]]:
+    """Up to `limit` leads that the run's plan moves or hands over, by move and lead; those behind `after`; `move`: only
+    that one (see `move_named`)."""
+    found = select(planned.c.move, planned.c.lead_id, planned.c.payload).where(
+        planned.c.run_id == run_id, planned.c.move.is_not(None)
+    )
+    if move is not None:
+        found = found.where(planned.c.move == move, planned.c.lead_id > (after.lead if after is not None else 0))
+    elif after is not None:
+        found = found.where(tuple_(planned.c.move, planned.c.lead_id) > tuple_(after.move, after.lead))
+    rows = tx.execute(found.order_by(planned.c.move, planned.c.lead_id).limit(limit))
+    return [(Place(row.move, row.lead_id), PLAN.value(row.payload)) for row in rows]
+
+
+def has_plan(tx: Connection, run_id: int) -> bool:
+    return tx.execute(select(planned.c.run_id).where(planned.c.run_id == run_id).limit(1)).first() is not None
 
 
 def drop_plan(tx: Connection, run_id: int) -> None:

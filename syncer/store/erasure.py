@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, or_, select, update
 
 from syncer.model import Activity, Handoff, Page, Record, RecordKey
-from syncer.store import words
+from syncer.store import cards, words
 from syncer.store.payloads import HANDOFF
 from syncer.store.records import Forgotten, forgotten_of, refresh_live
 from syncer.store.sql import among, keys_among
@@ -34,7 +34,9 @@ from syncer.store.tables import (
     decisions,
     handoffs,
     hints,
+    lead_cards,
     lead_states,
+    lead_words,
     notices,
     overrides,
     past_activities,
@@ -203,9 +205,11 @@ def _forget_rejected(tx: Connection, connection: str, ids: Sequence[str], done: 
 
 
 def _erase_of_leads(tx: Connection, lead_ids: Sequence[int], reason: str, done: Tally) -> None:
-    """Plans and footprints quote fields and activities. What people wrote of a lead goes with its last record."""
+    """Plans and footprints quote fields and activities. What people wrote of a lead goes with its last record. Where
+    one lives on, the next run makes its card anew."""
     for table in (decisions, lead_states):
         _delete(tx, table, [among(tx, table.c.lead_id, lead_ids)], done)
+    done[lead_cards.name], done[lead_words.name] = cards.forget(tx, lead_ids)
     known = exists().where(records.c.lead_id == overrides.c.lead_id, records.c.erased.is_(False))
     unknown = update(overrides).where(among(tx, overrides.c.lead_id, lead_ids), ~known)
     done[overrides.name] += tx.execute(unknown.values(reason=reason)).rowcount
@@ -240,11 +244,17 @@ def _erase_handoffs(
 
 def _rewrite(tx: Connection, told: Mapping[str, Handoff]) -> None:
     rows = [
-        {"its_key": key, "its_text": HANDOFF.text(each), "its_object": each.record.object, "its_id": each.record.id}
+        {
+            "its_key": key,
+            "its_text": HANDOFF.text(each),
+            "its_object": each.record.object,
+            "its_id": each.record.id,
+            "its_person": each.for_whom,
+        }
         for key, each in told.items()
     ]
     if rows:
-        names = {"payload": "its_text", "object": "its_object", "record_id": "its_id"}
+        names = {"payload": "its_text", "object": "its_object", "record_id": "its_id", "for_whom": "its_person"}
         this_one = update(handoffs).where(handoffs.c.key == bindparam("its_key"))
         tx.execute(this_one.values({column: bindparam(name) for column, name in names.items()}), rows)
 

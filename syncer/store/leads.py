@@ -133,10 +133,12 @@ def _shown(connection: str) -> Select[Any]:
     return select(leads).where(leads.c.live.is_(True), theirs)
 
 
-def lead(store: Store, lead_id: int, now: datetime | None = None) -> Lead:
-    """One lead, as of `now`, or of the clock's time; also one whose records are all gone. NotFound (SY067)."""
+def lead(store: Store, lead_id: int, now: datetime | None = None, *, deeds: bool = True) -> Lead:
+    """One lead, as of `now`, or of the clock's time; also one whose records are all gone. Without `deeds` its
+    activities and readings are left out. NotFound (SY067)."""
     with store.reading() as tx:
-        found = _whole(tx, tx.execute(select(leads).where(leads.c.id == lead_id)).all(), now or datetime.now(UTC))
+        row = tx.execute(select(leads).where(leads.c.id == lead_id)).all()
+        found = _whole(tx, row, now or datetime.now(UTC), deeds=deeds)
     if not found:
         raise NotFound(f"there is no lead {lead_id}", code="SY067")
     return found[0]
@@ -205,14 +207,16 @@ def touched_count(tx: Connection, connection: str) -> int:
     return tx.execute(select(func.count()).where(leads.c.connection == connection, leads.c.due_at == 0)).scalar_one()
 
 
-def _whole(tx: Connection, rows: Sequence[Any], now: datetime, rules: str | None = None) -> list[Lead]:
+def _whole(
+    tx: Connection, rows: Sequence[Any], now: datetime, rules: str | None = None, *, deeds: bool = True
+) -> list[Lead]:
     ids = [row.id for row in rows]
     if not ids:
         return []
     theirs, writes = _records_and_writes(tx, ids)
     fields = _fields(tx, theirs)
     known = fresh(tx, ids, rules) if rules is not None else {}
-    unknown = [lead for lead in ids if lead not in known]
+    unknown = [lead for lead in ids if lead not in known] if deeds else []
     done, counters, last_word = _activities(tx, unknown), _readings(tx, unknown), words.newest(tx, ids, now)
     return [
         Lead(

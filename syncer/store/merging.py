@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, exists, literal, select, update
 
 from syncer.model import Cause, Record, RecordKey
-from syncer.store import words
+from syncer.store import cards, words
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import Instant
 from syncer.store.records import leads_of, refresh_live
@@ -104,6 +104,7 @@ def join(
     for table in (overrides, transitions, handoffs):
         _move(tx, table.c.lead_id, pairs)
     tx.execute(delete(lead_states).where(among(tx, lead_states.c.lead_id, sorted(joins))))
+    cards.forget(tx, joins)
     tx.execute(delete(past_members).where(among(tx, past_members.c.lead_id, sorted(joins))))
     tx.execute(delete(leads).where(among(tx, leads.c.id, sorted(joins))))
     refresh_live(tx, joins.values())

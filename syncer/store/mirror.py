@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from syncer.model import Cursor, Page, Record, RecordKey, Rejected
 from syncer.store import erasure, hints, people, sweeps, words
@@ -38,11 +38,13 @@ __all__ = [
     "faces",
     "find",
     "home",
+    "is_rejected",
     "known",
     "lead",
     "newly_chosen",
     "put_back",
     "rejections",
+    "rejections_after",
     "settle",
     "store_page",
     "telling_history",
@@ -234,13 +236,28 @@ def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptR
         .order_by(rejected.c.last_seen.desc(), rejected.c.stream, rejected.c.id)
         .limit(limit)
     )
-    return [
-        KeptRejection(
-            *(row.stream, Rejected(row.id, row.reason, row.retry), row.first_seen, row.last_seen),
-            *(row._mapping["count"], row.arrived),
-        )
-        for row in found
-    ]
+    return list(map(_rejection, found))
+
+
+def _rejection(row: Any) -> KeptRejection:
+    return KeptRejection(
+        *(row.stream, Rejected(row.id, row.reason, row.retry), row.first_seen, row.last_seen),
+        *(row._mapping["count"], row.arrived),
+    )
+
+
+def rejections_after(tx: Connection, connection: str, after: tuple[str, str] | None, limit: int) -> list[KeptRejection]:
+    """The same by stream and id, those behind this one; None: from the first."""
+    place = tuple_(rejected.c.stream, rejected.c.id)
+    found = select(rejected).where(rejected.c.connection == connection)
+    if after is not None:
+        found = found.where(place > tuple_(*after))
+    return list(map(_rejection, tx.execute(found.order_by(rejected.c.stream, rejected.c.id).limit(limit))))
+
+
+def is_rejected(tx: Connection, connection: str, stream: str, id_: str) -> bool:
+    its = (rejected.c.connection == connection, rejected.c.stream == stream, rejected.c.id == id_)
+    return tx.execute(select(rejected.c.id).where(*its)).first() is not None
 
 
 def complaints(tx: Connection, keys: Iterable[RecordKey]) -> list[tuple[RecordKey, str]]:

@@ -97,6 +97,7 @@ def _handoff_row(handoff: Handoff, at: datetime) -> dict[str, Any]:
     return {
         "assigned_to": handoff.assigned_to.lower() if handoff.assigned_to else None,
         "assigned_at": at if handoff.assigned_to else None,
+        "for_whom": handoff.for_whom,
         "key": handoff.key,
         "lead_id": handoff.lead,
         "connection": handoff.record.connection,
@@ -386,7 +387,8 @@ def renew_owner(tx: Connection, handoff: Handoff) -> Handoff:
     if owner is None or owner == handoff.owner:
         return handoff
     renewed = replace(handoff, owner=owner)
-    tx.execute(update(kept).where(kept.c.key == handoff.key).values(payload=HANDOFF.text(renewed)))
+    told = {"payload": HANDOFF.text(renewed), "for_whom": renewed.for_whom}
+    tx.execute(update(kept).where(kept.c.key == handoff.key).values(told))
     return renewed
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, insert, literal, s
 
 from syncer.history import same_value
 from syncer.model import NO_FIELDS, Manual, Record, RecordKey, Standing, Value
+from syncer.store import cards
 from syncer.store.arrivals import Arrival
 from syncer.store.columns import CleanText, from_ms, to_json, to_ms
 from syncer.store.sql import Columns, among, keys_among, keys_of_a_kind, kinds, upsert, upsert_columns
@@ -139,6 +140,7 @@ def store_records(
     _keep_past(tx, [each for each in renewals if each.is_history], arrival.at)
     for each in renewals:
         touches[each.known.lead] |= _touched_by(each)
+    cards.retell(tx, {each.known.lead for each in renewals if _is_called_otherwise(each)})
     moved = {lead_of[record.key] for record in fresh if _liveness_moved(known.get(record.key), record)}
     refresh_live(tx, moved)
     return fresh, _spoken(fresh, known)
@@ -370,6 +372,12 @@ def _touched_by(renewal: _Renewal) -> int:
         return BITS["profile"] if counts(before) != counts(after) else 0  # its activities come or go all the same
     bits = BITS["profile"] if renewal.undo or before.protected != after.protected else 0
     return bits | (BITS["override"] if _somebody_moved(renewal.known, after) else 0)
+
+
+def _is_called_otherwise(renewal: _Renewal) -> bool:
+    """What no rule need look at, and people do."""
+    before, after = renewal.known.record, renewal.after
+    return (before.name, before.owner) != (after.name, after.owner)
 
 
 def _somebody_moved(known: Known, record: Record) -> bool:

@@ -227,8 +227,11 @@ def _empty_handoffs(
     emptied = {key: each for key, told in closed.items() if (each := _emptied(told)) != told}
     if emptied:
         its_row = update(handoffs).where(handoffs.c.key == bindparam("its_key"))
-        texts = [{"its_key": key, "its_text": HANDOFF.text(each)} for key, each in emptied.items()]
-        tx.execute(its_row.values(payload=bindparam("its_text")), texts)
+        texts = [
+            {"its_key": key, "its_text": HANDOFF.text(each), "its_person": each.for_whom}
+            for key, each in emptied.items()
+        ]
+        tx.execute(its_row.values(payload=bindparam("its_text"), for_whom=bindparam("its_person")), texts)
     said = (among(tx, answers.c.handoff_key, list(closed)), answers.c.reason != "")
     tx.execute(update(answers).where(*said).values(reason=""))
     return len(emptied), last

@@ -4,7 +4,7 @@ has asked for patience."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, 
 from syncer.errors import NotFound
 from syncer.model import Run
 from syncer.rules import Segment, segments_of
+from syncer.store.columns import from_ms, to_ms
 from syncer.store.sql import insert as insert_or
 from syncer.store.sql import upsert
 from syncer.store.tables import connections, installations, rules_in_force, runs
@@ -24,11 +25,12 @@ _KEPT: Mapping[Kind, timedelta] = {"quick": timedelta(days=7), "full": timedelta
 _DROPPED = 100  # of each kind, by each run that starts
 
 
-def start(tx: Connection, connection: str, at: datetime, kind: Kind = "full") -> int:
-    """A new run, outcome "running"; its id. Some of those that are too old to be of use are dropped."""
+def start(tx: Connection, connection: str, at: datetime, kind: Kind = "full", project: str | None = None) -> int:
+    """A new run, outcome "running"; its id. `project`: the fingerprint of what it runs with. Some of those that are too
+    old to be of use are dropped."""
     _drop_old(tx, connection, at)
-    made = insert(runs).values(connection=connection, kind=kind, started_at=at, counts={}).returning(runs.c.id)
-    run_id: int = tx.execute(made).scalar_one()
+    first = {"connection": connection, "kind": kind, "started_at": at, "counts": {}, "project": project}
+    run_id: int = tx.execute(insert(runs).values(first).returning(runs.c.id)).scalar_one()
     return run_id
 
 
@@ -48,6 +50,28 @@ def finish(  # noqa: PLR0913  # a run's whole end, once
     values = {"outcome": outcome, "counts": dict(counts), "error": error, "finished_at": at}
     if tx.execute(ended.values(values)).rowcount == 0:
         raise NotFound(f"there is no run {run_id}", code="SY068")
+
+
+Moves = Mapping[tuple[str | None, str], int]
+"""(stage before, stage after) -> leads; None: never decided before. Those that stay are among them."""
+
+
+def keep_moves(tx: Connection, run_id: int, moves: Moves) -> None:
+    """What the run has planned; who stays where they are is left out."""
+    told = [[*stages, leads] for stages, leads in moves.items() if stages[0] != stages[1]]
+    tx.execute(update(runs).where(runs.c.id == run_id).values(moves=told))
+
+
+def moves_of(tx: Connection, run_id: int) -> Moves:
+    """What the run has planned; nothing of runs that never came so far."""
+    found = tx.execute(select(runs.c.moves).where(runs.c.id == run_id)).scalar()
+    return {(before, after): leads for before, after, leads in found or ()}
+
+
+def made_with(tx: Connection, run_id: int) -> tuple[Kind, str | None]:
+    """(what kind of run, the fingerprint of the settings that it ran with); None: of old runs nobody knows."""
+    found = tx.execute(select(runs.c.kind, runs.c.project).where(runs.c.id == run_id)).one()
+    return found.kind, found.project
 
 
 def interrupted(tx: Connection, connection: str, at: datetime) -> int:
@@ -71,6 +95,19 @@ def last(tx: Connection, connection: str, n: int = 1, kind: Kind | None = None) 
         its_kind = select(runs).where(runs.c.connection == connection, runs.c.kind == kind)
         found = its_kind.order_by(runs.c.started_at.desc(), runs.c.id.desc())
     return [_run(row) for row in tx.execute(found.limit(n))]
+
+
+def latest_full(tx: Connection, connection: str) -> Run | None:
+    """The full run that began last, whatever became of it; one that only planned does not count."""
+    theirs = (runs.c.connection == connection, runs.c.kind == "full", runs.c.outcome != "planned")
+    found = tx.execute(select(runs).where(*theirs).order_by(runs.c.id.desc()).limit(1)).first()
+    return None if found is None else _run(found)
+
+
+def waits(tx: Connection, connection: str) -> Run | None:
+    """The run whose plan waits at the fuse; None: none does."""
+    latest = latest_full(tx, connection)
+    return latest if latest is not None and latest.outcome == "waiting" else None
 
 
 def spent(tx: Connection, connection: str, since: datetime) -> int:
@@ -132,7 +169,9 @@ def baseline_done(tx: Connection, connection: str) -> bool:
 
 
 def set_baseline(tx: Connection, connection: str, at: datetime) -> None:
-    _set(tx, connection, baseline_at=at)
+    """The whole base has been scored; when that was first stays."""
+    if not baseline_done(tx, connection):
+        _set(tx, connection, baseline_at=at)
 
 
 def due_at(tx: Connection, connection: str) -> datetime | None:
@@ -230,6 +269,50 @@ def set_person_told(tx: Connection, connection: str, code: str | None, at: datet
 
 def _outages(tx: Connection, connection: str) -> dict[str, str]:
     return tx.execute(select(connections.c.failing).where(connections.c.name == connection)).scalar() or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's word on the plan that waits at the fuse: the next full run may do as much as that, once."""
+
+    run: int  # the one that waits
+    project: str  # the fingerprint of the settings that it was planned with
+    stage_changes: int
+    handoffs: int
+    by: str
+    at: datetime
+
+
+def approve(tx: Connection, connection: str, approval: Approval) -> None:
+    """In place of any word before it."""
+    told = asdict(approval) | {"at": to_ms(approval.at)}
+    _set(tx, connection, approved=told)
+
+
+def approved(tx: Connection, connection: str) -> Approval | None:
+    """The word that stands: that of a run which still is the latest full one. So the next full run uses it up by
+    beginning, whatever comes of it."""
+    told = tx.execute(select(connections.c.approved).where(connections.c.name == connection)).scalar()
+    if not told:
+        return None
+    waiting = waits(tx, connection)
+    if waiting is None or waiting.id != told["run"]:
+        return None
+    return Approval(**told | {"at": from_ms(told["at"])})
+
+
+def use_approval(tx: Connection, connection: str, project: str) -> Approval | None:
+    """For a full run that is about to begin with these settings, in the transaction in which it does; None: none
+    stands, or it was for other settings. Nobody approves or takes it back meanwhile."""
+    if not waits(tx, connection):
+        return None  # and nobody can approve
+    lock_connection(tx, connection)
+    found = approved(tx, connection)
+    return found if found is not None and found.project == project else None
+
+
+def drop_approval(tx: Connection, connection: str) -> None:
+    _set(tx, connection, approved=None)
 
 
 def ring(tx: Connection, name: str, at: datetime) -> None:

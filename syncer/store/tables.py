@@ -308,22 +308,26 @@ lead_cards = Table(
     metadata,
     Column("lead_id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", CleanText),
-    Column("name_key", CleanText),  # casefolded, to be sorted by
+    Column("name_key", PlainText, nullable=False),  # the name, else the address, casefolded: to be sorted by
     Column("email", CleanText),
     Column("owner", CleanText),
     Column("source", CleanText),  # what the field `web.source` says
+    Column("words", CleanText, nullable=False),  # those of `lead_words`, separated by blanks
     Index("ix_lead_cards_name", "name_key", "lead_id"),
     Index("ix_lead_cards_owner", "owner", "lead_id", sqlite_where=text("owner IS NOT NULL"),
           postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_lead_cards_source", "source", "lead_id", sqlite_where=text("source IS NOT NULL"),
+          postgresql_where=text("source IS NOT NULL")),
 )  # fmt: skip
 
-# The words of names and addresses, casefolded and without accents: found by how they begin.
+# The words of names and addresses, casefolded and without accents: found by how they begin. A lead's own stand in its
+# card, so there is no second index for them.
 lead_words = Table(
     "lead_words",
     metadata,
     Column("word", PlainText, primary_key=True),
     Column("lead_id", BigInteger, primary_key=True, autoincrement=False),
-    Index("ix_lead_words_lead", "lead_id"),
+    sqlite_with_rowid=False,
 )
 
 # Links and readings name their record by key, not by foreign key: they may come before it and then wait.
@@ -388,6 +392,8 @@ runs = Table(
     Column("counts", Json, nullable=False),
     Column("error", Told),
     Column("kind", CleanText, nullable=False, server_default=text("'full'")),  # quick: only what was hinted at
+    Column("project", CleanText),  # the fingerprint of the settings it ran with
+    Column("moves", Json),  # [before or null, after, leads] of what it has planned; NULL: nothing
     Index("ix_runs_connection", "connection", "id"),
     Index("ix_runs_kind", "connection", "kind", "started_at"),
     sqlite_autoincrement=True,
@@ -402,7 +408,10 @@ decisions = Table(
     Column("before_stage", CleanText),  # what the plan stands on, so that SQL can tell a stale one
     Column("before_since", Instant),
     Column("payload", CleanText, nullable=False),  # the LeadPlan as JSON
-)
+    Column("move", PlainText),  # "mql>sql", ">sql" for a first stage; NULL: it neither moves nor is handed over
+    Index("ix_decisions_move", "run_id", "move", "lead_id", sqlite_where=text("move IS NOT NULL"),
+          postgresql_where=text("move IS NOT NULL")),
+)  # fmt: skip
 
 transitions = Table(
     "transitions",
@@ -446,6 +455,14 @@ write_backs = Table(
         sqlite_where=text("pending IS NOT NULL"),
         postgresql_where=text("pending IS NOT NULL"),
     ),
+    Index(
+        "ix_write_backs_reason",
+        "connection",
+        "object",
+        "id",
+        sqlite_where=text("reason IS NOT NULL"),
+        postgresql_where=text("reason IS NOT NULL"),
+    ),
 )
 
 handoffs = Table(
@@ -472,7 +489,19 @@ handoffs = Table(
     Column("human_work_ms", BigInteger),  # the same, of working time
     Column("assigned_to", CleanText),  # the e-mail address of who shall act, in lower case; NULL: nobody in particular
     Column("assigned_at", Instant),
+    Column("for_whom", CleanText),  # model.Handoff.for_whom
     Index("ix_handoffs_assigned", "assigned_to", "assigned_at"),
+    Index("ix_handoffs_at", "connection", "at", "key", "for_whom"),
+    Index(
+        "ix_handoffs_open",
+        "connection",
+        "due_at",
+        "at",
+        "key",
+        "for_whom",
+        sqlite_where=text("closed_at IS NULL AND touched_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL AND touched_at IS NULL"),
+    ),
     Index("ix_handoffs_record", "connection", "object", "record_id"),
     Index(
         "ix_handoffs_look",

@@ -25,7 +25,7 @@ from syncer.model import RecordKey, Value
 from syncer.store.columns import CleanText, Json
 from syncer.store.payloads import HANDOFF
 from syncer.store.sql import among, keys_among
-from syncer.store.tables import RECORD_KEY, handoffs, metadata, past_versions, records
+from syncer.store.tables import RECORD_KEY, audit, handoffs, metadata, past_versions, records
 
 Kind = Literal["e-mail address", "name", "phone number", "page in the CRM"]
 
@@ -152,8 +152,8 @@ def search(tx: Connection, sought: Sequence[str], keys: Iterable[RecordKey] = ()
 
 
 def _names_records(found: Found) -> bool:
-    """A hand-off's payload repeats the key of its record."""
-    return found.column in _KEYS or (found.table, found.column) == (handoffs.name, "payload")
+    """A hand-off's payload repeats the key of its record, and an act may be about it."""
+    return found.column in _KEYS or (found.table, found.column) in ((handoffs.name, "payload"), (audit.name, "about"))
 
 
 def _search_table(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal, or_, select, tuple_, update
 
 from syncer.model import Change, LeadPlan, RecordKey, Standing, WriteState, Written
 from syncer.store.sql import among, insert, keys_among, upsert
@@ -252,12 +252,11 @@ class Trouble:
     given_up: bool
 
 
-def troubles(tx: Connection, connection: str, limit: int = 1000) -> list[Trouble]:
-    """By record."""
-    found = tx.execute(
-        select(*KEY, *(write_backs.c[name] for name in ("reason", "attempts", "next_at", "given_up")))
-        .where(KEY[0] == connection, write_backs.c.reason.is_not(None))
-        .order_by(*KEY)
-        .limit(limit)
+def troubles(tx: Connection, connection: str, limit: int = 1000, after: tuple[str, str] | None = None) -> list[Trouble]:
+    """By record; `after`: those behind the one of this object and id."""
+    found = select(*KEY, *(write_backs.c[name] for name in ("reason", "attempts", "next_at", "given_up"))).where(
+        KEY[0] == connection, write_backs.c.reason.is_not(None)
     )
-    return [Trouble(RecordKey(*row[:3]), *row[3:]) for row in found]
+    if after is not None:
+        found = found.where(tuple_(KEY[1], KEY[2]) > tuple_(*after))
+    return [Trouble(RecordKey(*row[:3]), *row[3:]) for row in tx.execute(found.order_by(*KEY).limit(limit))]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from syncer.cli.replay import moment
 from syncer.errors import ConfigError
 from syncer.parts import Asked
+from syncer.queries.replay import moment
 from tests.runs.house import MODEL, House
 
 WARM = "warm@acme.example"

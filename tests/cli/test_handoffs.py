@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from syncer.cli.explain import with_resumed
 from syncer.model import Told, Transition
+from syncer.queries.explaining import with_resumed
 from syncer.store import open_store
 from syncer.store.tables import handoffs as rows
 from tests.runs.house import House

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from syncer.cli import cli, tally
+from syncer.cli import cli
+from syncer.queries import tallying
 from syncer.settings import load_columns
 from syncer.sheets.writing import write_table
 from tests.runs import x_education
@@ -137,7 +138,7 @@ def test_leads_are_tried_as_the_store_knew_them_before_their_end(base: House) ->
 def test_how_many_leads_are_read_at_a_time_changes_nothing(base: House, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("simulate", "--set", "stages[3].enter[0]=engagement >= 20", "--who")
     whole = base.json(*words)
-    monkeypatch.setattr(tally, "_CHUNK", 1)
+    monkeypatch.setattr(tallying, "_CHUNK", 1)
     by_one = base.json(*words)
     for told in (whole, by_one):
         del told["as_of"], told["weeks"]

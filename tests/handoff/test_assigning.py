@@ -13,7 +13,7 @@ from syncer.handoff import assign
 from syncer.model import LeadPlan
 from syncer.rules import FieldTest
 from syncer.settings import HandoffSettings, Person, Route, Team
-from syncer.store import Store, decisions, runs
+from syncer.store import Store, decisions, handed_over, runs
 from tests.store.samples import HOUR, NOW, decided, handoff, put, record, the_lead
 
 ANA, LUIS = Person("ana", "ana@acme.es"), Person("luis", "luis@acme.es")
@@ -111,3 +111,19 @@ def test_without_a_team_it_is_the_routes_first_recipients(store: Store) -> None:
     assert hand_over(store, plans_of(store, "1"), owned) == ["eva@acme.es"]
     assert hand_over(store, plans_of(store, "2"), settings(routes=(Route(None, ("luis",)),))) == [LUIS.email]
     assert hand_over(store, plans_of(store, "3"), HandoffSettings("sql")) == [None]
+
+
+def test_the_route_that_it_takes_is_kept_with_it(store: Store) -> None:
+    hers = Route(FieldTest("country", "any_of", ("MX",)), ("ana@acme.es", "boss@acme.es"))
+    plans = plans_of(store, "1", "2", "3")
+    mexican = replace(handoff(the_lead(store, "1")), fields={"country": "MX"})
+    hand_over(store, [replace(plans[0], handoff=mexican)], settings(routes=(hers,)))
+    hand_over(store, plans[1:2], settings(routes=(hers,)))
+    hand_over(store, plans[2:], HandoffSettings("sql"))
+    with store.reading() as tx:
+        found = {each.handoff.record.id: each.handoff.route for each in handed_over.with_keys(tx, keys_of(plans))}
+    assert found == {"1": "ana@acme.es, boss@acme.es", "2": "", "3": ""}
+
+
+def keys_of(plans: Sequence[LeadPlan]) -> list[str]:
+    return [each.handoff.key for each in plans if each.handoff is not None]

@@ -34,6 +34,7 @@ from syncer.settings.shapes import (
     TeamFile,
     Web,
 )
+from syncer.settings.sign_in import Oidc, Roles, SignIn
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {name: f"example-{name.lower()}" for name in ("HUBSPOT_TOKEN", "SMTP_PASSWORD", "HOOK_SECRET")} | {
@@ -112,6 +113,9 @@ def _keys(*shapes: type[BaseModel]) -> set[str]:
                     TeamFile,
                     RouteFile,
                     Web,
+                    SignIn,
+                    Oidc,
+                    Roles,
                 ),
                 AlertsFile,
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from syncer.store import (
     answers,
     clocks,
     decisions,
+    handed_over,
     hints,
     histories,
     leases,
@@ -237,6 +239,36 @@ def test_choosing_who_gets_a_hand_off_scans_nothing(large: Store) -> None:
         assert turns.loads(tx, {"p1@acme.es": from_ms(0), "p2@acme.es": from_ms(LEADS - 100)})["p2@acme.es"] == 2
         turns.all_turns(tx)
     insist_on_indexes(large, seen)
+
+
+def test_a_page_of_hand_offs_reads_no_more_than_it_shows(large: Store) -> None:
+    with large.writing() as tx:
+        told = {"payload": _A_HANDOFF}
+        tx.execute(text("UPDATE handoffs SET payload = :payload, at = lead_id, for_whom = 'p' || (lead_id % 50)"), told)
+        tx.execute(text("UPDATE handoffs SET touched_at = lead_id WHERE lead_id > 9000"))
+        tx.execute(text("UPDATE handoffs SET due_at = lead_id WHERE lead_id > 5000"))
+        tx.execute(text("UPDATE notices SET connection = 'crm', state = 'dead' WHERE key IN ('1', '9', '12')"))
+        tx.execute(text("ANALYZE"))
+    wanted, some = handed_over.Wanted(("crm",), NOW), handed_over.Place(from_ms(8_000), "h9", from_ms(8_000))
+    sizes: dict[handed_over.Only | None, tuple[int, int]] = {
+        None: (50, 50), "open": (50, 50), "late": (50, 20), "unsent": (3, 0),
+    }  # fmt: skip
+    with statements(large) as seen, large.reading() as tx:
+        for only, size in sizes.items():
+            chosen = replace(wanted, only=only)
+            hers = handed_over.after(tx, replace(chosen, person="p7"), some, 50)
+            assert (len(handed_over.after(tx, chosen, None, 50)), len(hers)) == size
+        assert len(handed_over.after(tx, replace(wanted, only="open"), handed_over.Place(from_ms(30), "h"), 50)) == 29
+        handed_over.kept_by_route(tx, replace(wanted, since=from_ms(LEADS - 50)))
+    insist_on_indexes(large, seen)
+    explain = "EXPLAIN" if large.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
+    with large.reading() as tx:
+        walks = [each for each in seen if re.match(r'SELECT handoffs\."?key"? \nFROM', each[0])]
+        assert len(walks) == 10
+        for statement, bound in walks:
+            plan = "\n".join(str(tuple(row)) for row in tx.exec_driver_sql(f"{explain} {statement}", bound))
+            along = any(name in plan for name in ("ix_handoffs_at", "ix_handoffs_open", "notices"))
+            assert along, f"not along the list: {statement}\n{plan}"
 
 
 def test_erasing_people_scans_nothing(large: Store) -> None:

@@ -295,7 +295,8 @@ def test_hand_offs_are_counted_as_they_are_listed(
         assert (found.handoff, found.notices) == (notice.handoff, (notice,))
         assert handed_over.tally(tx, asked) == handed_over.Tally(1, *counted)
         assert (found.is_open(), found.is_late(NOW)) == (bool(counted[0]), bool(counted[1]))
-        for only, count in (("open", counted[0]), ("late", counted[1])):
+        narrowed: dict[handed_over.Only, int] = {"open": counted[0], "late": counted[1], "unsent": 0}
+        for only, count in narrowed.items():
             assert len(handed_over.listed(tx, replace(asked, only=only))) == count
         assert handed_over.listed(tx, replace(asked, since=NOW + HOUR)) == []
         assert handed_over.listed(tx, replace(asked, connections=("other",))) == []

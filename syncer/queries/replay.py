@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from syncer import planning, scoring, stages
 from syncer.app import App
-from syncer.cli.output import day_and_time
 from syncer.differences import Rulebook
 from syncer.errors import ConfigError, NotFound
 from syncer.handoff.text import one_line
 from syncer.history import History, signals_at, versions_at
 from syncer.model import Lead, LeadState, Override, Signals, StageState, Transition
+from syncer.queries.texts import day_and_time
 from syncer.rules import Model, Segment
 from syncer.settings import duration
 from syncer.stages import Hands, Marks, Occasion

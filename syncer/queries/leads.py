@@ -1,0 +1,208 @@
+"""Leads in a list: searched for, filtered and sorted, a page at a time or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from syncer.app import App
+from syncer.store import cards, listing, mirror
+from syncer.store.listing import Listed, Order, Place, Sought
+
+PAGE = 50  # leads
+COUNTED = 1_001  # leads; so many or more are not told apart
+LOOKED_AT = 10_000  # leads that are passed over at most before a page is shown as far as it has come
+MOST_TOLD = 200  # owners, or sources, to choose from
+
+_FIRST, _MOST = 100, 2_000  # leads looked at together
+_CHUNK = 2_000  # leads of an export read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of the list. `text`: words of names and addresses, a whole address, or a record's id."""
+
+    text: str = ""
+    connection: str | None = None
+    stages: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    source: str | None = None
+    least_hundredths: int | None = None
+    most_hundredths: int | None = None
+    moved_within: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadRow:
+    lead: int
+    name: str | None
+    email: str | None
+    stage: str | None  # None: never decided
+    held_by: str | None
+    total_hundredths: int | None
+    owner: str | None
+    since: datetime | None  # the latest move
+    source: str | None
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of the list. `count`: of all that fit, where it is known, up to COUNTED.
+
+    `before`, `behind`: where the pages beside it are; None: there is none. `passed_over`: how many were looked at
+    before it was given up to fill the page; the next one goes on from there.
+    """
+
+    rows: tuple[LeadRow, ...]
+    count: int | None
+    before: Place | None
+    behind: Place | None
+    passed_over: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one walk has found, as it was met. `stop`: where it goes on; None: it has come to the end."""
+
+    rows: Sequence[Listed]
+    stop: Place | None
+    gave_up: bool = False
+
+
+Walk = Callable[[Place | None, bool, int], _Part]
+"""From behind a place, or before it (True), so many leads."""
+
+Counted = Callable[[], int | None]
+
+
+def page(app: App, wish: Wish, order: Order, place: Place | None = None, *, back: bool = False) -> Found:
+    """The page behind `place`, or before it (`back`), or the first one. NotFound (SY080): no such connection."""
+    with app.store.reading() as tx:
+        walk, counted = _looked_up(tx, _sought(app, wish), wish.text, order)
+        count = counted()
+        part = walk(place, back, PAGE)
+        if back and part.stop is None:  # the beginning: a whole page of it
+            place, back, part = None, False, walk(None, False, PAGE)
+    rows = part.rows[::-1] if back else part.rows
+    ends = (rows[0].place(order), rows[-1].place(order)) if rows else (_including(place, order, back),) * 2
+    given_up = LOOKED_AT if part.gave_up else None
+    shown = tuple(map(_row, rows))
+    if back:
+        return Found(shown, count, part.stop, ends[1], given_up)
+    return Found(shown, count, ends[0] if place is not None else None, part.stop, given_up)
+
+
+def _including(place: Place | None, order: Order, back: bool) -> Place | None:
+    """From which a walk the other way meets the lead at `place` as well."""
+    if place is None:
+        return None
+    return replace(place, lead=place.lead - 1 if listing.falls(order) != back else place.lead + 1)
+
+
+def every(app: App, wish: Wish, order: Order, heed: Callable[[], None]) -> Iterator[tuple[LeadRow, ...]]:
+    """All that fit, some at a time, each of them in a short read. `heed` is called before each.
+
+    Only in the order "number" is nobody missing or there twice who moves meanwhile. NotFound (SY080), at once: no such
+    connection.
+    """
+    return _every(app, _sought(app, wish), wish.text, order, heed)
+
+
+def _every(
+    app: App, sought: Sought, text: str, order: Order, heed: Callable[[], None]
+) -> Iterator[tuple[LeadRow, ...]]:
+    place: Place | None = None
+    while True:
+        heed()
+        with app.store.reading() as tx:
+            walk, _ = _looked_up(tx, sought, text, order)
+            part = walk(place, False, _CHUNK)
+        if part.rows:
+            yield tuple(map(_row, part.rows))
+        if part.stop is None:
+            return
+        place = part.stop
+
+
+def owners(app: App) -> tuple[str, ...]:
+    with app.store.reading() as tx:
+        return tuple(listing.told(tx, "owner", MOST_TOLD))
+
+
+def sources(app: App) -> tuple[str, ...]:
+    with app.store.reading() as tx:
+        return tuple(listing.told(tx, "source", MOST_TOLD))
+
+
+def _sought(app: App, wish: Wish) -> Sought:
+    return Sought(
+        connections=tuple(each.name for each in app.chosen(wish.connection)),
+        stages=wish.stages,
+        owners=wish.owners,
+        source=wish.source,
+        least=wish.least_hundredths,
+        most=wish.most_hundredths,
+        moved_since=app.clock() - wish.moved_within if wish.moved_within is not None else None,
+        words=cards.sought(wish.text),
+        undecided=bool(wish.text),
+    )
+
+
+def _looked_up(tx: Connection, sought: Sought, text: str, order: Order) -> tuple[Walk, Counted]:
+    """How the list is walked, and how many leads it has."""
+    named = mirror.find(tx, text) if text else []
+    worded = listing.with_words(tx, sought.words) if sought.words else set() if text else None
+    if worded is not None or named:
+        return _all_of(tx, sorted({*named, *(worded or ())}), replace(sought, words=()), order)
+    few = listing.few(tx, sought, order)
+    if few is not None:
+        return _all_of(tx, few, sought, order)
+
+    def walk(place: Place | None, back: bool, size: int) -> _Part:
+        return _walked(tx, sought, order, listing.along(tx, sought, order, place, back=back), size)
+
+    return walk, lambda: listing.count(tx, sought, COUNTED)
+
+
+def _all_of(tx: Connection, ids: Sequence[int], sought: Sought, order: Order) -> tuple[Walk, Counted]:
+    """These leads, sorted here."""
+    places = listing.ranked(tx, ids, sought, order)
+
+    def walk(place: Place | None, back: bool, size: int) -> _Part:
+        ahead = places[::-1] if back else places
+        if place is not None:
+            here, down = (place.key, place.lead), listing.falls(order) != back
+            ahead = [each for each in ahead if (each < here if down else each > here)]
+        shown = [lead for _, lead in ahead[:size]]
+        rows = listing.fitting(tx, shown, sought)
+        return _Part([rows[lead] for lead in shown], Place(*ahead[size - 1]) if len(ahead) > size else None)
+
+    return walk, lambda: min(len(places), COUNTED)
+
+
+def _walked(tx: Connection, sought: Sought, order: Order, places: Iterator[Place], size: int) -> _Part:
+    """As far as there are enough that fit, but for LOOKED_AT of them at most."""
+    rows: list[Listed] = []
+    looked_at, step, last = 0, _FIRST, None
+    while looked_at < LOOKED_AT:
+        some = list(islice(places, step))
+        fitting = listing.fitting(tx, [each.lead for each in some], sought)
+        rows += [fitting[each.lead] for each in some if each.lead in fitting]
+        if len(rows) > size:
+            return _Part(rows[:size], rows[size - 1].place(order))
+        if len(some) < step:
+            return _Part(rows, None)
+        looked_at, step, last = looked_at + len(some), min(2 * step, _MOST), some[-1]
+    return _Part(rows, last, gave_up=True)
+
+
+def _row(row: Listed) -> LeadRow:
+    return LeadRow(
+        row.lead, row.name, row.email, row.stage, row.held_by, row.total, row.owner, row.since, row.source,
+        row.connection,
+    )  # fmt: skip
