@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE_S = 0.15  # a page waits so long for a figure that was never counted
+PATIENCE_S = 0.08  # a page waits so long for a figure that was never counted, or not since something was done
+FAILED_FOR = timedelta(seconds=10)  # and then it is tried again
 AT_ONCE = 2
 KEPT = 64  # figures; those asked for longest ago go first
 
@@ -40,6 +41,7 @@ class Counting:
         self._lock = threading.Lock()
         self._known: OrderedDict[Hashable, Counted[Any]] = OrderedDict()
         self._done: dict[Hashable, threading.Event] = {}
+        self._overtaken: set[Hashable] = set()  # counted before the last act
         self._places = threading.Semaphore(AT_ONCE)
 
     def ask(self, key: Hashable, work: Callable[[], T], fresh_for: timedelta) -> Counted[T]:
@@ -48,22 +50,25 @@ class Counting:
             known: Counted[T] = self._known.get(key, Counted())
             if key in self._known:
                 self._known.move_to_end(key)
-            old = known.at is None or self._clock() - known.at >= fresh_for
+            overtaken = known.at is None or key in self._overtaken
+            fresh = min(fresh_for, FAILED_FOR) if known.failed else fresh_for
+            old = overtaken or known.at is None or self._clock() - known.at >= fresh
             done = self._done.get(key)
             if old and done is None:
                 done = self._done[key] = threading.Event()
+                self._overtaken.discard(key)
                 # No pool: its threads would keep a process from ending.
                 threading.Thread(target=self._count, args=(key, work, done), daemon=True, name="counting").start()
-        if known.at is None and done is not None:
+        if overtaken and done is not None:
             done.wait(PATIENCE_S)
         with self._lock:
             known = self._known.get(key, Counted())
             return Counted(known.value, known.at, key in self._done, known.failed)
 
     def forget(self) -> None:
-        """Something has changed: whatever is asked for next is counted anew."""
+        """Something was done: whatever is asked for next is counted anew, and what was known is told until then."""
         with self._lock:
-            self._known.clear()
+            self._overtaken |= {*self._known, *self._done}
 
     def _count(self, key: Hashable, work: Callable[[], Any], done: threading.Event) -> None:
         try:
@@ -77,6 +82,6 @@ class Counting:
         with self._lock:
             self._known[key] = found
             while len(self._known) > KEPT:
-                self._known.popitem(last=False)
+                self._overtaken.discard(self._known.popitem(last=False)[0])
             del self._done[key]
         done.set()

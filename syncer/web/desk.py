@@ -36,15 +36,17 @@ class Desk:
         done.set_running_or_notify_cancel()
         threading.Thread(target=self._do, args=(work, done), daemon=True).start()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(done), within_s or WORK_S)
+            async with asyncio.timeout(within_s or WORK_S):  # wait_for would lose a cancellation that comes just then
+                return await asyncio.wrap_future(done)
         except TimeoutError:
             return otherwise
 
     def _do(self, work: Callable[[], T], done: Future[T]) -> None:
         try:
-            done.set_result(work())
+            found = work()
         finally:
-            self._places.release()
+            self._places.release()  # before anybody hears of it: whoever asks again then has a place
+        done.set_result(found)
 
 
 async def body_of(request: Request) -> bytes | Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -30,11 +31,22 @@ _SIGNED = ("/hooks/", "/answers/", "/slack/")  # come from elsewhere by their na
 _FORBIDDEN = 403
 
 
-class Guard:
-    """ASGI middleware. A route's own headers win over `HEADERS`."""
+_OWN_PATH = re.compile(r"/(?![/\\\\])[^\\\\\x00-\x20\x7f]*")
 
-    def __init__(self, app: ASGIApp) -> None:
+
+def own_path(to: str | None, otherwise: str = "/") -> str:
+    """Where a browser may be sent that said itself where it wants to go: to a page of ours, whatever stands there.
+    Browsers read "//", "/\\" and what stands behind a tab as another site's name."""
+    return to if to and _OWN_PATH.fullmatch(to) else otherwise
+
+
+class Guard:
+    """ASGI middleware. A route's own headers win over `HEADERS`. `public_url`: where browsers find us, where that is
+    known: a proxy may have changed the name under which it asks us."""
+
+    def __init__(self, app: ASGIApp, public_url: Callable[[], str | None]) -> None:
         self._app = app
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,21 +60,34 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if _from_elsewhere(scope):
+        if _from_elsewhere(scope, self._public_url()):
             refusal = Response("this request comes from another site", _FORBIDDEN, media_type="text/plain")
             await refusal(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
 
 
-def _from_elsewhere(scope: Scope) -> bool:
+def _from_elsewhere(scope: Scope, public_url: str | None) -> bool:
     """Whether another site has made a browser send this. Browsers tell where a request comes from (Sec-Fetch-Site, and
-    Origin with every unsafe method); what is no browser tells nothing and holds no cookie that it was not given."""
+    Origin with every unsafe method); what is no browser tells nothing, and has no cookie but one that it was given."""
     if scope["method"] in _SAFE or scope["path"].startswith(_SIGNED):
         return False
     headers = Headers(scope=scope)
-    site = headers.get("sec-fetch-site")
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site != "same-origin"
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    return origin is not None and not _is_ours(origin, headers.get("host", ""), public_url)
+
+
+def _is_ours(origin: str, host: str, public_url: str | None) -> bool:
+    """ "null" is what a page says that hides where it comes from."""
+    try:
+        asked, public = urlsplit(origin), urlsplit(public_url or "")
+        name = asked.netloc.lower()
+    except ValueError:
+        return False
+    if not name or asked.scheme not in ("http", "https"):
+        return False
+    if name == public.netloc.lower():
+        return asked.scheme == public.scheme
+    return name == host.lower()

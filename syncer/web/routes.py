@@ -4,6 +4,7 @@ an answer after five seconds (HubSpot's guide "Webhooks"), and anybody may knock
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,10 +22,13 @@ from syncer.web.access import Access
 from syncer.web.answers import Answers, Page
 from syncer.web.counting import Counting
 from syncer.web.desk import Desk, body_of
+from syncer.web.downloading import Downloads
 from syncer.web.guarding import Guard
 from syncer.web.hooks import BROKEN, UNABLE, Hooks
 from syncer.web.metrics import CONTENT_TYPE, Metrics
-from syncer.web.pages import ACTIONS, VIEWS
+from syncer.web.openapi import described
+from syncer.web.pages import ACTIONS, DOWNLOADS, VIEWS
+from syncer.web.signing import Signing
 from syncer.web.site import MOST_AT_ONCE as MOST_PAGES
 from syncer.web.site import Site
 from syncer.web.slack import Buttons
@@ -32,7 +36,7 @@ from syncer.web.slack import Buttons
 METRICS_S = 6.0  # the same for metrics, which count all leads; Prometheus waits 10 s, and a connection lives 8 s here
 MOST_AT_ONCE = 4  # hooks that are being stored; the CRM sends the others again. As many answers of sales
 
-_OK = 200
+_OK, _NOT_FOUND = 200, 404
 
 
 def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
@@ -53,23 +57,49 @@ def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
     async def ready(_request: Request) -> Response:
         return Response(status_code=await looking.ask(lambda: _readiness(now()), UNABLE))
 
+    # A flood of hooks takes none of the pages' places either.
+    site = Site(now, Access(now), Counting(lambda: now().clock()), Desk(MOST_PAGES))
     routes = [
         Route("/hooks/{connection}", hook, methods=["POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", _measuring(now)),
         *_answering(now),
-        *_pages(now),
+        *_pages(site),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(Guard)])
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, public_url=lambda: _public_url(now()))],
+        exception_handlers={_NOT_FOUND: _nowhere(site)},
+    )
     app.router.redirect_slashes = False  # it would answer with an address that the asker has written
     return app
 
 
-def _pages(now: Callable[[], App]) -> list[BaseRoute]:
-    """What people look at. A flood of hooks takes none of its places either."""
-    site = Site(now, Access(now), Counting(lambda: now().clock()), Desk(MOST_PAGES))
-    return [Mount("/static", StaticFiles(packages=[("syncer.web", "static")])), *site.routes(VIEWS, ACTIONS)]
+def _public_url(app: App) -> str | None:
+    return app.project.web.public_url if app.project.web is not None else None
+
+
+def _nowhere(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A browser gets a page that leads on; whatever else asks, the bare status."""
+
+    async def nowhere(request: Request, _error: Exception) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return await site.nowhere(request)
+        return Response(status_code=_NOT_FOUND)
+
+    return nowhere
+
+
+def _pages(site: Site) -> list[BaseRoute]:
+    """What people look at."""
+    return [
+        Mount("/static", StaticFiles(packages=[("syncer.web", "static")])),
+        Route("/api/openapi.json", site.telling("viewer", cache(lambda: described(VIEWS, ACTIONS)))),
+        *Signing(site).routes(),
+        *Downloads(site).routes(DOWNLOADS),
+        *site.routes(VIEWS, ACTIONS),
+    ]
 
 
 def _answering(now: Callable[[], App]) -> list[Route]:

@@ -16,12 +16,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from syncer.app import App
 from syncer.errors import ConfigError
 from syncer.settings import Web
+from syncer.web.downloading import pulse_of
 from syncer.web.hooks import Hooks
 from syncer.web.routes import create_app
 
 log = structlog.get_logger(__name__)
 
 LIFE_S = 8.0  # of a connection: more than the one request takes that it is good for
+STILL_S = 30.0  # a file is neither made nor taken for so long; then its connection ends, too
+FILE_S = 600.0  # of a connection over which a file is sent
 MOST_CONNECTIONS = 64
 _START_S = 10.0
 _STOP_S = 2.0  # what is under way may take so long once the daemon leaves
@@ -54,11 +57,21 @@ def serve(now: Callable[[], App], wake: Callable[[], None]) -> Iterator[None]:
 
 
 class _Hasty(H11Protocol):
-    """uvicorn waits for ever for a request that is begun and not ended; here every connection ends soon."""
+    """uvicorn waits for ever for a request that is begun and not ended; here every connection ends soon, but for one
+    over which a file is on its way."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._end = self.loop.call_later(LIFE_S, transport.abort)
+        self._last = self.loop.time() + FILE_S
+        self._end = self.loop.call_later(LIFE_S, self._look)
+
+    def _look(self) -> None:
+        pulse, now = pulse_of(self.scope), self.loop.time()
+        rest = min(pulse.beat_at + STILL_S, self._last) - now if pulse is not None and not pulse.gone else 0.0
+        if rest > 0:
+            self._end = self.loop.call_later(rest, self._look)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()

@@ -9,46 +9,53 @@ from __future__ import annotations
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args, get_origin
+from functools import cache
+from typing import Any, Protocol, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl, quote
 
 import orjson
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from syncer.app import App
 from syncer.errors import NotFound, SyncerError, TemporaryError
-from syncer.log import redact
+from syncer.log import BLOT, redact
 from syncer.settings.checking import mistake_of
 from syncer.settings.values import Language
 from syncer.web.counting import Counting
 from syncer.web.desk import Desk, body_of
+from syncer.web.guarding import own_path
 from syncer.web.masking import masked
 from syncer.web.rendering import html, templates
 from syncer.web.views import Action, Asked, Asking, Done, Role, View, Viewer
 
 log = structlog.get_logger(__name__)
 
+A = TypeVar("A", bound=Asked)
+
 MOST_AT_ONCE = 8  # pages being made
 PAGE_S = 6.0  # how long one may take
 MOST_FIELDS = 500  # of a form
 LANGUAGE_COOKIE, FLASH_COOKIE = "syncer_language", "syncer_said"
 
-_OK, _SEE_OTHER, _BAD, _NOBODY, _FORBIDDEN, _MISSING, _CONFLICT, _BROKEN, _LATER = (
-    200, 303, 400, 401, 403, 404, 409, 500, 503,
+_OK, _SEE_OTHER, _BAD, _FORBIDDEN, _MISSING, _CONFLICT, _NO_JSON, _BROKEN, _LATER = (
+    200, 303, 400, 403, 404, 409, 415, 500, 503,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An HTTP status, and what is wrong and what to do about it; "" says that it may work later."""
+    """An HTTP status, and what is wrong and what to do about it; "" says that it may work later. `to`: where a page
+    leads instead."""
 
     status: int
     message: str = ""
     code: str = ""
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,8 @@ class Shown:
 class Gate(Protocol):
     """Who may come in. See `access`."""
 
-    def viewer(self, request: Request) -> Viewer | Response:
-        """Who asks; else the answer for whom nothing is done: a way to sign in, or why there is none."""
+    def viewer(self, request: Request) -> Viewer | Failure:
+        """Who asks; else why nothing is done, and where to sign in."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,15 @@ class Site:
         forms = [Route(action.path, self._form(action), methods=["POST"]) for action in actions]
         done = [Route(f"/api{action.path}", self._done(action), methods=["POST"]) for action in actions]
         return [*pages, *told, *forms, *done]
+
+    async def nowhere(self, request: Request) -> Response:
+        """The answer where no route is: a page of ours for whom the gate lets in, and else what it says to everybody,
+        so that nobody learns which addresses there are."""
+
+        def work(request: Request, _what: Any, asking: Asking, _values: Any) -> Response:
+            return self.failure(request, Failure(_MISSING, phrase_of(request, asking.app, "not_found")), asking.who)
+
+        return await self._asked(request, "viewer", work, None, ())
 
     def _page(self, view: View[Any, Any]) -> Callable[[Request], Awaitable[Response]]:
         async def page(request: Request) -> Response:
@@ -114,6 +130,9 @@ class Site:
 
     def _done(self, action: Action[Any]) -> Callable[[Request], Awaitable[Response]]:
         async def done(request: Request) -> Response:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":  # which no page of another site can send without our leave
+                return self.failure(request, Failure(_NO_JSON, "send Content-Type: application/json"))
             body = await body_of(request)
             if isinstance(body, Response):
                 return body
@@ -127,30 +146,55 @@ class Site:
 
         return done
 
+    def telling(self, role: Role, text: Callable[[], bytes]) -> Callable[[Request], Awaitable[Response]]:
+        """What answers with JSON that is the same for everybody of that role."""
+
+        def work(_request: Request, _what: Any, _asking: Asking, _values: Any) -> Response:
+            return Response(text(), media_type="application/json")
+
+        async def told(request: Request) -> Response:
+            return await self._asked(request, role, work, None, ())
+
+        return told
+
+    def giving(
+        self, role: Role, what: Any, work: Callable[[Request, Any, Asking, Any], Response]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """What answers a GET for `what` (see `Download`) in a way of its own."""
+
+        async def given(request: Request) -> Response:
+            values = parse_qsl(request.url.query, keep_blank_values=True)
+            return await self._asked(request, role, work, what, values)
+
+        return given
+
     async def _asked(
         self, request: Request, role: Role, work: Callable[..., Response], what: Any, values: Any
     ) -> Response:
         """The answer to a request, made in a thread."""
 
         def answer() -> Response:
+            viewer: Viewer | None = None
             try:
                 who = self.gate.viewer(request)
-                if isinstance(who, Response):
-                    return who
+                if isinstance(who, Failure):
+                    return self.failure(request, who)
+                viewer = who
                 if not who.may(role):
                     said = phrase_of(request, self.now(), "forbidden", role=role)
                     return self.failure(request, Failure(_FORBIDDEN, said), who)
                 client = request.client.host if request.client else None
                 return work(request, what, Asking(self.now(), who, self.counting, client), values)
             except SyncerError as failure:
-                return self.failure(request, Failure(_status(failure), redact(failure.message), failure.code))
+                return self.failure(request, Failure(_status(failure), redact(failure.message), failure.code), viewer)
             except ValidationError as error:
-                return self.failure(request, Failure(_BAD, _mistakes(error, what.asked)))
+                return self.failure(request, Failure(_BAD, _mistakes(error, what.asked)), viewer)
             except Exception:
                 log.exception("page_crashed", path=request.url.path)
-                return self.failure(request, Failure(_BROKEN))
+                return self.failure(request, Failure(_BROKEN), viewer)
 
-        return await self.desk.ask(answer, self.failure(request, Failure(_LATER)), PAGE_S)
+        done = await self.desk.ask(answer, None, PAGE_S)
+        return self.failure(request, Failure(_LATER)) if done is None else done
 
     def _shown(self, request: Request, view: View[Any, Any], asking: Asking, values: Any) -> Response:
         asked = read(view.asked, values, request.path_params)
@@ -165,7 +209,10 @@ class Site:
     def _submitted(self, request: Request, action: Action[Any], asking: Asking, values: Any) -> Response:
         done = action.do(asking, read(action.asked, values, request.path_params))
         self.counting.forget()
-        answer = RedirectResponse(done.to, _SEE_OTHER)
+        if done.once:
+            facts = {"said": done.said, "facts": done.facts, "once": done.once, "to": own_path(done.to)}
+            return self.page(request, Shown("once.html.j2", facts, asking.who))
+        answer = RedirectResponse(own_path(done.to), _SEE_OTHER)
         said = base64.urlsafe_b64encode(orjson.dumps([done.said, done.facts], default=str)).decode()
         answer.set_cookie(FLASH_COOKIE, said, max_age=60, httponly=True, samesite="strict", path="/")
         return answer
@@ -182,7 +229,7 @@ class Site:
         partial = request.headers.get("hx-request") == "true"  # htmx wants a part of it for the page that is shown
         frame = {
             "who": shown.who, "here": shown.here, "flash": "" if partial else _flash(request, language),
-            "address": _own_address(request), "connections": [each.name for each in project.connections],
+            "address": own_address(request), "connections": [each.name for each in project.connections],
         }  # fmt: skip
         text = html(shown.template, language, project.timezone, {**frame, **shown.facts})
         answer = Response(text, shown.status, media_type="text/html")
@@ -192,9 +239,13 @@ class Site:
 
     def failure(self, request: Request, failure: Failure, who: Viewer | None = None) -> Response:
         """What went wrong, as whoever asked can read it."""
-        if request.url.path.startswith("/api/"):
+        if is_api(request):
             error = {"code": failure.code, "message": failure.message or _PLAIN.get(failure.status, "")}
             return Response(orjson.dumps({"error": error}), failure.status, media_type="application/json")
+        if failure.to:
+            if request.headers.get("hx-request") == "true":  # a part of a page that has been left open
+                return Response(status_code=failure.status, headers={"HX-Redirect": failure.to})
+            return RedirectResponse(failure.to, _SEE_OTHER)
         app = self.now()
         heading = phrase_of(request, app, "not_found" if failure.status == _MISSING else "went_wrong")
         facts = {"heading": heading, "text": failure.message or phrase_of(request, app, "later"), "to": "/"}
@@ -207,7 +258,7 @@ _PLAIN: Mapping[int, str] = {
 }
 
 
-def read(asked: type[Asked], values: Sequence[tuple[str, str]], in_path: Mapping[str, Any]) -> Asked:
+def read(asked: type[A], values: Sequence[tuple[str, str]], in_path: Mapping[str, Any]) -> A:
     """The checked values of a query or a form: a name given several times is a list where one is wanted, else its last
     value; what is empty was not given. ValidationError."""
     found: dict[str, Any] = {}
@@ -224,7 +275,17 @@ def read(asked: type[Asked], values: Sequence[tuple[str, str]], in_path: Mapping
 
 def answer_json(found: Any, shape: Any) -> Response:
     """As the OpenAPI document describes it."""
-    return Response(TypeAdapter(shape).dump_json(found), media_type="application/json")
+    return Response(adapter(shape).dump_json(found), media_type="application/json")
+
+
+def adapter(shape: Any) -> TypeAdapter[Any]:
+    """To make one takes longer than many a page."""
+    return _adapter(shape)
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 def language_of(request: Request, usual: Language) -> Language:
@@ -239,7 +300,11 @@ def phrase_of(request: Request, app: App, key: str, **facts: Any) -> str:
     return said
 
 
-def _own_address(request: Request) -> str:
+def is_api(request: Request) -> bool:
+    return request.url.path == "/api" or request.url.path.startswith("/api/")
+
+
+def own_address(request: Request) -> str:
     """Path and query of this page, to come back to."""
     query = f"?{request.url.query}" if request.url.query else ""
     return quote(request.url.path) + query
@@ -261,5 +326,13 @@ def _status(failure: SyncerError) -> int:
 
 def _mistakes(error: ValidationError, asked: type[Asked]) -> str:
     """One line for each value that makes no sense: its name, what is wrong, what may stand there."""
-    found = [mistake_of(each, tuple(map(str, each["loc"])), asked) for each in error.errors(include_url=False)]
+    details = [_unsaid(each, asked) for each in error.errors(include_url=False)]
+    found = [mistake_of(each, tuple(map(str, each["loc"])), asked) for each in details]
     return "; ".join(f"{'.'.join(map(str, each.steps))}: {each.message} {each.help}".strip() for each in found)
+
+
+def _unsaid(details: ErrorDetails, asked: type[Asked]) -> ErrorDetails:
+    """Without the value where that is a secret of whatever shape."""
+    field = asked.model_fields.get(str(details["loc"][0])) if details["loc"] else None
+    is_secret = field is not None and "Secret" in str(field.annotation)
+    return {**details, "input": BLOT} if is_secret else details

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from syncer.app import App
+from syncer.settings.sign_in import Role as Role
+from syncer.settings.values import Language
 from syncer.web.counting import Counting
-
-Role = Literal["viewer", "operator", "admin"]
-"""viewer: looks · operator: also overrides, answers, retries, approves · admin: also users, tokens, the log of acts."""
 
 A = TypeVar("A", bound="Asked")
 S = TypeVar("S")
@@ -74,6 +73,24 @@ class Done:
     said: str
     to: str
     facts: dict[str, Any]
+    once: str = ""  # a secret that was made: told in the answer itself, and nowhere ever again
+
+
+Beat = Callable[[], None]
+"""Says that something goes on; raises where nobody waits for it any more."""
+
+
+@dataclass(frozen=True)
+class Download(Generic[A]):
+    """A file that is made while it is sent. `parts` is gone through in threads, one at a time; it does without long
+    transactions, and calls the beat it is given once in a few seconds."""
+
+    path: str
+    name: Callable[[Asking], str]  # "leads-2026-11-22.csv"
+    media_type: str
+    asked: type[A]
+    parts: Callable[[Asking, A, Language, Beat], Generator[bytes, None, None]]
+    role: Role = "viewer"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ ENVIRON = {"HUBSPOT_TOKEN": "emulator-token", "SECRET": "0123456789abcdef-of-lin
 SMALL = 400  # leads
 
 
-def demo_folder(folder: Path, leads: int = SMALL) -> Path:
-    """A folder in which `syncer demo --once` has left its project and its database."""
-    words = ["demo", "--once", "--leads", str(leads), "--dir", str(folder)]
+def demo_folder(folder: Path, leads: int = SMALL, weeks: int = 0) -> Path:
+    """A folder in which `syncer demo --once` has left its project and its database; `weeks`: which it looks back on."""
+    words = ["demo", "--once", "--leads", str(leads), "--weeks", str(weeks), "--dir", str(folder)]
     subprocess.run([sys.executable, "-m", "syncer.cli", *words], check=True, capture_output=True, timeout=120)
     return folder
 

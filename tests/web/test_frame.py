@@ -7,3 +7,12 @@ from tests.web.pages import Pages
 
 def test_a_page_that_is_none_is_not_found(lasting_pages: Pages) -> None:
     assert lasting_pages.caller.ask("GET", "/no-such-page").status == 404
+
+
+def test_a_browser_that_asks_for_a_page_that_is_none_gets_one_that_leads_on(lasting_pages: Pages) -> None:
+    answer = lasting_pages.caller.ask("GET", "/no-such-page", headers={"Accept": "text/html,*/*"})
+    assert answer.status == 404
+    page = answer.data.decode()
+    assert "There is no such page" in page
+    assert 'href="/leads"' in page
+    assert "no-such-page" not in page.replace('value="/no-such-page"', "")

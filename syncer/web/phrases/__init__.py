@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from syncer.settings.values import Language
-from syncer.web.phrases import common, funnel, handoffs, leads, runs, signing, what_if
+from syncer.web.phrases import common, funnel, handoffs, lead, leads, runs, signing, what_if
 
-_MODULES = (common, funnel, handoffs, leads, runs, signing, what_if)
+_MODULES = (common, funnel, handoffs, lead, leads, runs, signing, what_if)
 PHRASES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {key: both for module in _MODULES for key, both in module.PHRASES.items()}
 )

@@ -1,7 +1,152 @@
-"""Of the page that is called so."""
+"""Of the page of hand-offs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-PHRASES: Mapping[str, tuple[str, str]] = {}
+PHRASES: Mapping[str, tuple[str, str]] = {
+    "handoffs_title": ("Hand-offs", "Entregas a ventas"),
+    "handoffs_not_configured": (
+        "This project hands no lead over: its file has no section `handoff`. Write for example",
+        "Este proyecto no entrega leads a nadie: su archivo no tiene la sección `handoff`. Escriba por ejemplo",
+    ),
+    # Which ones
+    "handoffs_filter": ("Which hand-offs", "Qué entregas"),
+    "handoffs_only": ("Show", "Mostrar"),
+    "handoffs_only_open": ("Open", "Abiertas"),
+    "handoffs_only_late": ("Late", "Con retraso"),
+    "handoffs_only_unsent": ("With messages that did not go out", "Con mensajes sin enviar"),
+    "handoffs_only_all": ("All", "Todas"),
+    "handoffs_days": ("Handed over", "Entregadas"),
+    "handoffs_any_time": ("At any time", "En cualquier momento"),
+    "handoffs_last_days": ("In the last {days} days", "En los últimos {days} días"),
+    "handoffs_person": ("Who shall act", "A quién le toca"),
+    "handoffs_person_hint": (
+        "An e-mail address, or - for those that nobody in particular shall act on",
+        "Una dirección de correo, o - para las que no tocan a nadie en concreto",
+    ),
+    "handoffs_nobody": ("Nobody in particular", "Nadie en concreto"),
+    # Now
+    "handoffs_now": ("Right now", "Ahora mismo"),
+    "handoffs_open_now": ("open", "abiertas"),
+    "handoffs_late_now": ("late", "con retraso"),
+    "handoffs_by_person": ("Who has to act", "A quién le toca actuar"),
+    "handoffs_open": ("Open", "Abiertas"),
+    "handoffs_late": ("Late", "Con retraso"),
+    "handoffs_first_due": ("First one due", "Vence la primera"),
+    "handoffs_all_done": ("Nothing is open: sales has acted on every hand-off.", "No queda nada abierto: ventas ha "
+                          "atendido todas las entregas."),
+    # The list
+    "handoffs_list": ("Hand-offs", "Entregas"),
+    "handoffs_order_due": ("What is late comes first, then what is due next.", "Primero las que llevan retraso; "
+                           "después, las que vencen antes."),
+    "handoffs_order_latest": ("The latest come first.", "Primero las más recientes."),
+    "handoffs_none": ("There are none like that.", "No hay ninguna así."),
+    "handoffs_points": ("{points} points", "{points} puntos"),
+    "handoffs_ready": ("Ready", "Listo desde"),
+    "handoffs_for": ("Shall act", "Le toca a"),
+    "handoffs_told": ("Told", "Avisado"),
+    "handoffs_told_nobody": ("Nobody knows of it yet", "Todavía nadie lo sabe"),
+    "handoffs_route": ("Route", "Ruta"),
+    "handoffs_is_late": ("Late: was due {span} ago", "Con retraso: venció hace {span}"),
+    "handoffs_due": ("Due", "Vence"),
+    "handoffs_due_in": ("Due in {span}", "Vence en {span}"),
+    "handoffs_open_for": ("Open for {span}, no time set", "Abierta desde hace {span}, sin plazo"),
+    "handoffs_done": ("Done", "Atendida"),
+    "handoffs_left": ("Left the stage", "Ya no está en la etapa"),
+    "handoffs_in_crm": ("Open in the CRM", "Abrir en el CRM"),
+    "handoffs_next": ("Next {count}", "Las {count} siguientes"),
+    "handoffs_first": ("Back to the first ones", "Volver a las primeras"),
+    # Messages
+    "handoffs_messages": ("Messages", "Mensajes"),
+    "handoffs_state_waiting": ("waits for the CRM to show the stage", "espera a que el CRM muestre la etapa"),
+    "handoffs_state_ready": ("about to be sent", "a punto de enviarse"),
+    "handoffs_state_sending": ("on its way", "en camino"),
+    "handoffs_state_sent": ("sent", "enviado"),
+    "handoffs_state_uncertain": ("uncertain: it may have arrived", "dudoso: puede que haya llegado"),
+    "handoffs_state_dead": ("dead: it was not sent", "fallido: no se ha enviado"),
+    "handoffs_state_dropped": ("dropped", "descartado"),
+    "handoffs_may_repeat": ("it may have arrived before", "puede que ya hubiera llegado"),
+    "handoffs_kind_reminder": ("reminder", "recordatorio"),
+    "handoffs_kind_escalation": ("escalation", "aviso a dirección"),
+    "handoffs_kind_assignment": ("new owner in the CRM", "nuevo responsable en el CRM"),
+    "handoffs_retry": ("Send again", "Enviar otra vez"),
+    "handoffs_drop": ("Drop", "Descartar"),
+    "handoffs_of_message": ("the message over {channel} about {lead}", "el mensaje por {channel} sobre {lead}"),
+    # Answers
+    "handoffs_accept": ("Accept", "Aceptar"),
+    "handoffs_not_ready": ("Not ready…", "No está listo…"),
+    "handoffs_reject": ("Reject", "Rechazar"),
+    "handoffs_reason": ("Why is it not ready?", "¿Por qué no está listo?"),
+    "handoffs_choose": ("Choose a reason", "Elija un motivo"),
+    "handoffs_note": ("In your own words", "Con sus propias palabras"),
+    "handoffs_of_lead": ("the lead {lead}", "el lead {lead}"),
+    "handoffs_said_accepted": ("Accepted by {author}", "Aceptado por {author}"),
+    "handoffs_said_rejected": ("Rejected by {author}", "Rechazado por {author}"),
+    "handoffs_source_command": ("on the command line", "por la línea de órdenes"),
+    "handoffs_source_field": ("in the CRM", "en el CRM"),
+    "handoffs_source_link": ("by a link", "por un enlace"),
+    "handoffs_source_page": ("on this page", "en esta página"),
+    "handoffs_source_slack": ("in Slack", "en Slack"),
+    "handoffs_by_call": ("call", "llamada"),
+    "handoffs_by_meeting": ("meeting", "reunión"),
+    "handoffs_by_email": ("e-mail", "correo"),
+    "handoffs_by_task": ("task", "tarea"),
+    "handoffs_by_stage": ("moved on", "cambio de etapa"),
+    "handoffs_by_accepted": ("accepted", "aceptado"),
+    "handoffs_by_rejected": ("rejected", "rechazado"),
+    "handoffs_done_accepted": ("{lead}: accepted. Nobody is reminded of it any more.", "{lead}: aceptado. Ya no se "
+                               "enviarán recordatorios."),
+    "handoffs_done_rejected": ("{lead}: rejected. The lead stays in its stage.", "{lead}: rechazado. El lead sigue en "
+                               "su etapa."),
+    "handoffs_done_rejected_goes": ("{lead}: rejected. The next run takes the lead to {stage}.", "{lead}: rechazado. "
+                                    "La próxima ejecución lo llevará a {stage}."),
+    "handoffs_done_retry": ("The message over {channel} about {lead} will be sent again.", "El mensaje por {channel} "
+                            "sobre {lead} se volverá a enviar."),
+    "handoffs_done_retry_marked": (
+        "The message over {channel} about {lead} will be sent again. It may have arrived before, and will say so.",
+        "El mensaje por {channel} sobre {lead} se volverá a enviar. Puede que ya hubiera llegado, y lo dirá.",
+    ),
+    "handoffs_done_drop": ("The message over {channel} about {lead} is dropped. It will never be sent.", "El mensaje "
+                           "por {channel} sobre {lead} queda descartado. No se enviará."),
+    # How it went
+    "handoffs_figures": ("How it went", "Cómo ha ido"),
+    "handoffs_figures_since": ("Hand-offs since {day}: {count}", "Entregas desde el {day}: {count}"),
+    "handoffs_delays": ("How long it took", "Cuánto se tardó"),
+    "handoffs_delays_picture": (
+        "Bars from the median to the 90th percentile: sales was told within {system}, and acted within {human}.",
+        "Barras de la mediana al percentil 90: ventas recibió el aviso en {system} y actuó en {human}.",
+    ),
+    "handoffs_system": ("Until sales was told", "Hasta avisar a ventas"),
+    "handoffs_human": ("Until sales acted", "Hasta que ventas actuó"),
+    "handoffs_human_work": ("The same, of working time", "Lo mismo, en horas de trabajo"),
+    "handoffs_a_day": ("1 d", "1 d"),
+    "handoffs_a_week": ("1 wk", "1 sem."),
+    "handoffs_four_weeks": ("4 wk", "4 sem."),
+    "handoffs_median": ("Half within", "La mitad en"),
+    "handoffs_p90": ("Nine in ten within", "Nueve de cada diez en"),
+    "handoffs_of": ("Known of", "Se sabe de"),
+    "handoffs_answers": ("What sales says", "Qué dice ventas"),
+    "handoffs_accept_rate": ("of {count} answered were accepted", "de {count} respondidas se aceptaron"),
+    "handoffs_no_answers": ("Sales has answered none of them.", "Ventas no ha respondido a ninguna."),
+    "handoffs_rejected_for": ("Rejected for", "Motivo del rechazo"),
+    "handoffs_no_reason": ("no reason given", "sin motivo"),
+    "handoffs_other_reasons": ("other reasons", "otros motivos"),
+    "handoffs_count": ("Hand-offs", "Entregas"),
+    "handoffs_levels": ("Acted on in time, week by week", "Atendidas a tiempo, semana a semana"),
+    "handoffs_levels_what": (
+        "Of the hand-offs of each week whose time is over, or on which sales has acted: the share that sales acted on "
+        "before they were due. A week begins on Monday; the last one is not over.",
+        "De las entregas de cada semana cuyo plazo ha terminado, o que ventas ya ha atendido: la parte que se atendió "
+        "antes de vencer. La semana empieza el lunes; la última no ha terminado.",
+    ),
+    "handoffs_levels_none": ("In these weeks no hand-off had a time to be acted on in: `handoff.respond_within` sets "
+                             "it.", "En estas semanas ninguna entrega tenía plazo: lo pone `handoff.respond_within`."),
+    "handoffs_levels_picture": ("Share acted on in time: {weeks}", "Parte atendida a tiempo: {weeks}"),
+    "handoffs_week": ("Week of", "Semana del"),
+    "handoffs_every_route": ("All routes", "Todas las rutas"),
+    "handoffs_no_route": ("No route fitted", "Ninguna ruta encajaba"),
+    "handoffs_unknown_route": ("Route not kept", "Ruta no guardada"),
+    "handoffs_whole": ("All {weeks} weeks", "Las {weeks} semanas"),
+    "handoffs_in_of": ("{part} of {of}", "{part} de {of}"),
+}  # fmt: skip

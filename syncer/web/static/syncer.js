@@ -3,7 +3,6 @@
 "use strict";
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const drawn = new Map();
 
   function ink() {
@@ -28,6 +27,17 @@
     return value;
   }
 
+  /* Numbers as the page's language writes them. */
+  function spelled(options) {
+    const numbers = new Intl.NumberFormat(document.documentElement.lang);
+    const spell = (value) => (typeof value === "number" ? numbers.format(value) : value);
+    for (const axis of [options.xAxis, options.yAxis].flat()) {
+      if (axis?.type === "value") axis.axisLabel = { formatter: spell, ...axis.axisLabel };
+    }
+    if (options.tooltip) options.tooltip = { valueFormatter: spell, ...options.tooltip };
+    return options;
+  }
+
   function draw(place) {
     if (!window.echarts) return;
     const inks = ink();
@@ -36,7 +46,7 @@
     chart.setOption({
       animation: false,
       textStyle: { color: inks.ink, fontFamily: "inherit" },
-      ...coloured(JSON.parse(place.dataset.chart), inks),
+      ...spelled(coloured(JSON.parse(place.dataset.chart), inks)),
     });
     drawn.set(place, chart);
   }
