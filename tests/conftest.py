@@ -30,6 +30,18 @@ from tests import reporting
 _numbers = itertools.count(1)
 
 
+# What is tried on PostgreSQL among the long tests: whole runs, and random histories. The default ones try it on SQLite.
+_LONG_ON_POSTGRESQL = ("runs/", "handoff/test_answering.py", "store/test_properties.py", "store/test_replay.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        here = item.nodeid.removeprefix("tests/")
+        if here.startswith(_LONG_ON_POSTGRESQL) and "postgresql" in here.partition("[")[2]:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reporting.show(terminalreporter)
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from syncer.cli import cli
 from tests.terminal import Process, Terminal
+from tests.web.calling import Caller, free_port
 
 
 @pytest.fixture
@@ -25,16 +26,20 @@ def places(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_whole_demo_is_one_json_object(terminal: Terminal, places: Path) -> None:
-    done = terminal("demo", "--once", "--json", TMPDIR=str(places))
+    done = terminal("demo", "--once", "--json", "--leads", "500", TMPDIR=str(places))
     assert done.returncode == 0, done.stderr
     told = orjson.loads(done.stdout)
     assert told["schema"] == "syncer.demo/1"
-    assert told["leads"] == 2000
+    assert told["leads"] == 500
     assert list(told["stages"]) == ["cold", "iql", "mql", "sql"]
-    assert sum(told["stages"].values()) == 2000
-    assert told["runs"] == 2
-    assert told["written"] >= 2000
+    assert sum(told["stages"].values()) == 500
+    assert told["runs"] == len(told["reports"]) == 14  # the first, twelve weeks, and today's
+    assert told["written"] >= 500
     assert told["handoffs"] == len(told["handed_over"]) == len(told["messages"]) >= 1
+    handed = [report["counts"].get("handoffs", 0) for report in told["reports"]]
+    assert handed[0] == 0
+    assert sum(1 for week in handed[1:-1] if week) >= 5
+    assert handed[-1] == told["handoffs"]
     for each in told["handed_over"]:
         points = [Decimal(str(line["points"])) for line in each["contributions"]]
         assert sum(points) == Decimal(str(each["total"]))
@@ -52,26 +57,41 @@ def test_json_needs_an_end() -> None:
 
 
 @pytest.mark.slow
+def test_a_demo_without_a_past_begins_today(places: Path) -> None:
+    words = ["-m", "syncer.cli", "demo", "--once", "--leads", "60", "--weeks", "0"]
+    with Process(words, places.parent, {"TMPDIR": str(places)}) as demo:
+        assert demo.ends() == 0, demo.stderr
+        assert "1. First sync: every lead gets a score" in demo.stdout
+        assert "run 2 ok" in demo.stdout
+    assert list(places.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_the_demo_shows_who_why_and_the_message_then_stays_as_a_daemon_and_ends_cleanly(places: Path) -> None:
-    with Process(["-m", "syncer.cli", "demo", "--leads", "60"], places.parent, {"TMPDIR": str(places)}) as demo:
+    port = free_port()
+    words = ["-m", "syncer.cli", "demo", "--leads", "60", "--weeks", "2", "--port", str(port)]
+    with Process(words, places.parent, {"TMPDIR": str(places)}) as demo:
         demo.until(lambda: "run_finished" in demo.stderr, "the daemon ran once")
-        story = demo.stdout.partition("4. Who became SQL")[2]
+        assert "Funnel" in Caller(port).ask("GET", "/").data.decode()
+        assert f"http://127.0.0.1:{port}/" in demo.stdout
+        story = demo.stdout.partition("Who became SQL")[2]
         parts = ("mql → sql", "models/demo.yml", "│ Ximena Valdés is now SQL: ", "│ • +", "│ Open in the CRM: https://")
         for part in (*parts, "· Owner: ", "Ctrl-C ends it"):
             assert part in story, part
         begun = time.monotonic()
         demo.signal(signal.SIGINT)
         assert demo.ends() == 0
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 10
         assert "Traceback" not in demo.stderr
     assert list(places.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing_behind(places: Path) -> None:
-    words = ["-m", "syncer.cli", "demo", "--leads", "1000"]
+@pytest.mark.parametrize("weeks", ["0", "12"])
+def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing_behind(places: Path, weeks: str) -> None:
+    words = ["-m", "syncer.cli", "demo", "--leads", "1000", "--weeks", weeks]
     with Process(words, places.parent, {"TMPDIR": str(places), "PYTHONUNBUFFERED": "1"}) as demo:
-        demo.until(lambda: "1. First sync" in demo.stdout, "the first sync began")
+        demo.until(lambda: "1. " in demo.stdout, "the first sync began")
         begun = time.monotonic()
         assert demo.stop() == 130
         assert time.monotonic() - begun < 5

@@ -18,7 +18,8 @@ The control plane is no part of HubSpot and needs no token; all are POST with a 
 "faulted", "refused", "peak_per_10_seconds", "routes"} |
 | /_emulator/reset-calls | {} |
 | /_emulator/edit | {"objectType", "id", "properties", "userId"?} a person edits in the app; any stage may be chosen |
-| /_emulator/calculate | {"objectType", "id", "properties"} HubSpot itself sets properties, read-only ones too |
+| /_emulator/calculate | {"objectType", "id", "properties"} HubSpot itself sets properties, read-only ones too; or \
+{"objectType", "records": {id: properties}} |
 | /_emulator/clock | {"advance_s"?, "frozen"?} -> {"now_ms"} |
 | /_emulator/load | {"properties"?, "owners"?, "objects"?, "associations"?, "forms"?, "emailEvents"?, "events"?, \
 "leadScores"?, "library"?} -> {"ids"}; see control._load, visitors.load_conduct and Library.load |

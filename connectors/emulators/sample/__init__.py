@@ -11,10 +11,12 @@ The leads are of the invented company Nimbo, which sells spend-reporting softwar
 it is real: corporate addresses end in `.example`, free-mail ones say "made-up". `config/models/demo.yml` scores it.
 """
 
-from connectors.emulators.sample.acting import act, load, load_over_http
-from connectors.emulators.sample.base import Contact, SampleBase, build
+from connectors.emulators.sample.acting import act, load, load_over_http, unfold
+from connectors.emulators.sample.base import SampleBase, build
 from connectors.emulators.sample.behaviour import Activity
 from connectors.emulators.sample.cast import CAST, Actor, Happening, happenings
+from connectors.emulators.sample.contacts import Contact
+from connectors.emulators.sample.selling import Sales
 from connectors.emulators.sample.words import FREE_MAIL, OWNERS
 
 __all__ = [
@@ -25,10 +27,12 @@ __all__ = [
     "Actor",
     "Contact",
     "Happening",
+    "Sales",
     "SampleBase",
     "act",
     "build",
     "happenings",
     "load",
     "load_over_http",
+    "unfold",
 ]

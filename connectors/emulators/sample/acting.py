@@ -13,14 +13,16 @@ from connectors.emulators.sample import words
 from connectors.emulators.sample.base import TO_CONTACT, Json, SampleBase
 from connectors.emulators.sample.behaviour import Activity
 from connectors.emulators.sample.cast import Happening, happenings
+from connectors.emulators.sample.selling import Sales
 
 TIMEOUT_S = 10.0
 _OWN_TOKEN = "nimbo-people"  # the portal's own people: they do not use up the rate limit of the client under test
 
 
-def load(portal: Portal, base: SampleBase) -> None:
-    """Put the whole base into a portal that is not being served yet. RuntimeError when the portal refuses it."""
-    answer = answer_control(portal, "POST", "load", base.body())
+def load(portal: Portal, base: SampleBase, until: datetime | None = None) -> None:
+    """Put the base, whole or as of then, into a portal that is not being served yet. RuntimeError when the portal
+    refuses it."""
+    answer = answer_control(portal, "POST", "load", base.body(until))
     if answer.status != 200:
         raise RuntimeError(f"the portal refused the sample base: {answer.body!r}")
 
@@ -28,6 +30,15 @@ def load(portal: Portal, base: SampleBase) -> None:
 def load_over_http(url: str, base: SampleBase) -> None:
     """The same for a portal that is being served, through its control plane."""
     _Door(url).control("load", base.body())
+
+
+def unfold(url: str, base: SampleBase, sales: Sales, span: tuple[datetime, datetime]) -> None:
+    """Let happen in the portal served at `url` what happened after the first moment, up to the second: what
+    leads did, and sales. RuntimeError when the portal refuses something."""
+    door, (since, until) = _Door(url), span
+    for loaded, changed in (base.news(since, until), sales.acts(until)):
+        door.control("load", loaded)
+        door.control("calculate", changed)
 
 
 def act(url: str, now: datetime) -> list[Happening]:

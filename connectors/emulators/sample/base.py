@@ -1,38 +1,28 @@
 """A believable year in the portal of Nimbo, an invented company that sells software to companies."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from connectors.emulators.sample import words
 from connectors.emulators.sample.behaviour import Activity, Contacted, activities, answers, counters, moment_text
 from connectors.emulators.sample.cast import CAST, Actor, history
+from connectors.emulators.sample.contacts import Contact, finished
+from connectors.emulators.sample.past import as_of, logged_at
 from connectors.emulators.sample.people import Companies, companies, person
 from connectors.emulators.sample.personas import COLD, PERSONAS, Persona
 from connectors.emulators.sample.times import FRESHEST, Span, arrival
 
 Json = dict[str, Any]
 
+_KEEN_DAYS = 12  # who was quiet for no longer is interested now
+_EARLIER_SHARE = 0.8
 _FIRST_CONTACT = 90_151_000_001
 _FIRST_ACTIVITY = 61_480_000_001
 TO_CONTACT = {"emails": 198, "calls": 194, "meetings": 200, "notes": 202, "tasks": 204}
 """HubSpot's association type from each kind of activity to the contact."""
-
-_CONTACTING = ("emails", "calls", "meetings")
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One lead with all that happened. `persona` is what they were meant to be, for tests and the curious."""
-
-    persona: str
-    created_at: datetime
-    modified_at: datetime
-    properties: Mapping[str, str]  # HubSpot's, by internal name
-    activities: tuple[Activity, ...]  # oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +32,42 @@ class SampleBase:
     now: datetime
     contacts: tuple[Contact, ...]
 
-    def body(self) -> Json:
-        """What the control plane's `load` takes."""
+    def find(self, email: str) -> tuple[str, Contact]:
+        """The lead and its id in the portal. KeyError for nobody."""
+        for contact_id, contact, _ in self._numbered():
+            if contact.properties["email"] == email:
+                return str(contact_id), contact
+        raise KeyError(email)
+
+    def body(self, until: datetime | None = None) -> Json:
+        """What the control plane's `load` takes: everything, or what there was by then."""
+        whole = {"properties": {"contacts": CUSTOM_PROPERTIES}, "owners": [asdict(owner) for owner in words.OWNERS]}
+        return {**whole, **self._objects(datetime.min.replace(tzinfo=UTC), until or self.now)}
+
+    def news(self, since: datetime, until: datetime) -> tuple[Json, Json]:
+        """What came after `since`, up to `until`: what `load` takes, and what `calculate` takes of earlier leads."""
+        changed: Json = {}
+        for contact_id, contact, _ in self._numbered():
+            if contact.modified_at <= since:
+                continue
+            before, after = as_of(contact, since), as_of(contact, until)
+            if before is not None and after is not None and before.properties != after.properties:
+                known = before.properties
+                changed[str(contact_id)] = {k: v for k, v in after.properties.items() if known.get(k) != v}
+        return self._objects(since, until), {"objectType": "contacts", "records": changed}
+
+    def _objects(self, since: datetime, until: datetime) -> Json:
         people, objects, ties = [], _empty_kinds(), _empty_kinds()
-        for contact_id, contact in enumerate(self.contacts, start=_FIRST_CONTACT):
-            people.append(_row(contact_id, contact.properties, contact.created_at, contact.modified_at))
-            for activity in contact.activities:
-                activity_id = _FIRST_ACTIVITY + sum(map(len, objects.values()))
-                logged_at = min(activity.at, self.now - FRESHEST)  # a task may be due tomorrow
-                objects[activity.kind].append(_row(activity_id, activity.properties, logged_at, logged_at))
-                ties[activity.kind].append([activity_id, contact_id])
+        for contact_id, contact, numbered in self._numbered():
+            seen = as_of(contact, until) if since < contact.created_at <= until else None
+            if seen is not None:
+                people.append(row(contact_id, seen.properties, seen.created_at, seen.modified_at))
+            for activity_id, activity in numbered:
+                at = min(logged_at(activity), self.now - FRESHEST)
+                if since < at <= until:
+                    objects[activity.kind].append(row(activity_id, activity.properties, at, at))
+                    ties[activity.kind].append([activity_id, contact_id])
         return {
-            "properties": {"contacts": CUSTOM_PROPERTIES},
-            "owners": [asdict(owner) for owner in words.OWNERS],
             "objects": {"contacts": people, **objects},
             "associations": [
                 {"from": kind, "to": "contacts", "typeId": TO_CONTACT[kind], "pairs": pairs}
@@ -62,12 +75,20 @@ class SampleBase:
             ],
         }
 
+    def _numbered(self) -> Iterator[tuple[int, Contact, list[tuple[int, Activity]]]]:
+        """Contacts and their activities with the ids they have whenever they are looked at."""
+        first = _FIRST_ACTIVITY
+        for contact_id, contact in enumerate(self.contacts, start=_FIRST_CONTACT):
+            yield contact_id, contact, list(enumerate(contact.activities, start=first))
+            first += len(contact.activities)
+
 
 def _empty_kinds() -> dict[str, list[Any]]:
     return {kind: [] for kind in TO_CONTACT}
 
 
-def _row(record_id: int, properties: Mapping[str, str], created_at: datetime, modified_at: datetime) -> Json:
+def row(record_id: int, properties: Mapping[str, str], created_at: datetime, modified_at: datetime) -> Json:
+    """A record as `load` takes it."""
     times = {"createdAt": moment_text(created_at), "updatedAt": moment_text(modified_at)}
     return {"id": str(record_id), "properties": dict(properties), **times}
 
@@ -86,8 +107,11 @@ CUSTOM_PROPERTIES: list[Json] = [
 ]
 
 
-def build(*, now: datetime, seed: int = 2026, leads: int = 2000) -> SampleBase:
-    """The base as of `now` (aware); the same arguments give the same base. `leads` includes the cast of the demo."""
+def build(*, now: datetime, seed: int = 2026, leads: int = 2000, spread: timedelta = timedelta()) -> SampleBase:
+    """The base as of `now` (aware); the same arguments give the same base. `leads` includes the cast of the demo.
+
+    Those who are interested are so at `now`; with a spread, most of them were so at some time within it.
+    """
     if now.tzinfo is None:
         raise ValueError("the base needs an aware time")
     if leads < len(CAST):
@@ -96,7 +120,8 @@ def build(*, now: datetime, seed: int = 2026, leads: int = 2000) -> SampleBase:
     kinds = _kinds(leads - len(CAST), Random(f"{seed}/kinds"))
     contacts = [_actor(Random(f"{seed}/{actor.role}"), actor, now) for actor in CAST]
     for number, kind in enumerate(kinds, start=1):
-        contacts.append(_contact(Random(f"{seed}/{number}"), kind, (number, now), known))
+        place = number, now, _earlier(Random(f"{seed}/{number}/earlier"), kind, spread)
+        contacts.append(_contact(Random(f"{seed}/{number}"), kind, place, known))
     return SampleBase(now, tuple(sorted(contacts, key=lambda each: (each.created_at, each.properties["email"]))))
 
 
@@ -108,11 +133,17 @@ def _kinds(count: int, rng: Random) -> list[Persona]:
     return found
 
 
-def _contact(rng: Random, persona: Persona, place: tuple[int, datetime], known: Companies) -> Contact:
-    number, now = place
+def _earlier(rng: Random, persona: Persona, spread: timedelta) -> timedelta:
+    """By how much their interest lies further back."""
+    keen = persona.quiet_days[1] <= _KEEN_DAYS
+    return spread * rng.random() if keen and rng.random() < _EARLIER_SHARE else timedelta()
+
+
+def _contact(rng: Random, persona: Persona, place: tuple[int, datetime, timedelta], known: Companies) -> Contact:
+    number, now, earlier = place
     who = person(rng, persona, number, known)
-    created_at = arrival(rng, now, persona.older_than_days)
-    active = now - timedelta(days=rng.uniform(*persona.quiet_days))
+    created_at = arrival(rng, now - earlier, persona.older_than_days)
+    active = now - earlier - timedelta(days=rng.uniform(*persona.quiet_days))
     span = Span(created_at, max(created_at, min(active, now - FRESHEST)), who.utc_offset)
     owner = _owner(rng, persona, who.utc_offset)
     ends = Contacted(who.properties["email"], *owner)
@@ -124,7 +155,7 @@ def _contact(rng: Random, persona: Persona, place: tuple[int, datetime], known: 
         "lifecyclestage": rng.choices(*zip(*persona.lifecycles, strict=True))[0],
         **({"hubspot_owner_id": owner[0]} if owner[0] else {}),
     }
-    return _finished(persona.name, created_at, properties, done, now)
+    return finished(persona.name, created_at, properties, done, now)
 
 
 def _owner(rng: Random, persona: Persona, utc_offset: timedelta) -> tuple[str, str]:
@@ -140,33 +171,4 @@ def _actor(rng: Random, actor: Actor, now: datetime) -> Contact:
     properties, done = history(actor, rng, now)
     created_at = (now - timedelta(days=200 if actor.asleep else 45 + rng.randrange(30))).replace(microsecond=0)
     known = {**actor.person(rng).properties, "lifecyclestage": "lead", "hubspot_owner_id": actor.ends.owner_id}
-    return _finished(f"cast: {actor.role}", created_at, {**known, **properties}, done, now)
-
-
-def _finished(
-    persona: str, created_at: datetime, properties: Mapping[str, str], done: Sequence[Activity], now: datetime
-) -> Contact:
-    """With the sums HubSpot keeps of the activities, and the time of the last change."""
-    whole = {**properties, **_sums(done), "hs_lead_status": _lead_status(done)}
-    past = [activity.at for activity in done if activity.at <= now - FRESHEST]
-    seen = [datetime.fromisoformat(value) for name, value in properties.items() if name in _SIGNS_OF_LIFE]
-    return Contact(persona, created_at, max([created_at, *past, *seen]), whole, tuple(done))
-
-
-_SIGNS_OF_LIFE = ("hs_email_last_open_date", "hs_analytics_last_timestamp", "recent_conversion_date")
-
-
-def _sums(done: Sequence[Activity]) -> dict[str, str]:
-    logged = [activity for activity in done if activity.kind != "tasks"]
-    contacting = [activity for activity in logged if activity.kind in _CONTACTING]
-    found = {"num_notes": str(len(logged)), "num_contacted_notes": str(len(contacting))}
-    found |= {"notes_last_updated": moment_text(logged[-1].at)} if logged else {}
-    found |= {"notes_last_contacted": moment_text(contacting[-1].at)} if contacting else {}
-    return found
-
-
-def _lead_status(done: Sequence[Activity]) -> str:
-    kinds = Counter(activity.kind for activity in done)
-    if kinds["meetings"] or any(each.properties.get("hs_email_direction") == "INCOMING_EMAIL" for each in done):
-        return "CONNECTED"
-    return "ATTEMPTED_TO_CONTACT" if kinds["emails"] or kinds["calls"] else "NEW"
+    return finished(f"cast: {actor.role}", created_at, {**known, **properties}, done, now)

@@ -137,3 +137,4 @@ OWNERS = (
     Owner(41700005, "irene.costa@nimbo.example", "Irene", "Costa", 9700005, archived=True),
 )
 """Four who sell, and one who left but still stands on some contacts."""
+OWNERS_BY_ID: Mapping[str, Owner] = {str(owner.id): owner for owner in OWNERS if not owner.archived}

@@ -53,10 +53,19 @@ def _edit(portal: Portal, body: Json) -> Json:
 
 
 def _calculate(portal: Portal, body: Json) -> Json:
-    """{"objectType", "id", "properties"}: HubSpot sets any property itself, read-only ones too."""
+    """{"objectType", "id", "properties"}: HubSpot sets any property itself, read-only ones too; answers the record.
+    Of many: {"objectType", "records": {id: properties}}; answers {"records": how many}."""
+    if "records" in body:
+        for identity, values in body["records"].items():
+            _calculate_one(portal, {**body, "id": identity, "properties": values})
+        return {"records": len(body["records"])}
+    return _whole(portal, *_calculate_one(portal, body))
+
+
+def _calculate_one(portal: Portal, body: Json) -> tuple[ObjectType, Record]:
     kind, record = _target(portal, body)
     values = {name: str(value) for name, value in body.get("properties", {}).items()}
-    return _whole(portal, kind, writing.recalculate(portal, kind, record, values))
+    return kind, writing.recalculate(portal, kind, record, values)
 
 
 def _clock(portal: Portal, body: Json) -> Json:

@@ -1,0 +1,40 @@
+"""Browsers over the demo's base. Where there is no Chromium these tests are left out, except in CI, where they fail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.web.browser.chromium import MISSING, installed, launched
+from tests.web.browser.walk import Walk, walk_of
+from tests.web.pages import Pages, demo_folder, pages_over
+
+WEEKS = 12  # that the base looks back on, as the demo's does
+MORE = "  source: hs_analytics_source\n"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = installed()
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with launched(path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lived_in(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    """A base with a past. The browser is asked for first: without one the base is not made."""
+    template = demo_folder(tmp_path_factory.mktemp("lived-in"), weeks=WEEKS)
+    with pages_over(template, tmp_path_factory.mktemp("browsed") / "pages", MORE) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def walk(lived_in: Pages) -> Walk:
+    return walk_of(lived_in)

@@ -1,0 +1,59 @@
+"""The way through all pages: for each view the addresses that are looked at, filled from what is in the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import quote
+
+from sqlalchemy import select
+
+from syncer.store import tables
+from tests.web.pages import Pages
+
+ADDRESSES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({
+    "/": (("funnel", "/"), ("funnel-quarter", "/?days=90"), ("funnel-source", "/?days=90&source=ORGANIC_SEARCH")),
+    "/leads": (("leads", "/leads"), ("leads-found", "/leads?q=valdes"), ("leads-none", "/leads?q=nobody-is-called-so")),
+    "/leads/by": (("lead-by", "/leads/by?record={record}"),),
+    "/leads/{lead}": (("lead", "/leads/{sql_lead}"), ("lead-warm", "/leads/{mql_lead}")),
+    "/leads/{lead}/timeline": (("lead-timeline", "/leads/{sql_lead}/timeline"),),
+    "/leads/{lead}/course": (("lead-course", "/leads/{sql_lead}/course"),),
+    "/handoffs": (("handoffs", "/handoffs"),),
+    "/what-if": (("what-if", "/what-if"),),
+    "/runs": (("runs", "/runs"),),
+    "/runs/rules": (("run-rules", "/runs/rules"),),
+    "/runs/{run}": (("run", "/runs/{run}"),),
+    "/rejected": (("rejected", "/rejected"),),
+    "/plans/{connection}": (("plan", "/plans/crm"),),
+    "/account": (("account", "/account"),),
+    "/audit": (("audit", "/audit"),),
+    "/users": (("users", "/users"),),
+})  # fmt: skip
+"""Path of a view -> (name of the picture, address)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What stands in the addresses."""
+
+    origin: str
+    known: Mapping[str, object]
+
+    def address(self, text: str) -> str:
+        return text.format_map(self.known)
+
+
+def walk_of(pages: Pages) -> Walk:
+    with pages.app.store.reading() as tx:
+        hottest = select(tables.leads.c.id).where(tables.leads.c.stage == "sql").order_by(tables.leads.c.total.desc())
+        warm = select(tables.leads.c.id).where(tables.leads.c.stage == "mql").order_by(tables.leads.c.total.desc())
+        known = {"sql_lead": tx.scalar(hottest), "mql_lead": tx.scalar(warm)}
+        columns = tables.handoffs.c.connection, tables.handoffs.c.object, tables.handoffs.c.record_id
+        record = tx.execute(select(*columns)).first() or ()
+        run = tx.scalar(select(tables.runs.c.id).order_by(tables.runs.c.id.desc()))
+    return Walk(pages.caller.origin, {**known, "record": quote("/".join(record)), "run": run})
+
+
+def stops() -> list[tuple[str, str]]:
+    return [stop for each in ADDRESSES.values() for stop in each]
