@@ -16,3 +16,10 @@ def test_a_browser_that_asks_for_a_page_that_is_none_gets_one_that_leads_on(last
     assert "There is no such page" in page
     assert 'href="/leads"' in page
     assert "no-such-page" not in page.replace('value="/no-such-page"', "")
+
+
+def test_the_menu_shows_in_which_part_a_page_is(lasting_pages: Pages) -> None:
+    assert '<a href="/runs" aria-current="page">' in lasting_pages.page("/runs")
+    assert '<a href="/runs" aria-current="true">' in lasting_pages.page("/rejected")
+    assert '<a href="/leads" aria-current="true">' in lasting_pages.page("/leads/1")
+    assert "aria-current" not in lasting_pages.page("/account").partition("</nav>")[0]
