@@ -1,5 +1,5 @@
-"""The door: webhooks signed and forged, links of messages, buttons of Slack, and what is no HTTP at all, over real
-connections."""
+"""The door: webhooks signed and forged, links of messages, buttons of Slack, addresses of pages and of the API, and
+what is no HTTP at all, over real connections."""
 
 from __future__ import annotations
 
@@ -51,13 +51,25 @@ _EVENTS: list[Any] = [
 ]  # fmt: skip
 _PATHS = ("/hooks/crm", "/hooks/none", "{0}", "{1}", "/slack/team", "/slack/channel",
           "/livez", "/readyz", "/metrics", "/")  # fmt: skip
+_PAGES = (
+    "/?days=30&connection=crm&source=OFFLINE", "/leads?q=ana&stage=sql&stage=mql&sort=name&score_from=10&after=abc",
+    "/leads/1?at=2026-11-01", "/leads/1/timeline?before=1", "/leads/by?record=crm/contacts/90151", "/leads.csv?q=ana",
+    "/handoffs?show=late&days=30&person=luis@acme.es", "/what-if?stages[1].enter[0]=5&with=x", "/runs/1", "/plans/crm",
+    "/rejected?connection=crm", "/audit", "/users", "/account", "/sign-in?to=/leads", "/static/syncer.css",
+    "/api/openapi.json",
+)  # fmt: skip
 _OK, _TAKEN = 200, 204
-_STATUSES = {None, _OK, _TAKEN, 400, 401, 404, 405, 408, 410, 413, 431, 503}  # None: closed without an answer
+_STATUSES = {  # None: closed without an answer; 403: asked by a name that is not this machine's
+    None, _OK, _TAKEN, 303, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 431, 503,
+}  # fmt: skip
 _HEADERS = (
     b"X-HubSpot-Signature-v3", b"X-Slack-Signature", b"X-Slack-Request-Timestamp", b"X-HubSpot-Request-Timestamp",
     b"Content-Type", b"Transfer-Encoding", b"Content-Length", b"Expect", b"Cookie", b"X-Forwarded-For",
     b"Authorization", b"Host", b"Accept-Language", b"Range", b"Upgrade", b"Content-Encoding",
 )  # fmt: skip
+
+
+_BROWSER = {"Accept": "text/html,*/*", "Sec-Fetch-Site": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,15 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """A page, or what the API tells of it."""
+
+    page: int
+    edits: Edits
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Raw:
     """A request's own bytes."""
 
@@ -105,6 +126,7 @@ def _cases() -> st.SearchStrategy[Any]:
         st.builds(lambda how, sign: Hook(how[0], how[1], sign), both, honest),
         st.builds(lambda how, sign: Press(how[0], how[1], sign), both, honest),
         st.builds(Form, st.one_of(no_edits, no_edits, TEXT_EDITS), TEXT_EDITS, st.booleans(), st.booleans()),
+        st.builds(Looked, numbers, TEXT_EDITS, st.booleans()),
         st.builds(Raw, numbers, TEXT_EDITS, numbers, numbers),
     )
 
@@ -142,6 +164,10 @@ class _Doors:
             return self.sales.caller.ask("POST", "/slack/team", body, pressed(body if case.signed else b"x")).status
         if isinstance(case, Form):
             return self._formed(case)
+        if isinstance(case, Looked):
+            page = _PAGES[case.page % len(_PAGES)]
+            where = f"/{quote_from_bytes(bent_text(page.encode()[1:], case.edits), safe='/?&=[]:@,.')}"[:8_000]
+            return self.sales.caller.ask("GET", f"/api{where}" if case.told else where, headers=_BROWSER).status
         return self._raw(case)
 
     def _formed(self, case: Form) -> int:
