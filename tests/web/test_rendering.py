@@ -56,6 +56,7 @@ def test_a_template_says_only_phrases_and_names_only_files_that_there_are(name: 
 def test_a_template_has_nothing_that_the_policy_forbids(name: str) -> None:
     source, _, _ = HERE.loader.get_source(HERE, name)  # type: ignore[union-attr]
     assert "|safe" not in source.replace(" ", "")
+    source = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", source, flags=re.DOTALL)
     if not name.startswith("answer"):  # that page brings its own sheet, and its own policy
         assert not re.search(r"<style|<[a-z][^>]*\s(style|on[a-z]+)=|javascript:|<script(?![^>]*\bsrc=)", source)
 
