@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cache
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -80,6 +81,17 @@ def _public_url(app: App) -> str | None:
     return app.project.web.public_url if app.project.web is not None else None
 
 
+class _Assets(StaticFiles):
+    """Files of ours; where an address names the contents (`rendering.asset`), browsers keep them."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        answer = super().file_response(*given, **named)
+        scope = named.get("scope", given[2] if len(given) > 2 else {})
+        if scope.get("query_string", b"").startswith(b"v="):
+            answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
 def _nowhere(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A browser gets a page that leads on; whatever else asks, the bare status."""
 
@@ -94,7 +106,7 @@ def _nowhere(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
 def _pages(site: Site) -> list[BaseRoute]:
     """What people look at."""
     return [
-        Mount("/static", StaticFiles(packages=[("syncer.web", "static")])),
+        Mount("/static", _Assets(packages=[("syncer.web", "static")])),
         Route("/api/openapi.json", site.telling("viewer", cache(lambda: described(VIEWS, ACTIONS)))),
         *Signing(site).routes(),
         *Downloads(site).routes(DOWNLOADS),
