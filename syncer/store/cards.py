@@ -76,6 +76,8 @@ def _as_read(tx: Connection, revisions: Mapping[int, int]) -> list[int]:
 def retell(tx: Connection, lead_ids: Iterable[int]) -> None:
     """The records of these leads have changed. A lead without a card gets one when it is scored."""
     known = cards(tx, lead_ids)
+    if not known:
+        return
     made = {lead: card_of(shown, known[lead].source) for lead, shown in _faces(tx, known).items()}
     _write(tx, made, known)
 
@@ -90,8 +92,11 @@ def forget(tx: Connection, lead_ids: Iterable[int]) -> tuple[int, int]:
 
 def cards(tx: Connection, lead_ids: Iterable[int]) -> dict[int, Card]:
     """Lead -> card, of those that have one."""
+    asked = sorted(lead_ids)
+    if not asked:
+        return {}
     columns = (lead_cards.c.lead_id, *(lead_cards.c[name] for name in Card._fields))
-    found = tx.execute(select(*columns).where(among(tx, lead_cards.c.lead_id, sorted(lead_ids))))
+    found = tx.execute(select(*columns).where(among(tx, lead_cards.c.lead_id, asked)))
     return {lead: Card(*values) for lead, *values in found}
 
 
