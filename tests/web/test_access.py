@@ -32,16 +32,7 @@ OPEN = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
-
-
-@pytest.fixture
-def inn(tmp_path: Path, sqlite_template: Path) -> Iterator[Inn]:
-    with inn_on_sqlite(tmp_path, sqlite_template) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 
 
 @pytest.fixture

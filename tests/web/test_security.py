@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from argon2 import PasswordHasher
 
-from syncer.queries import accounts, passwords
+from syncer.queries import accounts
 from syncer.store import audit
 from syncer.store.audit import Entry
 from syncer.web.guarding import HEADERS, own_path
@@ -36,16 +35,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
-
-
-@pytest.fixture
-def inn(tmp_path: Path, sqlite_template: Path) -> Iterator[Inn]:
-    with inn_on_sqlite(tmp_path, sqlite_template) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 
 
 @pytest.fixture(scope="module")
