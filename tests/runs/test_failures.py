@@ -397,6 +397,7 @@ def test_a_postgresql_database_on_a_full_disk_or_that_takes_no_writes_is_told_on
                 # The last pages of a disk may do for one connection's runs and not for another's people.
                 assert len(process.events("connection_failing")) <= 1
                 assert process.stop(8) == 0
+            server.stop()  # before its disk goes
 
 
 def _outages_of(server: Any, data: Path, disk: Path) -> Iterator[tuple[str, Any]]:

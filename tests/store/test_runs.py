@@ -9,7 +9,7 @@ import pytest
 from syncer.errors import NotFound
 from syncer.model import Run
 from syncer.rules import Dimension, Model, Segment, Stage, segments_text
-from syncer.store import Store, open_store, runs
+from syncer.store import Store, flows, open_store, runs
 from tests.store.samples import HOUR, NOW
 
 DAY = timedelta(days=1)
@@ -156,3 +156,11 @@ def test_rules_of_the_same_millisecond_or_of_a_clock_set_back_take_the_place_of_
         runs.keep_rules(tx, "crm", segments_text(rules("other")), NOW - back)
         assert runs.rules_at(tx, "crm", NOW) == rules("other")
         assert runs.rules_at(tx, "crm", NOW - HOUR) is None
+
+
+def test_when_a_base_was_scored_first_stays(store: Store) -> None:
+    with store.writing() as tx:
+        runs.set_baseline(tx, "crm", NOW)
+        runs.set_baseline(tx, "crm", NOW + HOUR)
+    with store.reading() as tx:
+        assert flows.first_syncs(tx, ["crm", "other"]) == {"crm": NOW}
