@@ -8,6 +8,7 @@ import pytest
 
 from syncer.model import Value
 from syncer.rules import Argument, FieldTest, Operator
+from syncer.scoring import predicates
 from syncer.scoring.predicates import given_up, holds_at, predicate
 
 HOUR = 3_600_000
@@ -150,9 +151,12 @@ def test_relative_dates_know_their_edges(age_ms: int, younger: bool, older: bool
         assert holds_at(FieldTest("f", test.operator, HOUR, negated=True), None, now) is False
 
 
-def test_a_value_over_which_a_pattern_is_given_up_meets_no_test_and_is_told_once() -> None:
+def test_a_value_over_which_a_pattern_is_given_up_meets_no_test_and_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for memory in ("_given_up", "_told"):  # the process may have given this one up in another test
+        monkeypatch.setattr(predicates, memory, {})
     endless, value = "(a+)+$", "a" * 60 + "!"
-    given_up()
     assert not holds("matches", endless, value)
     assert not holds("matches", endless, value, negated=True)
     assert holds("matches", endless, "aaa")
