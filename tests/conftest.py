@@ -30,8 +30,9 @@ from tests import reporting
 _numbers = itertools.count(1)
 
 
-# What is tried on PostgreSQL among the long tests: whole runs, and random histories. The default ones try it on SQLite.
-_LONG_ON_POSTGRESQL = ("runs/", "handoff/test_answering.py", "store/test_properties.py", "store/test_replay.py")
+# What is tried on PostgreSQL among the long tests: whole runs, hand-offs, pages, random histories. The default ones try
+# it on SQLite.
+_LONG_ON_POSTGRESQL = ("runs/", "handoff/", "web/", "store/test_properties.py", "store/test_replay.py")
 
 
 @pytest.hookimpl(tryfirst=True)
