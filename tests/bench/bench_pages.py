@@ -1,6 +1,7 @@
-"""How long the pages take on a large base, over real HTTP, and whether their memory stays flat.
+"""How long the pages take on a large base, over real HTTP, and whether their memory stays flat from round to round.
 
 python -m tests.bench.bench_pages [--leads N] [--activities N] [--database postgresql|sqlite] [--only WORD] [--times N]
+    [--rounds N]
 
 The server is a process of its own, asked one request after the other. What a page counts beside the request (see
 `syncer/web/counting.py`) is part of what it costs the machine, not of the page's time.
@@ -34,7 +35,7 @@ from syncer.settings import process_settings
 from syncer.store import open_store
 from syncer.web import serve
 from syncer.web.pages import VIEWS
-from tests.bench.large_base import NOW_MS, fill
+from tests.bench.large_base import BUSY, NOW_MS, fill
 from tests.bench.mirrors import NOW
 from tests.web.calling import Caller, free_port
 
@@ -81,15 +82,18 @@ ADDRESSES: Mapping[str, tuple[str, ...]] = {
         "/leads?q=jose.nunez4711@empresa4711.example", "/leads?q=4711", "/leads?q=crm/contacts/4711",
         f"/leads?q=ana+p&stage=sql&owner={OWNER}&moved=30", "/leads?q=nobody-is-called-so",
     ),
-    "lead": ("/leads/4", "/leads/97", "/leads/100"),
+    "lead": (
+        "/leads/4", "/leads/97", "/leads/97?at=2026-10-05", "/leads/100", f"/leads/{BUSY}",
+        f"/leads/{BUSY}?at=2026-10-05",
+    ),
     "lead_by": ("/leads/by?record=crm/contacts/4711",),
-    "lead_timeline": ("/leads/97/timeline",),
-    "lead_course": ("/leads/97/course",),
+    "lead_timeline": ("/leads/97/timeline", f"/leads/{BUSY}/timeline"),
+    "lead_course": ("/leads/97/course", f"/leads/{BUSY}/course"),
     "handoffs": (
         "/handoffs", "/handoffs?only=late", "/handoffs?only=unsent", "/handoffs?only=all&days=28",
         f"/handoffs?person={OWNER}&only=all",
     ),
-    "what_if": ("/what-if",),
+    "what_if": ("/what-if", "/what-if?engagement.max=50"),
     "runs": ("/runs",),
     "run_rules": ("/runs/rules",),
     "run": ("/runs/5", "/runs/150"),
@@ -150,24 +154,28 @@ def file_of(caller: Caller, path: str) -> str:
     return f"{answer.status}, {size / 1e6:.1f} MB in {time.monotonic() - begun:.1f} s"
 
 
-def measure(caller: Caller, server: int, only: str, times: int) -> None:
-    base = asked(caller, "/livez", times)
+def measure(caller: Caller, server: int, words: argparse.Namespace) -> None:
+    base = asked(caller, "/livez", words.times)
     print(f"{'p50':>8} {'p95':>8} {'max':>8} {'first':>8}  ms")
     print(f"{base.share(50):8.1f} {base.share(95):8.1f} {base.times[-1]:8.1f} {base.first:8.1f}  /livez")
-    before, late = memory_mb(server), 0
-    for address in addresses(only):
-        each = asked(caller, address, times)
-        slow = each.share(95) > WANTED_MS
-        late += slow
-        note = "  TOO SLOW" if slow else ""
-        note += f"  answered {dict(each.refused)}" if each.refused else ""
-        print(f"{each.share(50):8.1f} {each.share(95):8.1f} {each.times[-1]:8.1f} {each.first:8.1f}  {address}{note}")
-    after = memory_mb(server)
-    print(f"memory of the server: {before[0]:.0f} MB before, {after[0]:.0f} MB after, {after[1]:.0f} MB at most")
-    print(f"addresses above {WANTED_MS:.0f} ms: {late}")
+    print(f"memory of the server before: {memory_mb(server)[0]:.0f} MB")
+    for number in range(1, words.rounds + 1):
+        late = sum(_told(asked(caller, address, words.times)) for address in addresses(words.only))
+        now, most = memory_mb(server)
+        print(f"round {number}: {late} addresses above {WANTED_MS:.0f} ms; memory {now:.0f} MB, at most {most:.0f} MB")
     for path in ("/leads.csv", "/leads.csv?stage=sql", "/leads.xlsx?stage=sql"):
-        if only in path:
+        if words.only in path:
             print(f"{path}: {file_of(caller, path)}; memory {memory_mb(server)[1]:.0f} MB at most")
+
+
+def _told(taken: Taken) -> bool:
+    """Whether it was too slow; its line is printed."""
+    slow = taken.share(95) > WANTED_MS
+    note = "  TOO SLOW" if slow else ""
+    note += f"  answered {dict(taken.refused)}" if taken.refused else ""
+    figures = (taken.share(50), taken.share(95), taken.times[-1], taken.first)
+    print("".join(f"{each:8.1f} " for each in figures) + f" {taken.address}{note}", flush=True)
+    return slow
 
 
 def serve_until_told(folder: Path, url: str) -> None:
@@ -248,7 +256,7 @@ def main(words: argparse.Namespace) -> None:
             try:
                 caller = Caller(port)
                 wait_for(caller)
-                measure(caller, server.pid, words.only, words.times)
+                measure(caller, server.pid, words)
             finally:
                 end(server)
     finally:
@@ -262,6 +270,7 @@ if __name__ == "__main__":
     words.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     words.add_argument("--only", default="", help="addresses that hold this")
     words.add_argument("--times", type=int, default=40, help="requests of each address")
+    words.add_argument("--rounds", type=int, default=2, help="times that all addresses are gone through")
     words.add_argument("--serve", nargs=2, metavar=("FOLDER", "URL"), help=argparse.SUPPRESS)
     given = words.parse_args()
     if given.serve:

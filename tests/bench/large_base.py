@@ -37,6 +37,7 @@ LAST = (
 )  # fmt: skip
 OWNERS, COMPANIES, SOURCES = 40, 5_003, ("Web", "Feria", "Referido", "Anuncios", "Webinar", "Importación")
 DAY_MS, DAYS = 86_400_000, 90
+BUSY, DEEDS = 7, 5_000  # the number of a lead who has done much, and how much
 WAITING = 20_000  # leads that a plan at the fuse would move
 RUNS = 96  # of either kind
 NOW_MS = to_ms(NOW)
@@ -191,6 +192,11 @@ def _deeds(leads: int, activities: int) -> Iterator[_Step]:
         "INSERT INTO activity_links (connection, object, record_id, activity_id)"
         f" SELECT 'crm', 'contacts', CAST(1 + i % :leads AS text), {done} FROM numbers WHERE i <= :activities"
     ), {"activities": activities, "leads": leads}  # fmt: skip
+    yield "", (
+        "INSERT INTO activity_links (connection, object, record_id, activity_id)"
+        f" SELECT 'crm', 'contacts', '{BUSY}', {done} FROM numbers WHERE i <= :activities AND i % :every = 0"
+        f" AND 1 + i % :leads <> {BUSY}"
+    ), {"activities": activities, "leads": leads, "every": max(activities // DEEDS, 1)}  # fmt: skip
 
 
 def _past(leads: int) -> Iterator[_Step]:

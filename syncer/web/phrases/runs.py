@@ -225,7 +225,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "runs_given_up": ("given up", "abandonado"),
     "runs_taken_in_part": ("taken in part", "aceptado en parte"),
     "runs_read_again": ("Ask again", "Pedir de nuevo"),
-    "runs_read_again_of": ("Ask for {id} again", "Pedir {id} de nuevo"),
+    "runs_read_again_of": ("Ask again: {id}", "Pedir de nuevo: {id}"),
     "runs_read_all_again": ("Ask for all of them again", "Pedirlos todos de nuevo"),
     "runs_write_again": ("Write all of them again", "Escribirlos todos de nuevo"),
     "runs_more": ("More", "Más"),

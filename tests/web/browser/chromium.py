@@ -118,14 +118,17 @@ class Visit:
 
 
 @contextmanager
-def visiting(browser: Browser, origin: str, look: Look, *, bypass_csp: bool = False) -> Iterator[Visit]:
-    """A browser of somebody new. `bypass_csp`: scripts of ours may be put into the pages."""
+def visiting(
+    browser: Browser, origin: str, look: Look, *, cookie: tuple[str, str] | None = None, bypass_csp: bool = False
+) -> Iterator[Visit]:
+    """A browser of somebody new. `cookie`: their session's; `bypass_csp`: scripts of ours may be put into the pages."""
     context = browser.new_context(
         base_url=origin, viewport={"width": look.width, "height": look.height}, color_scheme=look.theme,
         java_script_enabled=look.scripts, bypass_csp=bypass_csp, locale="en-GB", timezone_id="Europe/Madrid",
     )  # fmt: skip
     try:
-        context.add_cookies([{"name": LANGUAGE_COOKIE, "value": look.language, "url": origin}])
+        held = [(LANGUAGE_COOKIE, look.language), *([cookie] if cookie else [])]
+        context.add_cookies([{"name": name, "value": value, "url": origin} for name, value in held])
         visit = Visit(context.new_page(), look)
         _listen(context, visit)
         yield visit

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.web.browser.chromium import MISSING, installed, launched
-from tests.web.browser.walk import Walk, walk_of
+from tests.web.browser.trouble import session_of, troubled
+from tests.web.browser.walk import Walk, troubled_walk_of, walk_of
 from tests.web.pages import Pages, demo_folder, pages_over
 
 WEEKS = 12  # that the base looks back on, as the demo's does
@@ -38,3 +39,20 @@ def lived_in(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="session")
 def walk(lived_in: Pages) -> Walk:
     return walk_of(lived_in)
+
+
+@pytest.fixture(scope="session")
+def in_trouble(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    """Like `lived_in`, with what is wrong in it."""
+    with troubled(tmp_path_factory.mktemp("troubled")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def troubled_walk(in_trouble: Pages) -> Walk:
+    return troubled_walk_of(in_trouble, session_of(in_trouble))
+
+
+@pytest.fixture(scope="session")
+def strangers_walk(in_trouble: Pages) -> Walk:
+    return troubled_walk_of(in_trouble, None)

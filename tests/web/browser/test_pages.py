@@ -3,7 +3,8 @@ see it, and shows what it can where scripts are off."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from playwright.sync_api import Browser
 
 from syncer.web.pages import VIEWS
 from tests.web.browser.chromium import DARK, LIGHT, LOOKS, Look, Visit, visiting
-from tests.web.browser.walk import ADDRESSES, Walk, stops
+from tests.web.browser.walk import ADDRESSES, Stop, Walk, stops
 
 AXE = Path(__file__).parent.parent / "vendor" / "axe.min.js"
 WITHOUT_SCRIPTS = Look("no-scripts", scripts=False)
-_STOPS = [pytest.param(name, address, id=name) for name, address in stops()]
+_STOPS = [pytest.param(each, id=each.name) for each in stops()]
 _GRAVE = ("serious", "critical")
 _MOST_CONTROLS = 200  # that are looked for on one page
 _MOST_PARTS = 4  # that one control is tabbed through: day, month, year, and the calendar
@@ -46,18 +47,30 @@ def test_the_walk_goes_through_every_view() -> None:
     assert set(ADDRESSES) == {view.path for view in VIEWS}
 
 
+Goes = Callable[..., Visit]
+
+
 @pytest.fixture
-def visit(browser: Browser, walk: Walk, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    with visiting(browser, walk.origin, getattr(request, "param", LIGHT)) as opened:
-        yield opened
+def goes(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Goes]:
+    """Opens a stop in some look, in a browser of its own."""
+    with ExitStack() as opened:
+
+        def go(stop: Stop, look: Look = LIGHT, *, bypass_csp: bool = False) -> Visit:
+            walk: Walk = request.getfixturevalue(stop.walk)
+            going = visiting(browser, walk.origin, look, cookie=walk.cookie, bypass_csp=bypass_csp)
+            visit = opened.enter_context(going)
+            visit.go(walk.address(stop.address))
+            return visit
+
+        yield go
 
 
-@pytest.mark.parametrize("visit", LOOKS, ids=lambda look: look.name, indirect=True)
-@pytest.mark.parametrize(("name", "address"), _STOPS)
-def test_a_page_complains_of_nothing_and_fits(visit: Visit, walk: Walk, name: str, address: str) -> None:
-    visit.go(walk.address(address))
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("stop", _STOPS)
+def test_a_page_complains_of_nothing_and_fits(goes: Goes, look: Look, stop: Stop) -> None:
+    visit = goes(stop, look)
     _hover_charts(visit)
-    visit.shoot(name)
+    visit.shoot(stop.name)
     assert visit.complaints == []
     assert visit.sideways_px() <= 0
     assert visit.page.locator("html").get_attribute("lang") == visit.look.language
@@ -78,11 +91,9 @@ def _hover_charts(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("look", [LIGHT, DARK], ids=lambda look: look.name)
-@pytest.mark.parametrize(("name", "address"), _STOPS)
-def test_axe_finds_no_grave_fault(browser: Browser, walk: Walk, look: Look, name: str, address: str) -> None:
-    with visiting(browser, walk.origin, look, bypass_csp=True) as visit:
-        visit.go(walk.address(address))
-        assert _grave_faults(visit) == []
+@pytest.mark.parametrize("stop", _STOPS)
+def test_axe_finds_no_grave_fault(goes: Goes, look: Look, stop: Stop) -> None:
+    assert _grave_faults(goes(stop, look, bypass_csp=True)) == []
 
 
 def _grave_faults(visit: Visit) -> list[tuple[str, str, list[str]]]:
@@ -94,11 +105,9 @@ def _grave_faults(visit: Visit) -> list[tuple[str, str, list[str]]]:
     return [(each["id"], each["help"], [node["html"] for node in each["nodes"]]) for each in grave]
 
 
-@pytest.mark.parametrize(("name", "address"), _STOPS)
-def test_every_control_is_reached_by_keyboard_and_shows_that_it_is(
-    visit: Visit, walk: Walk, name: str, address: str
-) -> None:
-    visit.go(walk.address(address))
+@pytest.mark.parametrize("stop", _STOPS)
+def test_every_control_is_reached_by_keyboard_and_shows_that_it_is(goes: Goes, stop: Stop) -> None:
+    visit = goes(stop)
     wanted: list[str] = visit.page.evaluate(_REACHABLE)[:_MOST_CONTROLS]
     reached: set[str] = set()
     for _ in range(len(wanted) * _MOST_PARTS):
@@ -114,8 +123,8 @@ def test_every_control_is_reached_by_keyboard_and_shows_that_it_is(
     assert [name for number, name in enumerate(wanted) if str(number) not in reached] == []
 
 
-def test_the_first_tab_leads_past_the_frame(visit: Visit, walk: Walk) -> None:
-    visit.go(walk.address("/"))
+def test_the_first_tab_leads_past_the_frame(goes: Goes) -> None:
+    visit = goes(Stop("funnel", "/"))
     visit.page.keyboard.press("Tab")
     skip = visit.page.locator(".skip")
     box = skip.bounding_box()
@@ -125,10 +134,9 @@ def test_the_first_tab_leads_past_the_frame(visit: Visit, walk: Walk) -> None:
     assert visit.page.evaluate("document.activeElement.id") == "content"
 
 
-@pytest.mark.parametrize("visit", [WITHOUT_SCRIPTS], ids=lambda look: look.name, indirect=True)
-@pytest.mark.parametrize(("name", "address"), _STOPS)
-def test_without_scripts_a_page_shows_what_it_has(visit: Visit, walk: Walk, name: str, address: str) -> None:
-    visit.go(walk.address(address))
+@pytest.mark.parametrize("stop", _STOPS)
+def test_without_scripts_a_page_shows_what_it_has(goes: Goes, stop: Stop) -> None:
+    visit = goes(stop, WITHOUT_SCRIPTS)
     assert visit.complaints == []
     heading = visit.page.locator("main h1").inner_text()
     assert heading
@@ -137,8 +145,8 @@ def test_without_scripts_a_page_shows_what_it_has(visit: Visit, walk: Walk, name
         assert form.locator("button").count() >= 1
 
 
-def test_the_language_is_changed_on_the_spot(visit: Visit, walk: Walk) -> None:
-    visit.go(walk.address("/"))
+def test_the_language_is_changed_on_the_spot(goes: Goes, walk: Walk) -> None:
+    visit = goes(Stop("funnel", "/"))
     visit.page.get_by_role("button", name="Español").click()
     visit.settle()
     assert visit.page.locator("html").get_attribute("lang") == "es"

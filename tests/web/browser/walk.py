@@ -32,16 +32,36 @@ ADDRESSES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({
 })  # fmt: skip
 """Path of a view -> (name of the picture, address)."""
 
+TROUBLED = (
+    ("plan-waiting", "/plans/crm"), ("plan-move", "/plans/crm?move=mql%3Esql"), ("runs-waiting", "/runs"),
+    ("run-waiting", "/runs/{run}"), ("rejected-some", "/rejected"), ("rejected-untaken", "/rejected?what=untaken"),
+    ("leads-hostile", "/leads"), ("lead-overridden", "/leads/1"), ("account-signed-in", "/account"),
+    ("users-some", "/users"), ("audit-some", "/audit"),
+)  # fmt: skip
+"""What is looked at where something is wrong, by somebody who has signed in."""
+STRANGER = (("sign-in", "/sign-in?to=%2Fleads"), ("sign-in-wanted", "/"))
+"""What is looked at there by somebody who has not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What stands in the addresses."""
+    """Where it goes, what stands in the addresses, and the cookie of who walks."""
 
     origin: str
     known: Mapping[str, object]
+    cookie: tuple[str, str] | None = None
 
     def address(self, text: str) -> str:
         return text.format_map(self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`walk`: the fixture in whose base it is."""
+
+    name: str
+    address: str
+    walk: str = "walk"
 
 
 def walk_of(pages: Pages) -> Walk:
@@ -55,5 +75,13 @@ def walk_of(pages: Pages) -> Walk:
     return Walk(pages.caller.origin, {**known, "record": quote("/".join(record)), "run": run})
 
 
-def stops() -> list[tuple[str, str]]:
-    return [stop for each in ADDRESSES.values() for stop in each]
+def troubled_walk_of(pages: Pages, cookie: tuple[str, str] | None) -> Walk:
+    with pages.app.store.reading() as tx:
+        run = tx.scalar(select(tables.runs.c.id).order_by(tables.runs.c.id.desc()))
+    return Walk(pages.caller.origin, {"run": run}, cookie)
+
+
+def stops() -> list[Stop]:
+    found = [Stop(*each) for of_view in ADDRESSES.values() for each in of_view]
+    found += [Stop(*each, walk="troubled_walk") for each in TROUBLED]
+    return found + [Stop(*each, walk="strangers_walk") for each in STRANGER]
