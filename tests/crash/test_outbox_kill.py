@@ -24,7 +24,7 @@ from tests.reporting import KILLED_TELLING
 
 pytestmark = pytest.mark.slow  # thousands of processes that really die
 
-KILLS = int(os.environ.get("SYNCER_KILLS", "4"))  # at each point
+KILLS = int(os.environ.get("SYNCER_KILLS", "2"))  # at each point
 KILLS_OF_MORE = min(10, KILLS)  # at each point of what goes beyond
 RANDOM_KILLS = 2 * KILLS  # on each kind of database
 _DEATHS_AT_RANDOM = 5  # of processes in a row
