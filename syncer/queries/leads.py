@@ -26,7 +26,8 @@ _CHUNK = 2_000  # leads of an export read at a time
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of the list. `text`: words of names and addresses, a whole address, or a record's id."""
+    """What is asked of the list. `text`: words of names and addresses, a whole address, or a record's id. `openly`: by
+    somebody who may not see whole addresses, and finds nobody by a part of one."""
 
     text: str = ""
     connection: str | None = None
@@ -36,6 +37,7 @@ class Wish:
     least_hundredths: int | None = None
     most_hundredths: int | None = None
     moved_within: timedelta | None = None
+    openly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +93,18 @@ def page(app: App, wish: Wish, order: Order, place: Place | None = None, *, back
         if back and part.stop is None:  # the beginning: a whole page of it
             place, back, part = None, False, walk(None, False, PAGE)
     rows = part.rows[::-1] if back else part.rows
-    ends = (rows[0].place(order), rows[-1].place(order)) if rows else (_including(place, order, back),) * 2
+    here = place and replace(place, included=True)  # from which a walk the other way meets the lead that stands there
+    ends = (rows[0].place(order), rows[-1].place(order)) if rows else (here, here)
     shown = tuple(map(_row, rows))
     if back:
         return Found(shown, count, part.stop, ends[1], part.passed_over)
     return Found(shown, count, ends[0] if place is not None else None, part.stop, part.passed_over)
 
 
-def _including(place: Place | None, order: Order, back: bool) -> Place | None:
-    """From which a walk the other way meets the lead at `place` as well."""
-    if place is None:
-        return None
-    return replace(place, lead=place.lead - 1 if listing.falls(order) != back else place.lead + 1)
+def place_by_name(app: App, lead: int) -> Place | None:
+    """Where the lead stands in the order of names; None: it is gone."""
+    with app.store.reading() as tx:
+        return listing.place_of(tx, lead)
 
 
 def every(app: App, wish: Wish, order: Order, heed: Callable[[], None]) -> Iterator[tuple[LeadRow, ...]]:
@@ -149,7 +151,8 @@ def _sought(app: App, wish: Wish) -> Sought:
         least=wish.least_hundredths,
         most=wish.most_hundredths,
         moved_since=app.clock() - wish.moved_within if wish.moved_within is not None else None,
-        words=cards.sought(wish.text),
+        terms=cards.sought(wish.text),
+        openly=wish.openly,
         undecided=bool(wish.text),
     )
 
@@ -157,9 +160,9 @@ def _sought(app: App, wish: Wish) -> Sought:
 def _looked_up(tx: Connection, sought: Sought, text: str, order: Order) -> tuple[Walk, Counted]:
     """How the list is walked, and how many leads it has."""
     named = mirror.find(tx, text) if text else []
-    worded = listing.with_words(tx, sought.words) if sought.words else set() if text else None
+    worded = listing.found_by(tx, sought) if sought.terms else set() if text else None
     if worded is not None or named:
-        return _all_of(tx, sorted({*named, *(worded or ())}), replace(sought, words=()), order)
+        return _all_of(tx, sorted({*named, *(worded or ())}), replace(sought, terms=()), order)
     few = listing.few(tx, sought, order)
     if few is not None:
         return _all_of(tx, few, sought, order)
@@ -177,8 +180,7 @@ def _all_of(tx: Connection, ids: Sequence[int], sought: Sought, order: Order) ->
     def walk(place: Place | None, back: bool, size: int) -> _Part:
         ahead = places[::-1] if back else places
         if place is not None:
-            here, down = (place.key, place.lead), listing.falls(order) != back
-            ahead = [each for each in ahead if (each < here if down else each > here)]
+            ahead = [each for each in ahead if place.leads_to(each, listing.falls(order) != back)]
         rows = listing.rows(tx, [lead for _, lead in ahead[:size]])
         return _Part(rows, Place(*ahead[size - 1]) if len(ahead) > size else None)
 

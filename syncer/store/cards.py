@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Select, Text, delete, func, insert, literal, select, tuple_
+from sqlalchemy import ARRAY, BigInteger, Connection, Select, Text, delete, func, literal, select, tuple_
 
 from syncer.model import Lead
-from syncer.store.sql import among, insert_new, upsert
+from syncer.store.sql import among, insert, insert_new, upsert
 from syncer.store.tables import LIVE, lead_cards, lead_words, records
 from syncer.store.tables import leads as leads_table
 
 MOST_WORDS = 12  # of a lead
 LONGEST_WORD = 40  # characters
-MOST_SOUGHT = 5  # words of a search
+MOST_SOUGHT = 5  # terms of a search
+MOST_APART = 3  # pieces of one of them
 LONGEST = 200  # characters of what is shown; PostgreSQL indexes no more than some 2,700 bytes
 
 _PIECES = re.compile(r"[^\W_]+")
@@ -37,6 +38,18 @@ class Card(NamedTuple):
     owner: str | None
     source: str | None
     words: str
+
+
+class Term(NamedTuple):
+    """A part of a search. A lead fits in which `whole` begins a word, or else each of the pieces does, if there are
+    any."""
+
+    whole: str
+    pieces: tuple[str, ...] = ()
+
+    def fits(self, words: Collection[str]) -> bool:
+        apart = bool(self.pieces) and all(_begins_one(each, words) for each in self.pieces)
+        return apart or _begins_one(self.whole, words)
 
 
 class Face(Protocol):
@@ -56,26 +69,27 @@ def keep(tx: Connection, leads: Sequence[Lead], source_field: str | None) -> Non
     made = {lead.id: _made(lead, source_field) for lead in leads if lead.records}
     known = cards(tx, made)
     changed = {lead.id: lead.revision for lead in leads if lead.id in made and made[lead.id] != known.get(lead.id)}
-    _write(tx, {lead: made[lead] for lead in _as_read(tx, changed)}, known)
+    now = _held(tx, changed)
+    as_read = [lead for lead, revision in changed.items() if now.get(lead) == revision]
+    # Who was given another name since they were read is of the same revision: no rule looks at names.
+    shown = _faces(tx, as_read)
+    _write(tx, {lead: card_of(faces, made[lead].source) for lead, faces in shown.items()}, known)
 
 
 def _made(lead: Lead, source_field: str | None) -> Card:
     return card_of(lead.records, _text(lead.signals.fields.get(source_field)) if source_field else None)
 
 
-def _as_read(tx: Connection, revisions: Mapping[int, int]) -> list[int]:
-    """The leads that are still of these revisions, and stay so to the end of the transaction: somebody who has been
-    erased meanwhile does not come back."""
-    if not revisions:
-        return []
-    theirs = select(leads_table.c.id, leads_table.c.revision).where(among(tx, leads_table.c.id, sorted(revisions)))
-    found = tx.execute(theirs.order_by(leads_table.c.id).with_for_update(read=True))
-    return [lead for lead, revision in found if revision == revisions[lead]]
+def _held(tx: Connection, lead_ids: Iterable[int]) -> Mapping[int, int]:
+    """Lead -> its revision, of those there still are: to the end of the transaction nobody else changes them, or their
+    cards. Until then their names may change, of which a card that is made meanwhile would know nothing."""
+    theirs = select(leads_table.c.id, leads_table.c.revision).where(among(tx, leads_table.c.id, sorted(lead_ids)))
+    return dict(iter(tx.execute(theirs.order_by(leads_table.c.id).with_for_update(key_share=True))))
 
 
-def retell(tx: Connection, lead_ids: Iterable[int]) -> None:
+def retell(tx: Connection, lead_ids: Collection[int]) -> None:
     """The records of these leads have changed. A lead without a card gets one when it is scored."""
-    known = cards(tx, lead_ids)
+    known = cards(tx, _held(tx, lead_ids)) if lead_ids else {}
     if not known:
         return
     made = {lead: card_of(shown, known[lead].source) for lead, shown in _faces(tx, known).items()}
@@ -114,35 +128,75 @@ def fold(text: str) -> str:
     return "".join(each for each in apart if not unicodedata.combining(each)).casefold()
 
 
-def sought(text: str) -> tuple[str, ...]:
-    """The beginnings of words that a search asks for; all of them must fit. What holds a dot or an @ stands for an
-    address or for where it is."""
-    found: dict[str, None] = {}
+def sought(text: str) -> tuple[Term, ...]:
+    """What a search asks for; all of it must fit. What holds an @ is the beginning of an address. What holds a dot may
+    be one, or where an address is, or a name as it is written: "J.R. Tolkien", "Nova S.L."."""
+    found: dict[Term, None] = {}
     for part in fold(text).split():
-        part = part.strip(".,;:<>()\"'")
-        whole = "@" in part or ("." in part and not part.replace(".", "").isdecimal())
-        found |= dict.fromkeys([part] if whole else _PIECES.findall(part))
-    return tuple(each[:LONGEST_WORD] for each in found)[:MOST_SOUGHT]
+        part = part.strip(".,;:<>()\"'").lstrip("@")
+        pieces = [each[:LONGEST_WORD] for each in _PIECES.findall(part)]
+        if "@" in part:
+            found[Term(part[:LONGEST_WORD])] = None
+        elif "." in part and len(pieces) > 1 and not part.replace(".", "").isdecimal():
+            found[Term(part[:LONGEST_WORD], tuple(pieces[:MOST_APART]))] = None
+        else:
+            found |= dict.fromkeys(map(Term, pieces))
+    return tuple(found)[:MOST_SOUGHT]
+
+
+def openly(tx: Connection, lead_ids: Collection[int], terms: Sequence[Term]) -> set[int]:
+    """Those of the leads that are found without a part of an address: by their names, by where an address is, or by a
+    whole one. Who could ask for parts would learn each letter that is not shown."""
+    shown = _faces(tx, lead_ids) if lead_ids else {}
+    return {lead for lead, faces in shown.items() if all(_is_open(each, faces) for each in terms)}
+
+
+def _is_open(term: Term, shown: Sequence[Face]) -> bool:
+    words = {each[:LONGEST_WORD] for face in shown for each in _open_words(face)}
+    return term.fits(words) or any(term.whole == _address(face) for face in shown)
+
+
+def _open_words(face: Face) -> Iterator[str]:
+    name = " ".join(part for part in _name(face).split() if "@" not in part)  # some are called by their address
+    yield from _PIECES.findall(name)
+    yield from _of_domain(_address(face).partition("@")[2])
+
+
+def _begins_one(beginning: str, words: Iterable[str]) -> bool:
+    return any(word.startswith(beginning) for word in words)
 
 
 def _words_of(shown: Sequence[Face]) -> list[str]:
     found: dict[str, None] = {}
     for face in shown:
-        found |= dict.fromkeys(_of_face(fold((face.name or "")[:LONGEST]), fold((face.email or "")[:LONGEST])))
+        found |= dict.fromkeys(_of_face(face))
     return list(dict.fromkeys(each[:LONGEST_WORD] for each in found if each))[:MOST_WORDS]
 
 
-def _of_face(name: str, email: str) -> Iterator[str]:
-    """The whole address, the words of name and address, and the domain with what it is a part of, down to two names:
-    "mail.acme.es" and "acme.es". A domain is found by how it begins, so its last name alone is no word."""
-    address = "".join(email.split())
+def _of_face(face: Face) -> Iterator[str]:
+    """The whole address, the words of name and address, and the domain with what it is a part of."""
+    address = _address(face)
     yield address
-    yield from _PIECES.findall(name)
+    yield from _PIECES.findall(_name(face))
     local, _, domain = address.partition("@")
     yield from _PIECES.findall(local)
+    yield from _of_domain(domain)
+
+
+def _of_domain(domain: str) -> Iterator[str]:
+    """Down to two names: "mail.acme.es" and "acme.es". A domain is found by how it begins, so its last name alone is no
+    word."""
     labels = [each for each in domain.split(".") if each]
     yield from (".".join(labels[first:]) for first in range(max(len(labels) - 1, 0)))
     yield from (piece for label in labels[:-1] for piece in _PIECES.findall(label) if piece != label)
+
+
+def _name(face: Face) -> str:
+    return fold((face.name or "")[:LONGEST])
+
+
+def _address(face: Face) -> str:
+    return "".join(fold((face.email or "")[:LONGEST]).split())
 
 
 def _first(shown: Sequence[Face], what: str) -> str | None:
@@ -179,7 +233,8 @@ def _add(tx: Connection, words: Sequence[tuple[str, int]]) -> None:
     ordered = sorted(words)
     if tx.dialect.name == "postgresql":
         if ordered:  # row by row it would take twenty times as long
-            tx.execute(insert(lead_words).from_select(["word", "lead_id"], _unnested(ordered)))
+            new = insert(tx, lead_words).from_select(["word", "lead_id"], _unnested(ordered))
+            tx.execute(new.on_conflict_do_nothing())
         return
     insert_new(tx, lead_words, [{"word": word, "lead_id": lead} for word, lead in ordered])
 

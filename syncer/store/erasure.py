@@ -206,10 +206,12 @@ def _forget_rejected(tx: Connection, connection: str, ids: Sequence[str], done: 
 
 def _erase_of_leads(tx: Connection, lead_ids: Sequence[int], reason: str, done: Tally) -> None:
     """Plans and footprints quote fields and activities. What people wrote of a lead goes with its last record. Where
-    one lives on, the next run makes its card anew."""
+    one lives on, the next run makes anew what has gone."""
     for table in (decisions, lead_states):
         _delete(tx, table, [among(tx, table.c.lead_id, lead_ids)], done)
     done[lead_cards.name], done[lead_words.name] = cards.forget(tx, lead_ids)
+    living = {lead for lead, _ in _living(tx, lead_ids)}
+    touch(tx, dict.fromkeys(living, BITS["profile"]))  # it may have been decided since the record was deleted
     known = exists().where(records.c.lead_id == overrides.c.lead_id, records.c.erased.is_(False))
     unknown = update(overrides).where(among(tx, overrides.c.lead_id, lead_ids), ~known)
     done[overrides.name] += tx.execute(unknown.values(reason=reason)).rowcount

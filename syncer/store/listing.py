@@ -8,27 +8,37 @@ order, which an index has, and what does not fit is passed over (`along`, `passi
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import orjson
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
+    FromClause,
+    ScalarSelect,
     Select,
+    Text,
+    and_,
+    cast,
     func,
     literal,
+    or_,
     select,
     text,
     tuple_,
     type_coerce,
 )
 
-from syncer.store.columns import PlainText, to_ms
+from syncer.store import cards
+from syncer.store.cards import Term
+from syncer.store.columns import Json, PlainText, clean, to_ms
 from syncer.store.sql import among
 from syncer.store.tables import lead_cards, lead_words, leads
 
@@ -56,16 +66,22 @@ class Sought:
     least: int | None = None  # hundredths, included
     most: int | None = None
     moved_since: datetime | None = None
-    words: tuple[str, ...] = ()  # beginnings, as `cards.sought` gives them
+    terms: tuple[Term, ...] = ()  # as `cards.sought` gives them
+    openly: bool = False  # nobody is found by a part of an address
     undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in an order: behind, or before, the lead of that key and number."""
+    """Where in an order: behind, or before, the lead of that key and number; `included`: that lead is met, too."""
 
     key: int | str
     lead: int
+    included: bool = False
+
+    def leads_to(self, there: tuple[Any, int], down: bool) -> bool:
+        """Whether a walk from here meets the lead of that key and number; `down`: from the greatest to the least."""
+        return bool(_beyond(self, down)(there, (self.key, self.lead)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +147,14 @@ def _scored(sought: Sought) -> Iterator[ColumnElement[bool]]:
         yield leads.c.total <= sought.most
 
 
-def with_words(tx: Connection, words: Sequence[str]) -> set[int] | None:
-    """The leads in which all of these begin a word; None: they are more than a few."""
+def found_by(tx: Connection, sought: Sought) -> set[int] | None:
+    """The leads that the terms of the search fit; None: they are more than a few."""
     wholly: list[set[int]] = []
-    others: list[str] = []
-    for word in words:
-        found = set(tx.execute(_beginning_with(word).limit(MANY + 1)).scalars())
-        if len(found) > MANY:
-            others.append(word)
+    others: list[Term] = []
+    for term in sought.terms:
+        found = _fitting(tx, term)
+        if found is None:
+            others.append(term)
         else:
             wholly.append(found)
     if not wholly:
@@ -149,18 +165,29 @@ def with_words(tx: Connection, words: Sequence[str]) -> set[int] | None:
     if others and together:
         these = (among(tx, lead_cards.c.lead_id, sorted(together)), *_worded(tx, others))
         together = set(tx.execute(select(lead_cards.c.lead_id).where(*these)).scalars())
-    return together
+    return cards.openly(tx, together, sought.terms) if sought.openly else together
 
 
-def _beginning_with(word: str) -> Select[Any]:
-    between = (lead_words.c.word >= word, lead_words.c.word < word + LAST)
-    return select(lead_words.c.lead_id).where(*between)
+def _fitting(tx: Connection, term: Term) -> set[int] | None:
+    """None: by one of its words more leads are found than are put side by side."""
+    found: list[set[int]] = []
+    for word in (term.whole, *term.pieces):
+        theirs = select(lead_words.c.lead_id).where(lead_words.c.word >= word, lead_words.c.word < word + LAST)
+        found.append(set(tx.execute(theirs.limit(MANY + 1)).scalars()))
+        if len(found[-1]) > MANY:
+            return None
+    whole, *pieces = found
+    return whole | set.intersection(*pieces) if pieces else whole
 
 
-def _worded(tx: Connection, words: Iterable[str]) -> Iterator[ColumnElement[bool]]:
-    found = func.strpos if tx.dialect.name == "postgresql" else func.instr
-    for word in words:
-        yield found(literal(" ") + lead_cards.c.words, f" {word}") > 0
+def _worded(tx: Connection, terms: Iterable[Term]) -> Iterator[ColumnElement[bool]]:
+    place = func.strpos if tx.dialect.name == "postgresql" else func.instr
+
+    def begins(word: str) -> ColumnElement[bool]:
+        return place(literal(" ") + lead_cards.c.words, f" {word}") > 0
+
+    for term in terms:
+        yield or_(begins(term.whole), and_(*map(begins, term.pieces))) if term.pieces else begins(term.whole)
 
 
 # Many: the list is walked.
@@ -169,61 +196,108 @@ def _worded(tx: Connection, words: Iterable[str]) -> Iterator[ColumnElement[bool
 def along(tx: Connection, sought: Sought, order: Order, place: Place | None, *, back: bool = False) -> Iterator[Place]:
     """The places of a list one after the other, from behind `place`, or from its beginning; `back`: towards it. Among
     them are all leads that fit, and others."""
-    ways = [partial(_step, tx, way, falls(order) != back) for way in _ways(tx, sought, order)]
-    yield from heapq.merge(
-        *(_walk(way, place) for way in ways), key=lambda each: (each.key, each.lead), reverse=falls(order) != back
-    )
+    course = _Course(tx, sought, order, down=falls(order) != back)
+    ways = course.ways()
+    first = course.step(ways, place, _FIRST_STEP)
+    walks = (_walk(course, way, first[way]) for way in ways)
+    yield from heapq.merge(*walks, key=lambda each: (each.key, each.lead), reverse=course.down)
+
+
+class _Way(NamedTuple):
+    """A part of a list that an index has in order: the leads of a connection, those of a stage of one, or all."""
+
+    connection: str | None = None
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """A part of a list that an index has in order."""
+class _Course:
+    """A list as it is walked; `down`: from the greatest to the least."""
 
-    key: ColumnElement[Any]
-    lead: ColumnElement[int]
-    where: tuple[ColumnElement[bool], ...]
+    tx: Connection
+    sought: Sought
+    order: Order
+    down: bool
+
+    def ways(self) -> list[_Way]:
+        if self.order == "name":
+            return [_Way()]
+        if self.order == "number":
+            return [_Way(each) for each in self.sought.connections]
+        if not self.sought.stages:
+            return _stages_in_use(self.tx, self.sought.connections)
+        stages = dict.fromkeys(clean(self.sought.stages))
+        return [_Way(connection, stage) for connection in self.sought.connections for stage in stages]
+
+    def step(self, ways: Sequence[_Way], place: Place | None, size: int) -> Mapping[_Way, list[Place]]:
+        """So many places of each way behind one. It is one statement however many ways there are: a project may have
+        dozens of connections."""
+        if len(ways) == 1:  # costs half as much in plain words
+            return {ways[0]: [Place(*row) for row in self.tx.execute(self._next(ways[0], place, size))]}
+        table = _table(self.tx, ways)
+        lot = _as_json(self.tx, self._next(table.c, place, size).correlate(table).subquery())
+        found = self.tx.execute(select(table.c.connection, table.c.stage, lot))
+        return {_Way(connection, stage): [Place(*each) for each in told or ()] for connection, stage, told in found}
+
+    def _next(self, way: Any, place: Place | None, size: int) -> Select[Any]:
+        """`way`: one, or the columns of a table of them."""
+        key, lead, where = self._indexed(way)
+        wanted: Select[Any] = select(key.label("key"), lead.label("lead")).where(*where)
+        if place is not None:
+            kind = PlainText() if isinstance(place.key, str) else BigInteger()
+            here = tuple_(literal(place.key, kind), literal(place.lead, BigInteger))
+            wanted = wanted.where(_beyond(place, self.down)(tuple_(key, lead), here))
+        return wanted.order_by(*(each.desc() if self.down else each.asc() for each in (key, lead))).limit(size)
+
+    def _indexed(self, way: Any) -> tuple[ColumnElement[Any], ColumnElement[int], list[ColumnElement[bool]]]:
+        """What an index of that way goes by, and what it leaves out."""
+        if self.order == "name":
+            return lead_cards.c.name_key, lead_cards.c.lead_id, []
+        theirs = [leads.c.connection == way.connection, leads.c.live.is_(True)]
+        if self.order == "number":
+            return leads.c.id, leads.c.id, theirs
+        theirs.append(leads.c.stage == way.stage)
+        if self.order == "score":
+            return leads.c.total, leads.c.id, [*theirs, *_scored(self.sought)]
+        recent = [leads.c.since >= self.sought.moved_since] if self.sought.moved_since is not None else []
+        return type_coerce(leads.c.since, BigInteger), leads.c.id, [*theirs, *recent]
 
 
-def _ways(tx: Connection, sought: Sought, order: Order) -> Iterator[_Way]:
-    if order == "name":
-        yield _Way(lead_cards.c.name_key, lead_cards.c.lead_id, ())
-        return
-    for connection in sought.connections:
-        theirs = (leads.c.connection == connection, leads.c.live.is_(True))
-        if order == "number":
-            yield _Way(leads.c.id, leads.c.id, theirs)
-            continue
-        bounds = tuple(_scored(sought)) if order == "score" else ()
-        if order == "since" and sought.moved_since is not None:
-            bounds = (leads.c.since >= sought.moved_since,)
-        key = leads.c.total if order == "score" else type_coerce(leads.c.since, BigInteger)
-        for stage in sought.stages or stages_in_use(tx, connection):
-            yield _Way(key, leads.c.id, (*theirs, leads.c.stage == stage, *bounds))
-
-
-Step = Callable[[Place | None, int], list[Place]]
-"""So many places behind one."""
-
-
-def _walk(step: Step, place: Place | None) -> Iterator[Place]:
+def _walk(course: _Course, way: _Way, found: list[Place]) -> Iterator[Place]:
+    """`found`: its first places."""
     size = _FIRST_STEP
     while True:
-        found = step(place, size)
         yield from found
         if len(found) < size:
             return
-        place, size = found[-1], min(2 * size, _LONGEST_STEP)
+        size = min(2 * size, _LONGEST_STEP)
+        found = course.step([way], found[-1], size)[way]
 
 
-def _step(tx: Connection, way: _Way, down: bool, place: Place | None, size: int) -> list[Place]:
-    columns = (way.key, way.lead)
-    wanted: Select[Any] = select(*columns).where(*way.where)
-    if place is not None:
-        kind = PlainText() if isinstance(place.key, str) else BigInteger()
-        here = tuple_(literal(place.key, kind), literal(place.lead, BigInteger))
-        wanted = wanted.where(tuple_(*columns) < here if down else tuple_(*columns) > here)
-    found = tx.execute(wanted.order_by(*(each.desc() if down else each.asc() for each in columns)).limit(size))
-    return [Place(*row) for row in found]
+def _table(tx: Connection, ways: Sequence[_Way]) -> FromClause:
+    """The ways as rows: connection, stage."""
+    if tx.dialect.name == "postgresql":
+        connections, stages = ([way[column] for way in ways] for column in range(2))
+        both = func.unnest(literal(connections, ARRAY(Text())), literal(stages, ARRAY(Text())))
+        return both.table_valued("connection", "stage").render_derived()
+    each = func.json_each(literal(orjson.dumps([list(way) for way in ways]).decode())).table_valued("value")
+    parts = (func.json_extract(each.c.value, f"$[{place}]").label(name) for place, name in enumerate(_Way._fields))
+    return select(*parts).subquery()
+
+
+def _beyond(place: Place, down: bool) -> Callable[[Any, Any], Any]:
+    if place.included:
+        return operator.le if down else operator.ge
+    return operator.lt if down else operator.gt
+
+
+def _as_json(tx: Connection, places: FromClause) -> ColumnElement[Any]:
+    """All in one value: SQLite has no other way to take the first few for each of several."""
+    if tx.dialect.name == "postgresql":
+        listed = func.json_agg(func.json_build_array(places.c.key, places.c.lead))
+    else:
+        listed = func.json_group_array(func.json_array(places.c.key, places.c.lead))
+    return cast(select(listed).scalar_subquery(), Json)
 
 
 def passing(tx: Connection, met: Sequence[int], sought: Sought, order: Order) -> set[int]:
@@ -237,7 +311,8 @@ def passing(tx: Connection, met: Sequence[int], sought: Sought, order: Order) ->
         wanted = select(leads.c.id).where(among(tx, leads.c.id, met), *of_leads)
     else:
         wanted = select(leads.c.id).select_from(_BOTH).where(among(tx, leads.c.id, met), *of_leads, *of_cards)
-    return set(tx.execute(wanted).scalars())
+    found = set(tx.execute(wanted).scalars())
+    return cards.openly(tx, found, sought.terms) if sought.openly and sought.terms else found
 
 
 def ranked(tx: Connection, ids: Collection[int], sought: Sought, order: Order) -> list[tuple[int | str, int]]:
@@ -274,7 +349,13 @@ def _asked_of_cards(tx: Connection, sought: Sought) -> list[ColumnElement[bool]]
         asked.append(lead_cards.c.owner.in_(sought.owners))
     if sought.source is not None:
         asked.append(lead_cards.c.source == sought.source)
-    return [*asked, *_worded(tx, sought.words)]
+    return [*asked, *_worded(tx, sought.terms)]
+
+
+def place_of(tx: Connection, lead: int) -> Place | None:
+    """Where the lead stands by its name; None: it is gone."""
+    key = tx.execute(select(_NAME_KEY).select_from(_BOTH).where(leads.c.id == lead)).scalar()
+    return None if key is None else Place(key, lead)
 
 
 def rows(tx: Connection, ids: Sequence[int]) -> list[Listed]:
@@ -300,22 +381,24 @@ _SHOWN = (
 def count(tx: Connection, sought: Sought, most: int) -> int | None:
     """How many leads are wanted, counted up to `most`; None where no index tells."""
     scored = sought.least is not None or sought.most is not None
-    if sought.owners or sought.source or sought.words or (scored and sought.moved_since is not None):
+    if sought.owners or sought.source or sought.terms or (scored and sought.moved_since is not None):
         return None
     order: Order = "since" if sought.moved_since is not None else "score"
     return sum(1 for _ in islice(along(tx, sought, order, None), most))
 
 
-def stages_in_use(tx: Connection, connection: str) -> list[str]:
+def _stages_in_use(tx: Connection, connections: Sequence[str]) -> list[_Way]:
     """Also those that no model knows any more; each is one look into an index."""
-    found: list[str] = []
-    while True:
-        theirs = (leads.c.connection == connection, leads.c.live.is_(True), leads.c.stage.is_not(None))
-        behind = theirs if not found else (*theirs, leads.c.stage > found[-1])
-        stage = tx.execute(select(func.min(leads.c.stage)).where(*behind)).scalar()
-        if stage is None:
-            return found
-        found.append(stage)
+
+    def least(way: FromClause, *behind: ColumnElement[bool]) -> ScalarSelect[Any]:
+        theirs = (leads.c.connection == way.c.connection, leads.c.live.is_(True), leads.c.stage.is_not(None))
+        return select(func.min(leads.c.stage)).where(*theirs, *behind).correlate(way).scalar_subquery()
+
+    table = _table(tx, [_Way(each) for each in connections])
+    each = select(table.c.connection, least(table).label("stage")).cte("each_stage", recursive=True)
+    there = each.c.stage.is_not(None)
+    each = each.union_all(select(each.c.connection, least(each, leads.c.stage > each.c.stage)).where(there))
+    return [_Way(*row) for row in tx.execute(select(each).where(each.c.stage.is_not(None)))]
 
 
 def told(tx: Connection, what: Literal["owner", "source"], most: int) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast, get_args
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from syncer.app import App
 from syncer.errors import NotFound
@@ -91,10 +91,10 @@ def fill(store: Store, people: Sequence[LeadRow], gone: Sequence[int] = ()) -> N
         tx.execute(insert(lead_cards), [{"lead_id": lead, **card._asdict()} for lead, card in made.items()])
         words = [{"word": word, "lead_id": lead} for lead, card in made.items() for word in card.words.split()]
         tx.execute(insert(lead_words), words)
-        shown = [each for each in people if each.lead <= 20]
         rows: list[dict[str, Any]] = [
             {"connection": "crm", "object": "contacts", "id": f"R{each.lead}", "lead_id": each.lead, "fields": {},
-             "modified_at": NOW, "since": NOW, "email_key": f"second{each.lead}@x.example"} for each in shown
+             "modified_at": NOW, "since": NOW, "name": each.name, "email": each.email,
+             "email_key": f"second{each.lead}@x.example"} for each in people
         ]  # fmt: skip
         if rows:
             tx.execute(insert(records), rows)
@@ -160,6 +160,7 @@ WISHES: Mapping[str, Wish] = {
     "words and more": Wish("ana", stages=("sql",), moved_within=timedelta(days=40)),
     "an address": Wish("P17@ACME3.example"),
     "a company": Wish("acme3.ex"),
+    "a name with a dot": Wish("An.Rui"),
     "nobody": Wish("nobody-is-called-so"),
 }  # fmt: skip
 
@@ -171,7 +172,7 @@ def fits(each: LeadRow, wish: Wish) -> bool:
     if wish.text:
         words = [cards.fold(word) for word in wish.text.replace("-", " ").split()]
         card = cards.card_of([_Shown(each.name, each.email, None)], None)
-        if not all(any(own.startswith(word) for own in card.words.split()) for word in words):
+        if not all(begins_some(word, card.words.split()) for word in words):
             return False
     elif each.stage is None:
         return False
@@ -183,6 +184,13 @@ def fits(each: LeadRow, wish: Wish) -> bool:
         and (wish.least_hundredths is None or (each.total_hundredths or 0) >= wish.least_hundredths)
         and (wish.most_hundredths is None or (each.total_hundredths or 0) <= wish.most_hundredths)
         and (wish.moved_within is None or (each.since is not None and each.since >= NOW - wish.moved_within))
+    )
+
+
+def begins_some(word: str, own: Sequence[str]) -> bool:
+    apart = word.split(".") if "." in word and "@" not in word else [word]
+    return any(each.startswith(word) for each in own) or all(
+        any(each.startswith(part) for each in own) for part in apart
     )
 
 
@@ -254,6 +262,32 @@ def test_a_lead_that_was_never_decided_is_found_by_name_and_not_listed(store: St
     assert [row.stage for row in query.page(app, Wish("ana"), "score").rows] == [None]
 
 
+def test_who_sees_addresses_in_part_finds_by_names_domains_and_whole_addresses(app: App, way: str) -> None:
+    def found(text: str, *, openly: bool) -> list[int]:
+        return [row.lead for each in pages(app, Wish(text, openly=openly), "score") for row in each.rows]
+
+    lead = next(each for each in PEOPLE if each.lead > 20 and each.email and each.stage and fits(each, Wish()))
+    email = str(lead.email)
+    for part in (f"p{lead.lead}", f"p{lead.lead}@acme", email[:-1]):
+        assert lead.lead in found(part, openly=False)
+        assert found(part, openly=True) == []
+    assert found(email, openly=True) == [lead.lead]
+    for text in (email.partition("@")[2], "@acme3.ex", "rui", "garcia an", "An.Rui"):
+        assert found(text, openly=True) == found(text, openly=False) != []
+
+
+def test_a_list_of_many_connections_is_asked_for_by_a_few_statements(store: Store) -> None:
+    names = [f"crm{number}" for number in range(40)]
+    fill(store, [replace(person(number + 1), connection=names[number % 40]) for number in range(400)])
+    app: Any = _App(store, *names)
+    asked: list[str] = []
+    event.listen(store._reader, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    for order in ORDERS:
+        asked.clear()
+        assert len(query.page(app, Wish(), order).rows) == query.PAGE
+        assert len(asked) < 20, order
+
+
 def test_text_that_is_no_word_finds_nobody(app: App) -> None:
     assert query.page(app, Wish("%_!"), "score").rows == ()
 
@@ -295,6 +329,18 @@ def test_nor_does_it_look_for_longer_than_a_page_may_take(app: App, monkeypatch:
 def test_large_counts_are_not_counted_to_their_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(query, "COUNTED", 50)
     assert query.page(app, Wish(), "score").count == 50
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_place_may_include_the_lead_that_stands_there(app: App, way: str, order: Order) -> None:
+    rows = [row.lead for each in pages(app, WISHES["score"], order) for row in each.rows]
+    place = next(each.before for each in pages(app, WISHES["score"], order) if each.before and each.rows)
+    for back in (False, True):
+        ahead = rows[: rows.index(place.lead) + 1][::-1] if back else rows[rows.index(place.lead) :]
+        here = query.page(app, WISHES["score"], order, replace(place, included=True), back=back)
+        shown = [row.lead for row in here.rows]
+        assert place.lead in shown
+        assert set(shown) <= set(ahead)
 
 
 @pytest.mark.parametrize("place", [Place(0, 0), Place(2**62, 2**62), Place(-(2**62), -1)])

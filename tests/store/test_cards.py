@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, make_url, select, text
+from sqlalchemy import Engine, create_engine, event, insert, make_url, select, text
 
 from syncer.model import Cursor, Lead, Page, Record, RecordKey
 from syncer.store import Store, cards, erasure, mirror, open_store, schema
-from syncer.store.cards import Card
+from syncer.store.cards import Card, Term
 from syncer.store.tables import lead_cards, lead_words
 from tests.store.samples import NOW, all_leads, put, record, settle, the_lead
 
@@ -182,6 +182,61 @@ def test_whom_one_crm_erases_is_told_by_what_the_other_one_shows(store: Store, c
     assert the_card(store).name == {"crm": "Anita", "erp": "Ana Ruiz"}[connection]
 
 
+def test_a_lead_gets_its_card_again_where_a_record_is_erased_that_was_deleted_long_before(store: Store) -> None:
+    lead = two_records(store)
+    gone = RecordKey("erp", "people", "9")
+    for erased in (False, True):
+        keep(store)
+        settle(store)
+        with store.writing() as tx:
+            shown = Record(gone, NOW.replace(hour=23, minute=30), deleted=True, erased=erased)
+            mirror.store_page(tx, "erp", "people", Page(None, (shown,)), NOW, same_person=True)
+    assert cards_of(store) == {}
+    assert the_lead(store, "1").state.touched, "the next run makes it anew"
+    keep(store)
+    assert cards_of(store)[lead].name == "Ana Ruiz"
+    assert words_of(store, lead) == {"ana", "ruiz", "ana@acme.es", "acme.es"}
+
+
+@pytest.mark.parametrize("first", ["renamed", "kept"])
+def test_a_lead_that_is_renamed_while_its_card_is_kept_is_found_by_its_new_name(store: Store, first: str) -> None:
+    put(store, record("1", fields={"utm": "Feria"}, **ANA))
+    keep(store)
+    leads, begun = all_leads(store), threading.Event()
+    shown = Page(None, (record("1", minute=1, fields={"utm": "Feria"}, **(ANA | {"name": "Eva Sol"})),))
+
+    def act(what: str) -> None:
+        with store.writing() as tx:
+            if what == "renamed":
+                mirror.store_page(tx, "crm", "contacts", shown, NOW)
+            else:
+                cards.keep(tx, leads, "utm")
+            if what == first:
+                begun.set()
+                other.join(0.3)  # it has to wait for us
+
+    def act_meanwhile() -> None:
+        begun.wait(10)
+        act("kept" if first == "renamed" else "renamed")
+
+    other = threading.Thread(target=act_meanwhile)
+    other.start()
+    act(first)
+    other.join(10)
+    ((lead, card),) = cards_of(store).items()
+    assert (card.name, card.source) == ("Eva Sol", "Feria")
+    assert words_of(store, lead) == {"eva", "sol", "ana", "ruiz", "ana.ruiz@mail.acme.es", "mail.acme.es", "acme.es"}
+    assert set(card.words.split()) == words_of(store, lead)
+
+
+def test_a_word_that_is_there_already_is_no_trouble(store: Store) -> None:
+    put(store, record("1", **ANA))
+    with store.writing() as tx:
+        tx.execute(insert(lead_words), {"word": "ruiz", "lead_id": the_lead(store, "1").id})
+    keep(store)
+    assert the_card(store).name == "Ana Ruíz"
+
+
 def test_an_erasure_tells_how_many_rows_went(store: Store) -> None:
     put(store, record("1", **ANA), record("2", name="Eva Sol"))
     keep(store)
@@ -231,23 +286,62 @@ def test_the_source_is_a_field_and_may_be_any_value(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "terms"),
     [
         ("", ()),
         ("  Ana  RUÍZ ana", ("ana", "ruiz")),
         ("García-López", ("garcia", "lopez")),
         ("ana.ruiz@acme.es", ("ana.ruiz@acme.es",)),
-        ("acme.es,", ("acme.es",)),
+        ("acme.es,", (Term("acme.es", ("acme", "es")),)),
+        ("@acme.es", (Term("acme.es", ("acme", "es")),)),
+        ("J.R. Tolkien", (Term("j.r", ("j", "r")), "tolkien")),
+        ("a.b.c.d.e", (Term("a.b.c.d.e", ("a", "b", "c")),)),
         ("(Ruiz.)", ("ruiz",)),
         ("1.234", ("1", "234")),
         ("a b c d e f g", ("a", "b", "c", "d", "e")),
         ("%_'\"; DROP", ("drop",)),
         ("x" * 300, ("x" * 40,)),
-        ("!!!", ()),
+        ("!!! @ . @.", ()),
     ],
 )
-def test_a_search_asks_for_the_beginnings_of_words(text: str, words: tuple[str, ...]) -> None:
-    assert cards.sought(text) == words
+def test_a_search_asks_for_the_beginnings_of_words(text: str, terms: tuple[str | Term, ...]) -> None:
+    assert cards.sought(text) == tuple(Term(each) if isinstance(each, str) else each for each in terms)
+
+
+@pytest.mark.parametrize(
+    "name", ["J.R. Tolkien", "Dr.Ana Ruiz", "Clínica Nova S.L.", "Mª.Carmen Gil", "Ruiz (acme.es)", "O’Brien-Straße"]
+)
+def test_a_name_is_found_as_it_is_shown(store: Store, name: str) -> None:
+    put(store, record("1", name=name))
+    keep(store)
+    words = the_card(store).words.split()
+    assert all(term.fits(words) for term in cards.sought(name))
+    assert not all(term.fits(words) for term in cards.sought(f"{name} S.X.")), "all of it must fit"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ana", True),
+        ("Ruíz ana", True),
+        ("acme.es", True),
+        ("@mail.acm", True),
+        ("ANA.marta.ruiz@mail.acme.es", True),
+        ("ana acme", True),
+        ("ana.ruiz", True),  # words of her name
+        ("ana.mar", False),
+        ("mart", False),
+        ("ana.marta.ruiz@mail.acme.e", False),
+        ("ana.marta.ruiz@", False),
+        ("bea.w", False),
+        ("wolf", False),
+    ],
+)
+def test_who_sees_addresses_in_part_finds_nobody_by_a_part_of_one(store: Store, text: str, found: bool) -> None:
+    put(store, record("1", name="Ana Ruíz", email="Ana.Marta.Ruiz@mail.acme.es"), record("2", name="bea.wolf@x.es"))
+    with store.reading() as tx:
+        each = cards.openly(tx, [the_lead(store, "1").id, the_lead(store, "2").id], cards.sought(text))
+    assert each == ({the_lead(store, "1").id} if found else set())
 
 
 def test_a_database_from_before_gets_the_cards_that_a_run_would_make(empty_database_url: str) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import orjson
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from syncer.queries import leads as query
 from syncer.store import cards, mirror
@@ -137,17 +137,23 @@ def cursor(*parts: Any) -> str:
     [
         ("after=x", "after"),
         ("before=%F0%9F%98%80", "before"),
-        (f"after={cursor('score', 'a', 1)}", "after"),
-        (f"after={cursor('score', 1)}", "after"),
-        (f"after={cursor('score', 1, 2.5)}", "after"),
-        (f"after={cursor('score', True, 1)}", "after"),
-        (f"after={cursor('number', 1, 1)}", "after"),
+        (f"after={cursor('score', 'a', 1, 0)}", "after"),
+        (f"after={cursor('score', 1, 0)}", "after"),
+        (f"after={cursor('score', 1, 2.5, 0)}", "after"),
+        (f"after={cursor('score', True, 1, 0)}", "after"),
+        (f"after={cursor('number', 1, 1, 0)}", "after"),
+        (f"after={base64.b64encode(b'7').decode()}", "after"),
         (f"after={base64.b64encode(b'[1e999]').decode()}", "after"),
-        (f"after={cursor('score', 2**70, 1)}", "after"),
-        (f"after={cursor('score', 1, 2**70)}", "after"),
-        (f"sort=name&after={cursor('name', 'x' * 300, 1)}", "after"),
-        (f"sort=name&after={cursor('score', 1, 1)}", "order"),
-        (f"after={cursor('score', 1, 1)}&before={cursor('score', 1, 1)}", "after"),
+        *(
+            (f"after={cursor('score', *numbers, 0)}", "after")
+            for number in (2**62 + 1, 2**63 - 1, 2**63, 2**70, -(2**62) - 1, -(2**63))
+            for numbers in ((number, 1), (1, number))
+        ),
+        (f"sort=name&after={cursor('name', 2**63, 0)}", "after"),
+        (f"sort=name&after={cursor('name', 'ana', 0)}", "after"),
+        (f"sort=name&after={cursor('name', 'ana', 1, 0)}", "after"),
+        (f"sort=name&after={cursor('score', 1, 1, 0)}", "order"),
+        (f"after={cursor('score', 1, 1, 0)}&before={cursor('score', 1, 1, 0)}", "after"),
         ("sort=owner", "sort"),
         ("score_from=many", "score_from"),
         ("score_from=nan", "score_from"),
@@ -164,6 +170,21 @@ def test_what_makes_no_sense_is_refused_with_one_clear_message(lasting_pages: Pa
     assert answer.status == 400, answer.data
     assert named in orjson.loads(answer.data)["error"]["message"]
     assert lasting_pages.caller.ask("GET", f"/leads?{asked}").status == 400
+
+
+@pytest.mark.parametrize("number", [2**62, -(2**62)])
+@pytest.mark.parametrize("where", ["after", "before"])
+def test_a_place_at_the_very_end_of_all_numbers_is_a_place(lasting_pages: Pages, where: str, number: int) -> None:
+    for place in (cursor("score", number, 1, 1), cursor("score", 1, number, 0)):
+        found = lasting_pages.api(f"/leads?{where}={place}")
+        for again in filter(None, (found["before"], found["after"])):
+            lasting_pages.api(f"/leads?{where}={again}")
+
+
+def test_where_the_lead_has_gone_that_stood_for_a_place_the_list_begins_anew(lasting_pages: Pages) -> None:
+    for where in ("after", "before"):
+        found = lasting_pages.api(f"/leads?sort=name&{where}={cursor('name', 2**40, 0)}")
+        assert found == lasting_pages.api("/leads?sort=name")
 
 
 def test_an_unknown_connection_is_not_found(lasting_pages: Pages) -> None:
@@ -316,6 +337,58 @@ def test_who_sees_addresses_in_part_sees_them_so_in_lists_and_files_and_still_ch
     found = lasting_pages.api(f"/leads?owner={quote(owner)}")
     assert found["rows"]
     assert {row["owner"] for row in found["rows"]} == {owner}
+
+
+def test_no_place_in_a_list_tells_an_address(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pages.app.store.writing() as tx:
+        tx.execute(update(lead_cards).values(name=None, name_key=func.lower(lead_cards.c.email)))
+        addresses = set(tx.execute(select(lead_cards.c.email)).scalars())
+    monkeypatch.setattr("syncer.web.access.Access.viewer", masked_viewer)
+    found = pages.api("/leads?sort=name")
+    shown, back = rows(found), rows(found)
+    while found["after"]:
+        found = pages.api(f"/leads?sort=name&after={found['after']}")
+        assert not re.search("[@a-df-m]", "".join(told(found)).replace("name", "")), told(found)
+        shown += rows(found)
+    assert len(shown) == len(set(shown)) == len(in_base(pages))
+    assert len(addresses) > query.PAGE
+    back = rows(found)
+    while found["before"]:
+        found = pages.api(f"/leads?sort=name&before={found['before']}")
+        back = [each for each in rows(found) if each not in back] + back
+    assert back == shown
+
+
+def told(found: Any) -> list[str]:
+    """What the places beside a page say."""
+    return [base64.urlsafe_b64decode(found[where]).decode() for where in ("before", "after") if found[where]]
+
+
+def test_who_sees_addresses_in_part_is_not_told_the_rest_by_a_search(
+    lasting_pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {each.id: each for each in in_base(lasting_pages).values() if each.email and each.name}
+    lead, each = next(iter(known.items()))
+    asked = each.email.partition("@")[0] + "@"
+    assert lead in rows(lasting_pages.api(f"/leads?q={quote(asked)}"))
+    monkeypatch.setattr("syncer.web.access.Access.viewer", masked_viewer)
+    for path in (f"/leads?q={quote(asked)}", f"/leads?q={quote(each.email[:-1])}"):
+        assert rows(lasting_pages.api(path)) == [], (path, each)
+    assert csv_rows(lasting_pages, f"/leads.csv?q={quote(asked)}") == []
+    for text in (each.email, each.name):
+        assert lead in [row["lead"] for row in all_rows(lasting_pages, q=text)]
+
+
+def test_the_last_one_asked_for_is_shown_and_its_count_is_read_out(lasting_pages: Pages) -> None:
+    before, found = lasting_pages.page("/leads?stage=sql").split('<section id="found"')
+    assert 'hx-sync="this:replace"' in before
+    count = f"{lasting_pages.api('/leads?stage=sql')['count']} leads"
+    status = re.search(r'<p id="(.+?)" class="hidden-text" role="status">(.+?)</p>', before)
+    assert status
+    assert status[2] == count
+    assert f'hx-select-oob="#{status[1]}:innerHTML"' in before
+    assert f'<h2 id="found-heading">{count}</h2>' in found
+    assert 'role="status"' not in found
 
 
 def masked_viewer(_self: Any, _request: Any) -> Any:

@@ -8,7 +8,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from syncer.app import App
 from syncer.handoff.text import one_line
 from syncer.queries import leads
 from syncer.queries.leads import LeadRow, Wish
@@ -25,7 +26,7 @@ from syncer.settings.values import Language
 from syncer.sheets.cells import Cell
 from syncer.sheets.writing import DIALECTS, Column, csv_text, write_table
 from syncer.store.cards import LONGEST
-from syncer.store.listing import Place
+from syncer.store.listing import UNSCORED, Place
 from syncer.web.masking import masked
 from syncer.web.phrases import phrase
 from syncer.web.rendering import templates
@@ -37,6 +38,7 @@ Sort = Literal["score", "since", "name"]
 Text = Annotated[str, StringConstraints(max_length=LONGEST)]
 Points = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 
+_LARGEST = -UNSCORED  # number of a place
 _PART_BYTES = 1 << 16
 _HELD = ("person", "protected", "veto")  # beside "rules"
 
@@ -46,23 +48,32 @@ def _is_cursor(text: str) -> str:
     return text
 
 
-def _cursor(text: str) -> tuple[Sort, Place]:
-    """The order that it belongs to, and the place. ValueError."""
+def _cursor(text: str) -> tuple[Sort, list[int]]:
+    """The order that it belongs to, and the place: key, lead, and 1 where that lead is met, too. There is no key by
+    name: it may be an address, so the lead alone stands for it. ValueError."""
     try:
-        sort, key, lead = orjson.loads(base64.urlsafe_b64decode(text))
-        by_name = sort == "name"
-        fits = sort in get_args(Sort) and type(lead) is int and type(key) is (str if by_name else int)
+        sort, *numbers = orjson.loads(base64.urlsafe_b64decode(text))
+        fits = sort in get_args(Sort) and len(numbers) == (2 if sort == "name" else 3)
+        fits = fits and all(type(each) is int and abs(each) <= _LARGEST for each in numbers)
     except (ValueError, TypeError):
         fits = False
-    if not fits or (isinstance(key, str) and len(key) > LONGEST):
+    if not fits:
         raise ValueError("this is no place in a list: take it as an answer gives it, or leave it out")
-    return sort, Place(key, lead)
+    return sort, numbers
 
 
 def _told(sort: Sort, place: Place | None) -> str | None:
     if place is None:
         return None
-    return base64.urlsafe_b64encode(orjson.dumps([sort, place.key, place.lead])).decode()
+    key = () if sort == "name" else (place.key,)
+    return base64.urlsafe_b64encode(orjson.dumps([sort, *key, place.lead, int(place.included)])).decode()
+
+
+def _place(app: App, cursor: str) -> Place | None:
+    """None: the lead that stood for it is gone."""
+    _, (*key, lead, included) = _cursor(cursor)
+    place = Place(key[0], lead) if key else leads.place_by_name(app, lead)
+    return place and replace(place, included=bool(included))
 
 
 Cursor = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_is_cursor)]
@@ -71,7 +82,7 @@ Cursor = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_is_
 class Filters(Asked):
     """Which leads, in which order."""
 
-    q: Text = ""  # beginnings of words of names and addresses; a whole address; a record's id
+    q: Text = ""  # beginnings of words of names and addresses; a domain; a whole address; a record's id
     connection: Text | None = None
     stage: tuple[Text, ...] = Field(default=(), max_length=20)
     owner: Text | None = None
@@ -128,8 +139,9 @@ class Leads:
 def _show(asking: Asking, asked: AskedLeads) -> Leads:
     owners, sources = leads.owners(asking.app), leads.sources(asking.app)
     given = asked.before or asked.after
-    place = _cursor(given)[1] if given else None
-    found = leads.page(asking.app, _wish(asking, asked, owners), asked.sort, place, back=asked.before is not None)
+    place = _place(asking.app, given) if given else None  # gone: the list begins anew
+    back = asked.before is not None and place is not None
+    found = leads.page(asking.app, _wish(asking, asked, owners), asked.sort, place, back=back)
     return Leads(
         rows=found.rows,
         count=found.count,
@@ -144,7 +156,7 @@ def _show(asking: Asking, asked: AskedLeads) -> Leads:
 
 
 def _wish(asking: Asking, asked: Filters, owners: Sequence[str]) -> Wish:
-    """Who sees addresses in part chooses an owner by what is shown of it."""
+    """Who sees addresses in part chooses an owner by what is shown of it, and finds nobody by what is not."""
     chosen: tuple[str, ...] = () if asked.owner is None else (asked.owner,)
     if asking.who.masked and chosen:
         chosen = (*chosen, *(each for each in owners if masked(each) == asked.owner))
@@ -157,6 +169,7 @@ def _wish(asking: Asking, asked: Filters, owners: Sequence[str]) -> Wish:
         least_hundredths=_hundredths(asked.score_from),
         most_hundredths=_hundredths(asked.score_to),
         moved_within=timedelta(days=asked.moved) if asked.moved is not None else None,
+        openly=asking.who.masked,
     )
 
 

@@ -27,7 +27,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "leads_sort_score": ("Highest score first", "Primero la puntuación más alta"),
     "leads_sort_since": ("Latest move first", "Primero el último cambio de etapa"),
     "leads_sort_name": ("By name", "Por nombre"),
-    "leads_more_filters": ("More filters", "Más filtros"),
     "leads_clear": ("Show all", "Mostrar todos"),
     # The list
     "leads_count_one": ("1 lead", "1 lead"),
