@@ -1,6 +1,6 @@
 """A person's word on a lead's stage, spoken and taken back: what the command line and the pages do alike.
 
-The word, and the note of it in the log of acts, are one transaction. Then whoever decides the lead is told to run soon.
+The word, and the note of it in the audit log, are one transaction. Then whoever decides the lead is told to run soon.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from syncer.app import App
 from syncer.by_hand import last_moment
 from syncer.errors import ConfigError, TemporaryError
 from syncer.model import Override, RecordKey
+from syncer.planning import belongs_to_others
 from syncer.store import audit, decisions, mirror, runs
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,18 @@ class Word:
     stage: str
     reason: str = ""
     until: datetime | None = None  # None: until somebody takes it back
+
+
+Waits = Literal["others", "gone", ""]
+"""Why a word is kept but does not count yet: the lead's stage belongs to others, or it is gone from its CRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a word has done."""
+
+    before: str | None  # the stage that the lead had; None: none yet
+    waits: Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +78,9 @@ def end_of(day: date, app: App, option: str) -> datetime:
     return end
 
 
-def speak(app: App, lead: int, word: Word, speaker: Speaker) -> str | None:
-    """From now on the lead has this stage, whatever the rules say. Returns the stage that it had; None: none yet.
-    ConfigError (SY088) for a stage that there is none of, NotFound (SY067) for such a lead."""
+def speak(app: App, lead: int, word: Word, speaker: Speaker) -> Spoken:
+    """From now on the lead has this stage, whatever the rules say. ConfigError (SY088) for a stage that there is none
+    of, NotFound (SY067) for such a lead."""
     if word.stage not in app.project.stages:
         known = ", ".join(app.project.stages)
         raise ConfigError(f"no stage is called '{word.stage}'; there are: {known}", code="SY088")
@@ -80,7 +93,9 @@ def speak(app: App, lead: int, word: Word, speaker: Speaker) -> str | None:
         _note(tx, "override", (lead, now), speaker, {"stage": word.stage, "until": until})
         home = mirror.home(tx, lead)
     _ring(app, home)
-    return before.stage if before else None
+    whose = mirror.lead(app.store, lead, now, deeds=False)
+    waits: Waits = "gone" if not whose.records else "others" if belongs_to_others(whose) else ""
+    return Spoken(before.stage if before else None, waits)
 
 
 def let_go(app: App, lead: int, speaker: Speaker) -> LetGo:
@@ -100,7 +115,7 @@ def let_go(app: App, lead: int, speaker: Speaker) -> LetGo:
 
 
 def _note(
-    tx: Connection, act: str, of: tuple[int, datetime], speaker: Speaker, details: Mapping[str, str | None]
+    tx: Connection, act: audit.Act, of: tuple[int, datetime], speaker: Speaker, details: Mapping[str, str | None]
 ) -> None:
     """of: the lead and the time. The reason is a person's own words on another person, and is not repeated there."""
     lead, at = of

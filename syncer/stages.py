@@ -6,12 +6,12 @@ a stage, `leave_below` replaces the `enter` gate on the same measure (slack, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncer.model import Cause, HeldBy, Override, StageState
-from syncer.rules import Gate, Model, Stage, Veto
+from syncer.rules import Condition, Gate, Model, Stage, Veto
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,33 @@ def _fallen(start: int, reached: int, stood: int, model: Model) -> int:
     return rank
 
 
-def missing(state: StageState, marks: Marks, model: Model) -> tuple[str, tuple[Gate, ...]] | None:
-    """(the next stage up, the gates still shut on the way to it); None for a lead at the top."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What keeps a lead out of the next stage up, or nothing of one further up."""
+
+    stage: str
+    gates: tuple[Gate, ...]  # the gates still shut on the way there
+    or_any: tuple[Condition, ...] = ()  # or: any of these does instead of the stage's own gates
+    skip_gates: bool = False  # and instead of those before
+
+
+def missing(state: StageState, marks: Marks, model: Model) -> Ahead | None:
+    """None for a lead at the top."""
     rank = model.stage_rank(state.automatic)
-    if rank + 1 >= len(model.stages):
+    above = model.stages[rank + 1 :]
+    if not above:
         return None
-    following = model.stages[rank + 1]
-    gates = [gate for stage in model.stages[1 : rank + 1] for gate in gates_to_stay(stage)]
-    shut = tuple(gate for gate in (*gates, *following.enter) if not passes(gate, marks))
-    return following.name, shut
+    for stage in reversed(above):
+        if stage.skip_gates and stage.name in marks.shortcuts:
+            return Ahead(stage.name, ())
+    following = above[0]
+    before = [gate for stage in model.stages[1 : rank + 1] for gate in _shut(stage, gates_to_stay(stage), marks)]
+    own = _shut(following, following.enter, marks)
+    if not own and not (before and following.skip_gates):
+        return Ahead(following.name, tuple(before))
+    return Ahead(following.name, (*before, *own), following.or_any, following.skip_gates)
+
+
+def _shut(stage: Stage, gates: Sequence[Gate], marks: Marks) -> list[Gate]:
+    """Those that are not passed; none where a shortcut holds."""
+    return [gate for gate in gates if stage.name not in marks.shortcuts and not passes(gate, marks)]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncer.model import Cause, Override, StageState
-from syncer.rules import All, Gate, Measure, Model, Stage, Veto
-from syncer.stages import Hands, Marks, Occasion, gates_to_stay, missing, next_state, passes
+from syncer.rules import ActivityTest, All, Gate, Measure, Model, Stage, Veto
+from syncer.stages import Ahead, Hands, Marks, Occasion, gates_to_stay, missing, next_state, passes
 
 NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=10)
@@ -300,21 +300,58 @@ class TestMissing:
 
     def test_the_shut_gates_of_the_next_stage_are_missing(self) -> None:
         shut = (at_least("engagement", 20), Gate("need", ">", 0))
-        assert missing(state("iql"), marks(40, 5, 0), model_of()) == ("mql", shut)
-        assert missing(state("iql"), marks(40, 20, 0), model_of()) == ("mql", shut[1:])
+        assert missing(state("iql"), marks(40, 5, 0), model_of()) == Ahead("mql", shut)
+        assert missing(state("iql"), marks(40, 20, 0), model_of()) == Ahead("mql", shut[1:])
 
     def test_gates_of_the_stages_on_the_way_count_with_the_slack_the_lead_has_there(self) -> None:
-        assert missing(state("mql"), marks(60, 12, 1), model_of()) == ("sql", (at_least("engagement", 40),))
+        assert missing(state("mql"), marks(60, 12, 1), model_of()) == Ahead("sql", (at_least("engagement", 40),))
         shut = (at_least("fit", 40), at_least("engagement", 12), Gate("need", ">", 0), at_least("fit", 60),
                 at_least("engagement", 40))  # fmt: skip
-        assert missing(state("mql"), marks(39, 11, 0), model_of()) == ("sql", shut)
+        assert missing(state("mql"), marks(39, 11, 0), model_of()) == Ahead("sql", shut)
 
     def test_the_next_stage_is_the_one_after_where_the_rules_have_the_lead(self) -> None:
         found = missing(state("sql", automatic="cold"), COLD, model_of())
-        assert found == ("iql", (at_least("fit", 40),))
+        assert found == Ahead("iql", (at_least("fit", 40),))
 
     def test_nothing_is_missing_at_the_top(self) -> None:
         assert missing(state("sql"), COLD, model_of()) is None
+
+    def test_a_shortcut_that_holds_leaves_nothing_missing_of_its_stage(self) -> None:
+        seen = marks(50, shortcuts=frozenset({"mql"}))
+        shut = (at_least("fit", 60), at_least("engagement", 40))
+        assert missing(state("mql"), seen, model_of()) == Ahead("sql", shut)
+        assert missing(state("iql"), seen, model_of()) == Ahead("mql", ())
+        assert missing(state("cold"), replace(seen, dimensions={}), model_of()) == Ahead("iql", (at_least("fit", 40),))
+
+    def test_a_shortcut_that_would_do_instead_of_what_is_missing_is_told(self) -> None:
+        demo = (ActivityTest("demo_request"),)
+        own, all_ = model_of(sql={"or_any": demo}), model_of(sql={"or_any": demo, "skip_gates": True})
+        shut = (at_least("engagement", 40),)
+        assert missing(state("mql"), marks(60, 20, 1), own) == Ahead("sql", shut, demo)
+        assert missing(state("mql"), marks(60, 20, 1), all_) == Ahead("sql", shut, demo, skip_gates=True)
+        no_need = (Gate("need", ">", 0),)
+        assert missing(state("mql"), marks(60, 40), own) == Ahead("sql", no_need), "it leads past sql's own gates only"
+        assert missing(state("mql"), marks(60, 40), all_) == Ahead("sql", no_need, demo, skip_gates=True)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.data())
+    def test_what_is_missing_and_nothing_else_keeps_a_lead_out(self, data: st.DataObject) -> None:
+        model = model_of(**{name: {"skip_gates": data.draw(st.booleans())} for name in NAMES[1:]})
+        stands = state(data.draw(st.sampled_from(NAMES[:-1])))
+        points = {name: data.draw(st.integers(-100, 7000)) for name in ("fit", "engagement", "need")}
+        seen = Marks(points, 0, data.draw(st.frozensets(st.sampled_from(NAMES[1:]))))
+        ahead = missing(stands, seen, model)
+        assert ahead is not None
+
+        def enters(points: dict[str, int]) -> bool:
+            after = step(stands, replace(seen, dimensions=points), model).stage
+            return model.stage_rank(after) >= model.stage_rank(ahead.stage)
+
+        met = {gate.measure: gate.threshold + (gate.comparison == ">") for gate in ahead.gates}
+        met = {name: max(threshold, points[name]) for name, threshold in met.items()}
+        assert enters(points | met)
+        for name in met:
+            assert not enters(points | met | {name: points[name]})
 
 
 class TestBooks:

@@ -10,6 +10,7 @@ from rich.table import Table
 from syncer.cli.output import Align, app_of, day_and_time, print_json, show, signed, table
 from syncer.handoff.text import one_line
 from syncer.model import Lead, Score, Told, Transition
+from syncer.planning import belongs_to_others
 from syncer.queries.explaining import (
     Explanation,
     ahead,
@@ -24,6 +25,7 @@ from syncer.queries.explaining import (
 from syncer.queries.texts import verdict
 from syncer.scoring import NotGiven
 from syncer.settings import Project
+from syncer.settings.showing import condition_text
 
 _MOST_NOT_GIVEN = 10
 
@@ -119,13 +121,17 @@ def _next(found: Explanation) -> list[list[str]]:
     rows = [["Veto", f"{veto.name}: at most {veto.hold_at} while it holds"] for veto in found.marks.vetoes]
     state, word = found.lead.state.stage, found.lead.state.override
     if word is not None and in_force(word, found.score.as_of) and (state is None or state.held_by != "person"):
-        rows.append(["Override", f"{word.stage}, set by {word.author}: from the next run on"])
+        when = "once others let go of the stage" if belongs_to_others(found.lead) else "from the next run on"
+        rows.append(["Override", f"{word.stage}, set by {word.author}: {when}"])
     following = ahead(found)
-    if following is not None and not (rows and not following[1]):
+    if following is not None and not (rows and not following.gates):
         have = {**found.score.dimensions, "total": found.score.total}
         now, passed = ("then", "were passed") if found.past else ("now", "are passed; the next run moves it")
-        shut = ", ".join(f"{gate} ({now} {have.get(gate.measure, 0) / 100:g})" for gate in following[1])
-        rows.append([f"To {following[0]}", shut or f"all gates {passed}"])
+        shut = ", ".join(f"{gate} ({now} {have.get(gate.measure, 0) / 100:g})" for gate in following.gates)
+        rows.append([f"To {following.stage}", shut or f"all gates {passed}"])
+        if following.or_any:
+            instead = "all of these" if following.skip_gates else f"{following.stage}'s own"
+            rows.append(["", f"or, instead of {instead}: {' or '.join(map(condition_text, following.or_any))}"])
     return rows
 
 

@@ -17,6 +17,11 @@ from syncer.overruling import Speaker, Word, end_of, let_go, speak
 from syncer.queries.explaining import find_one, in_force, override_json
 from syncer.store import decisions, mirror, words
 
+_WAITS = {
+    "others": "Its stage belongs to others and is not touched; what you set counts once they let go of it.",
+    "gone": "It was deleted in the CRM; what you set counts if it comes back.",
+}
+
 
 def override(ctx: click.Context, words: tuple[str, ...], as_json: bool, **said: Any) -> None:
     _insist_on_sense(words, said)
@@ -78,11 +83,14 @@ def _set(app: App, lead: int, words: tuple[str, ...], said: Mapping[str, Any]) -
     selector, stage = words
     end = end_of(said["until"].date(), app, "--until") if said["until"] else None
     author = said["author"] or this_user()
-    before = speak(app, lead, Word(stage, said["reason"], end), Speaker(author, "command"))
+    spoken = speak(app, lead, Word(stage, said["reason"], end), Speaker(author, "command"))
     until = f" until {day(end, app.project.timezone)}" if end else ""
     reason = f", '{said['reason']}'" if said["reason"] else ""
+    whose = f"{until} (by {author}{reason})"
+    if spoken.waits:
+        return f"{selector}: {stage} is kept{whose}.\n{_WAITS[spoken.waits]}"
     return (
-        f"{selector}: {before or 'new'} → {stage}{until} (by {author}{reason}).\n"
+        f"{selector}: {spoken.before or 'new'} → {stage}{whose}.\n"
         "The next run writes it to the CRM. The rules go on scoring; the stage stays."
     )
 

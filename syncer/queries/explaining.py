@@ -16,9 +16,11 @@ from syncer.errors import NotFound
 from syncer.model import Answer, Contribution, Lead, Override, Score, Told, Transition
 from syncer.queries import replay
 from syncer.queries.texts import day, points
-from syncer.rules import Gate, Model
-from syncer.stages import Marks
+from syncer.rules import Model
+from syncer.settings.showing import condition_text
+from syncer.stages import Ahead, Marks
 from syncer.store import answers, decisions, erasure, handed_over, histories, mirror
+from syncer.store import words as spoken
 
 _HELD = {
     "rules": "held by the rules",
@@ -87,10 +89,10 @@ def explain_one_then(app: App, lead_id: int, selector: str, at: datetime) -> Exp
     with app.store.reading() as tx:
         rules = replay.rules_at(app, tx, mirror.home(tx, lead.id), at, now)
         told, answered = _told_and_answered(tx, lead.id)
+        moves, words = decisions.transitions(tx, lead.id), spoken.known_at(tx, lead.id, at)
     model = replay.model_of(signals, rules.segments, at)
     evaluation, marks = replay.marks_at(signals, model, at)
     score = scoring.score_of(signals, model, at, evaluation, 0)
-    moves, words = moves_and_words(app, lead.id)
     state = replay.state_at(lead, moves, words, at, (model, marks))
     return Explanation(
         lead=replay.lead_then(lead, history, signals, state, at),
@@ -98,7 +100,7 @@ def explain_one_then(app: App, lead_id: int, selector: str, at: datetime) -> Exp
         score=score,
         marks=marks,
         history=tuple(move for move in moves if move.at <= at),
-        overrides=tuple(word for word in words if word.since <= at),
+        overrides=tuple(words),
         told=told,
         answers=tuple(answer for answer in answered if answer.at <= at),
         past=True,
@@ -171,8 +173,10 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         ],
         "not_given": [_not_given_json(each) for each in not_given(found)],
         "vetoes": [veto.name for veto in found.marks.vetoes],
-        "missing_for": following[0] if following else None,
-        "missing": [str(gate) for gate in following[1]] if following else [],
+        "missing_for": following.stage if following else None,
+        "missing": [str(gate) for gate in following.gates] if following else [],
+        "or_any": [condition_text(each) for each in following.or_any] if following else [],
+        "skip_gates": following.skip_gates if following else False,
         "history": [
             {**move_json(move), "resumes": earlier.key if earlier else None}
             for move, earlier in with_resumed(found.history, found.told)
@@ -274,9 +278,8 @@ def in_force(kept: Override | None, now: datetime) -> bool:
     return kept is not None and kept.holds(now)
 
 
-def ahead(found: Explanation) -> tuple[str, tuple[Gate, ...]] | None:
-    """(the next stage up, the gates still shut on the way). None at the top, and for a stage that the rules do not
-    know: they may stand in for those of then."""
+def ahead(found: Explanation) -> Ahead | None:
+    """None at the top, and for a stage that the rules do not know: they may stand in for those of then."""
     state = found.lead.state.stage
     if state is None or all(stage.name != state.automatic for stage in found.model.stages):
         return None

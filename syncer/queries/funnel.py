@@ -178,10 +178,9 @@ def _sync(name: str, pulse: vitals.Pulse | None, first_at: datetime | None) -> S
 def standing(app: App, whose: Whose) -> Standing:
     with app.store.reading() as tx:
         counts = _known(app.project, flows.stages_now(tx, whose))
-        waiting = vitals.waiting_handoffs(tx, whose.connections, app.clock()).values()
+        waiting = flows.open_handoffs(tx, whose, app.clock())
     shown = tuple(Count(stage, counts[stage]) for stage in stages_of(app.project, counts))
-    sums = (sum(each.open for each in waiting), sum(each.late for each in waiting))
-    return Standing(shown, sum(counts.values()), *sums)
+    return Standing(shown, sum(counts.values()), *waiting)
 
 
 def _known(project: Project, counts: Mapping[str, int]) -> Counter[Stage]:

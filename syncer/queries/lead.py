@@ -4,7 +4,7 @@ lacks, and what people and sales said of it."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -13,11 +13,12 @@ from syncer.app import App
 from syncer.errors import NotFound
 from syncer.handoff.text import web_link
 from syncer.model import Cause, HeldBy, Ignored, Lead, Override, Value
-from syncer.planning import TO_ASK
+from syncer.planning import TO_ASK, belongs_to_others
 from syncer.queries import replay
 from syncer.queries.explaining import Explanation, ahead, explain_one, explain_one_then, not_given
 from syncer.queries.timelines import Handed, Place, Timeline, handed, timeline
 from syncer.rules import Comparison, Gate, Measure, Model
+from syncer.settings.showing import condition_text
 from syncer.store import decisions, erasure, mirror, timelines
 from syncer.store.records import Forgotten
 
@@ -147,6 +148,8 @@ class Scored:
     vetoes: tuple[str, ...]
     next_stage: str | None  # None: there is none above, or the rules do not know the stage it is in
     missing: tuple[GateShown, ...]  # the gates still shut on the way there
+    or_any: tuple[str, ...]  # or: any of these does instead of the next stage's own gates
+    skip_gates: bool  # and instead of those before
     lacking: tuple[Lacking, ...]
     ignored: tuple[Ignored, ...]
 
@@ -244,7 +247,25 @@ def _scored(app: App, found: Explanation, home: str) -> LeadShown:
         words=_words(found.overrides, as_of),
         pending=_pending(lead, as_of),
         complaints=found.complaints,
-        handoffs=tuple(each for each in handoffs if each.at <= as_of),
+        handoffs=tuple(_known_by(each, as_of) for each in handoffs if each.at <= as_of) if found.past else handoffs,
+    )
+
+
+def _known_by(each: Handed, at: datetime) -> Handed:
+    """The hand-off with what had come of it by then. It is due so long after it was told."""
+
+    def by(moment: datetime | None) -> datetime | None:
+        return moment if moment is not None and moment <= at else None
+
+    return replace(
+        each,
+        told_at=by(each.told_at),
+        due_at=each.due_at if each.told_at is None or by(each.told_at) else None,
+        touched_at=by(each.touched_at),
+        touched_by=each.touched_by if by(each.touched_at) else None,
+        closed_at=by(each.closed_at),
+        messages=tuple(message for message in each.messages if by(message.sent_at)),
+        answers=tuple(answer for answer in each.answers if by(answer.at)),
     )
 
 
@@ -296,7 +317,7 @@ def _pending(lead: Lead, at: datetime) -> Literal["word", "release", ""]:
     """A stage that belongs to others stays theirs, whatever anybody says."""
     state, word = lead.state.stage, lead.state.override
     speaks = word is not None and word.holds(at)
-    if state is not None and state.held_by == "protected":
+    if belongs_to_others(lead):
         return ""
     if word is not None and speaks and (state is None or state.held_by != "person" or state.stage != word.stage):
         return "word"
@@ -320,8 +341,10 @@ def _score(found: Explanation) -> Scored:
         high_hundredths=max(100, *sums),
         stages=ladder,
         vetoes=tuple(veto.name for veto in found.marks.vetoes),
-        next_stage=following[0] if following else None,
-        missing=tuple(_gate(found, following[0], gate) for gate in following[1]) if following else (),
+        next_stage=following.stage if following else None,
+        missing=tuple(_gate(found, following.stage, gate) for gate in following.gates) if following else (),
+        or_any=tuple(map(condition_text, following.or_any)) if following else (),
+        skip_gates=following.skip_gates if following else False,
         lacking=tuple(
             Lacking(
                 each.rule.id, each.rule.name, each.dimension, each.rule.points, each.why, each.rule.where,

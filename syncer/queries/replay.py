@@ -186,7 +186,7 @@ def state_at(
 
 def override_at(words: Sequence[Override], at: datetime) -> Override | None:
     """The person's word in force then."""
-    holding = (each for each in reversed(words) if each.since <= at and (each.until is None or each.until > at))
+    holding = (each for each in reversed(words) if each.since <= at and each.holds(at))
     return next(holding, None)
 
 

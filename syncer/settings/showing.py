@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
@@ -178,12 +178,16 @@ def _origin(origins: Mapping[Steps, str], steps: Steps) -> str:
     return below or above or "default"
 
 
+_AGES = ("older_than", "newer_than")
+
+
 def condition_text(condition: Condition) -> str:
     """A condition in one line: "country any_of MX, CO"."""
     if isinstance(condition, FieldTest):
         asked = condition.argument if isinstance(condition.argument, tuple) else (condition.argument,)
         words = f"{'not_' if condition.negated else ''}{condition.operator}"
-        return f"{condition.field} {words} {', '.join(str(_plain(one)) for one in asked)}"
+        say: Callable[[Any], Any] = duration_text if condition.operator in _AGES else _plain
+        return f"{condition.field} {words} {', '.join(str(say(one)) for one in asked)}"
     if isinstance(condition, ActivityTest):
         within = f" in_last {duration_text(condition.in_last_ms)}" if condition.in_last_ms is not None else ""
         tests = "".join(f" with {condition_text(test)}" for test in condition.tests)

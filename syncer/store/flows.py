@@ -31,6 +31,7 @@ from sqlalchemy import (
 from syncer.model import Cause
 from syncer.store.columns import CleanText, from_ms
 from syncer.store.handed_over import Spread
+from syncer.store.outbox import OPEN
 from syncer.store.sql import among
 from syncer.store.tables import connections, handoffs, lead_cards, leads
 from syncer.store.tables import transitions as moves
@@ -83,6 +84,18 @@ def stages_now(tx: Connection, whose: Whose) -> dict[str, int]:
     """Stage -> leads."""
     counted = select(leads.c.stage, func.count()).where(whose.condition(tx)).group_by(leads.c.stage)
     return dict(iter(tx.execute(counted)))
+
+
+def open_handoffs(tx: Connection, whose: Whose, now: datetime) -> tuple[int, int]:
+    """(how many hand-offs sales still has to act on, how many of these are late)."""
+    late = func.count(case((handoffs.c.due_at < now, 1)))
+    asked = select(func.count(), late).where(among(tx, handoffs.c.connection, whose.connections), OPEN)
+    if whose.source is not None or whose.model is not None:
+        # One lead after the other: few hand-offs are open, and a source may have most of the leads.
+        its_lead = select(leads.c.id).where(leads.c.id == handoffs.c.lead_id, whose.condition(tx, of_moves=True))
+        asked = asked.where(its_lead.exists())
+    open_, late_ = tx.execute(asked).one()
+    return open_, late_
 
 
 def first_syncs(tx: Connection, names: Sequence[str]) -> dict[str, datetime]:

@@ -377,8 +377,9 @@ overrides = Table(
     Column("reason", Told, nullable=False),
     Column("source", CleanText, nullable=False),
     Column("since", Instant, nullable=False),
-    Column("until", Instant),
+    Column("until", Instant),  # when it ends, or has ended
     Column("record", CleanText),  # "connection/object/id" of the record in whose field it was said; NULL: elsewhere
+    Column("planned_until", Instant),  # until when it was to hold when it was said; NULL: for good, or not known
 )
 
 runs = Table(

@@ -132,7 +132,7 @@ def _hear_one_of_each(tx: Connection, turn: Mapping[int, Spoken], arrival: Arriv
     """The leads that somebody else decides now."""
     last = _last_open(tx, turn, arrival.at)
     living = _living(tx, last.values())
-    new: list[tuple[int, Override, str | None]] = []
+    new: list[dict[str, Any]] = []
     ends: list[tuple[int, datetime]] = []
     for lead, each in turn.items():
         word, before = _word(each, arrival.at), last.get(lead)
@@ -140,9 +140,9 @@ def _hear_one_of_each(tx: Connection, turn: Mapping[int, Spoken], arrival: Arriv
             if before is not None and _was_said_in(before, each.record, living):
                 ends.append((lead, arrival.at))
         elif before is not None and before.said.since > word.since:
-            new.append((lead, _ended(word, before.said.since), str(each.record)))
+            new.append(_row(lead, word, str(each.record), over_at=before.said.since))
         else:
-            new.append((lead, word, str(each.record)))
+            new.append(_row(lead, word, str(each.record)))
             ends.append((lead, word.since))
     end(tx, ends)
     _insert(tx, new)
@@ -156,10 +156,6 @@ def _word(each: Spoken, now: datetime) -> Override | None:
         return None
     author = manual.author or somebody_in(each.record.connection)
     return Override(manual.stage, author, manual.reason, "field", min(each.at, now), manual.until)
-
-
-def _ended(word: Override, at: datetime) -> Override:
-    return replace(word, until=at if word.until is None else min(at, word.until))
 
 
 def _was_said_in(word: _Open, record: RecordKey, living: Collection[str]) -> bool:
@@ -260,7 +256,7 @@ def end(tx: Connection, ends: Sequence[tuple[int, datetime]]) -> None:
 def add(tx: Connection, new: Sequence[tuple[int, Override]]) -> None:
     """Words as they are decided: said elsewhere than in a field, or in a field that speaks again."""
     filled = _filled(tx, [lead for lead, word in new if word.source == "field"])
-    _insert(tx, [(lead, word, _record_of(lead, word, filled)) for lead, word in new])
+    _insert(tx, [_row(lead, word, _record_of(lead, word, filled)) for lead, word in new])
 
 
 def _record_of(lead: int, word: Override, filled: Iterable[tuple[int, RecordKey, Manual]]) -> str | None:
@@ -270,13 +266,16 @@ def _record_of(lead: int, word: Override, filled: Iterable[tuple[int, RecordKey,
     return next((str(key) for its_lead, key, manual in filled if its_lead == lead and same_text(manual, text)), None)
 
 
-def _insert(tx: Connection, new: Sequence[tuple[int, Override, str | None]]) -> None:
+def _row(lead: int, word: Override, record: str | None, over_at: datetime | None = None) -> dict[str, Any]:
+    """over_at: when it ended, if it was over before it was heard."""
+    ends = [at for at in (word.until, over_at) if at is not None]
+    said = {name: getattr(word, name) for name in _NAMES}
+    return {"lead_id": lead, "record": record, **said, "until": min(ends, default=None), "planned_until": word.until}
+
+
+def _insert(tx: Connection, new: Sequence[Mapping[str, Any]]) -> None:
     if new:
-        rows = [
-            {"lead_id": lead, "record": record, **{name: getattr(word, name) for name in _NAMES}}
-            for lead, word, record in new
-        ]
-        tx.execute(insert(overrides), rows)
+        tx.execute(insert(overrides), list(new))
 
 
 def name_author(tx: Connection, lead: int, word: Override) -> None:
@@ -316,7 +315,7 @@ def share(tx: Connection, lead: int, other: int, leaving: Collection[RecordKey],
     word = _Open(row.id, _override(row), row.record)
     goes = word.record in {str(key) for key in leaving}
     if goes or word.record not in _living(tx, [word]):
-        _insert(tx, [(other, word.said, word.record)])
+        _insert(tx, [{**{name: value for name, value in row._mapping.items() if name != "id"}, "lead_id": other}])
     if goes:
         end(tx, [(lead, at)])
 
@@ -332,6 +331,16 @@ def all_of(tx: Connection, lead: int) -> list[Override]:
     """The oldest first."""
     found = tx.execute(select(overrides).where(overrides.c.lead_id == lead).order_by(overrides.c.id))
     return [_override(row) for row in found]
+
+
+def known_at(tx: Connection, lead: int, at: datetime) -> list[Override]:
+    """What had been said by then, the oldest first, with the ends that were known then: a word that was taken back
+    later was to hold for longer."""
+    said = (overrides.c.lead_id == lead, overrides.c.since <= at)
+    return [
+        replace(_override(row), until=row.until if row.until is not None and row.until <= at else row.planned_until)
+        for row in tx.execute(select(overrides).where(*said).order_by(overrides.c.id))
+    ]
 
 
 def in_force(tx: Connection, now: datetime) -> list[Held]:

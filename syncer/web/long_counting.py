@@ -57,7 +57,8 @@ class LongCounting:
         """`work` counts it, in another thread, and calls what it is given often. Nothing new begins where it is being
         counted already."""
         with self._lock:
-            if key in self._counts and self._counts[key].told.state == "running":
+            known = self._counts.get(key)
+            if known is not None and known.told.state == "running" and not known.stop.is_set():
                 return
             for each in self._counts.values():
                 each.stop.set()

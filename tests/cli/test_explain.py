@@ -88,6 +88,30 @@ def test_an_override_says_what_it_does_and_until_when(base: House) -> None:
     assert "nothing is set by hand" in base.cli("override", "clear", WARM).stdout
 
 
+@pytest.mark.parametrize(
+    ("known", "why"), [("protected", "counts once they let go of it"), ("deleted", "counts if it comes back")]
+)
+def test_an_override_that_cannot_count_yet_is_not_promised(base: House, known: str, why: str) -> None:
+    with sqlite3.connect(base.folder / "syncer.db") as database:
+        database.execute(f"UPDATE records SET {known} = 1")
+    text = base.cli("override", WARM, "cold", "--author", "marta").stdout
+    assert f"{WARM}: cold is kept (by marta)." in text
+    assert why in text
+    assert "next run" not in text
+    if known == "protected":
+        assert "cold, set by marta: once others let go of the stage" in base.cli("explain", WARM).stdout
+
+
+def test_the_shortcut_to_the_next_stage_is_named(base: House) -> None:
+    model = base.folder / "model.yml"
+    text = model.read_text()
+    (sql,) = [line for line in text.splitlines() if "name: sql" in line]
+    model.write_text(text.replace(sql, sql.replace("}", ", or_any: [{activity: demo_request, in_last: 7d}]}")))
+    assert "or, instead of sql's own: activity demo_request in_last 7d" in base.cli("explain", WARM).stdout
+    told = base.json("explain", WARM)
+    assert (told["or_any"], told["skip_gates"]) == (["activity demo_request in_last 7d"], False)
+
+
 def test_all_who_are_held_are_listed_by_when_that_ends(base: House) -> None:
     assert "nobody's stage is set by hand" in base.cli("override", "list").stdout
     base.cli("override", "fits@acme.example", "sql", "--author", "luis")

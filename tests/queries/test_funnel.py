@@ -260,5 +260,21 @@ def test_late_and_open_handoffs_are_counted(app: App, base: Base) -> None:
     assert (found.open_handoffs, found.late_handoffs) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("source", "model", "counts"),
+    [("Web", None, (2, 1)), ("nowhere", None, (0, 0)), (None, "es", (1, 1)), ("Web", "es", (1, 1)),
+     ("Fair", "es", (0, 0))],
+)  # fmt: skip
+def test_of_some_leads_only_their_handoffs_are_counted(
+    app: App, base: Base, source: str | None, model: str | None, counts: tuple[int, int]
+) -> None:
+    soon = NOW + timedelta(hours=1)
+    base.hand_over(base.lead(("sql", ago(1)), source="Web", model="es@1"), at=ago(1), due_at=ago(0.5))
+    base.hand_over(base.lead(("sql", ago(1)), source="Web"), at=ago(1), due_at=soon)
+    base.hand_over(base.lead(("sql", ago(1)), source="Fair"), at=ago(1), due_at=ago(0.5))
+    found = funnel.standing(app, funnel.whose(app, None, source, model))
+    assert (found.open_handoffs, found.late_handoffs) == counts
+
+
 def test_where_nothing_is_handed_over_the_hottest_stage_is_looked_at(app: App) -> None:
     assert funnel.ready_stage(replace(app.project, handoff=None)) == "sql"

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from syncer.app import App
 from syncer.errors import ConfigError, NotFound
-from syncer.model import Manual, Page, Record, RecordKey, Rejected
-from syncer.overruling import LetGo, Speaker, Word, end_of, let_go, speak
+from syncer.model import Answer, Manual, Page, Record, RecordKey, Rejected
+from syncer.overruling import LetGo, Speaker, Spoken, Word, end_of, let_go, speak
 from syncer.queries.course import course
-from syncer.queries.explaining import explain_one, explain_one_then
+from syncer.queries.explaining import explain_one, explain_one_then, explanation_json, holder
 from syncer.queries.lead import LeadShown, Standing, moment_of, show, timeline_of
 from syncer.store import Store, audit, erasure, mirror, open_store, runs
 from syncer.store.records import Forgotten
+from syncer.store.tables import notices
+from tests.handed import Desk
 from tests.queries.small import DAY, small_app, standing, warm
 from tests.store.samples import NOW, apply, decided, planned, put, record, the_lead
 
@@ -160,7 +164,7 @@ def test_a_word_counts_from_the_next_run_on_and_is_noted(app: App, store: Store)
     with store.writing() as tx:
         runs.set_due(tx, "crm", NOW + DAY)
     until = end_of(date(2026, 3, 4), app, "until")
-    assert speak(app, lead, Word("cold", "no budget", until), MARTA) == "iql"
+    assert speak(app, lead, Word("cold", "no budget", until), MARTA) == Spoken("iql", "")
     found = show(app, lead)
     assert found.pending == "word"
     (word,) = found.words
@@ -186,11 +190,11 @@ def test_a_word_that_holds_is_told_with_what_the_rules_would_say(app: App, store
     assert found.standing.word.author == "marta"
 
 
-def obey(store: Store, lead: int, stage: str) -> None:
-    known = mirror.lead(store, lead, NOW)
-    found = decided(known, stage, override=known.state.override)
+def obey(store: Store, lead: int, stage: str, at: datetime = NOW) -> None:
+    known = mirror.lead(store, lead, at)
+    found = decided(known, stage, at=at, override=known.state.override)
     held = replace(found, after=replace(found.after, automatic="iql", held_by="person", cause="override"))
-    apply(store, replace(planned(known, stage), decision=held))
+    apply(store, replace(planned(known, stage), decision=held), at=at)
 
 
 def test_who_lets_go_gives_the_lead_back_to_the_rules(app: App, store: Store) -> None:
@@ -221,6 +225,18 @@ def test_a_stage_that_is_others_is_not_promised_to_anybody(app: App, store: Stor
     theirs = replace(found, after=replace(found.after, held_by="protected"))
     apply(store, replace(planned(known, "sql"), decision=theirs))
     assert show(app, lead).pending == ""
+    assert speak(app, lead, Word("iql"), MARTA) == Spoken("sql", "others")
+
+
+def test_a_word_on_who_belongs_to_others_or_is_gone_is_kept_and_not_promised(app: App, store: Store) -> None:
+    put(store, record("1", protected=True))
+    lead = the_lead(store, "1").id
+    assert speak(app, lead, Word("sql"), MARTA) == Spoken(None, "others")
+    assert (show(app, lead).pending, show(app, lead).words[0].stage) == ("", "sql")
+    put(store, record("1", minute=1))
+    assert show(app, lead).pending == "word", "others have let go of it"
+    put(store, record("1", minute=2, deleted=True))
+    assert speak(app, lead, Word("iql"), MARTA) == Spoken(None, "gone")
 
 
 @pytest.mark.parametrize("day", [date(2026, 2, 28), date(1, 1, 1), date(9999, 12, 31)])
@@ -308,6 +324,54 @@ def test_as_of_a_day_it_is_what_explain_says_of_that_day(app: App, store: Store)
     assert found.score is not None
     assert found.score.total_hundredths == explain_one_then(app, lead, "x", at).score.total
     assert max(each.at for each in found.timeline.events) <= at
+
+
+@pytest.mark.parametrize("until", [None, NOW + 30 * DAY])
+def test_as_of_a_day_a_word_holds_for_as_long_as_it_was_to_hold_then(
+    app: App, store: Store, until: datetime | None
+) -> None:
+    lead = warm(store)
+    speak(replace(app, clock=lambda: NOW - 10 * DAY), lead, Word("cold", "no budget", until), MARTA)
+    obey(store, lead, "cold", NOW - 10 * DAY)
+    let_go(replace(app, clock=lambda: NOW - 2 * DAY), lead, MARTA)
+    found = show(app, lead, NOW - 5 * DAY)
+    assert found.standing is not None
+    assert found.standing.word == found.words[0]
+    assert (found.words[0].until, found.words[0].is_open) == (until, True)
+    then = explain_one_then(app, lead, "x", NOW - 5 * DAY)
+    assert ("until" in holder(then)) is (until is not None)
+    assert explanation_json(then)["overrides"][0]["until"] == (until.isoformat() if until else None)
+    assert show(app, lead).words[0].until == NOW - 2 * DAY, "today it is known"
+
+
+def test_as_of_a_day_nothing_has_come_of_a_hand_off_that_came_later(app: App, store: Store) -> None:
+    lead = warm(store)
+    standing(store, lead, "iql", at=NOW - 40 * DAY)
+    rejected = Answer(False, "luis", NOW - DAY, "page", "no budget")
+    desk = Desk(store, lead)
+    clock: dict[str, Any] = {
+        "told_at": NOW - 8 * DAY,
+        "due_at": NOW - 2 * DAY,
+        "touched_at": NOW - DAY,
+        "touched_by": "rejected",
+    }
+    handoff = desk.put("1", NOW - 9 * DAY, closed_at=NOW - DAY, **clock)
+    desk.say(handoff, Answer(True, "eva", NOW - 7 * DAY, "page"), rejected)
+    for channel, days in (("mail", 8), ("slack", 1)):
+        notice = desk.tell(handoff, channel)
+        with store.writing() as tx:
+            sent = {"state": "sent", "sent_at": NOW - days * DAY}
+            tx.execute(update(notices).where(notices.c.key == notice.key).values(sent))
+    desk.tell(handoff, "webhook")
+    (then,) = show(app, lead, NOW - 5 * DAY).handoffs
+    assert (then.told_at, then.due_at) == (NOW - 8 * DAY, NOW - 2 * DAY)
+    assert (then.touched_at, then.touched_by, then.closed_at) == (None, None, None)
+    assert [each.author for each in then.answers] == ["eva"]
+    assert [each.channel for each in then.messages] == ["mail"]
+    (before,) = show(app, lead, NOW - 9 * DAY).handoffs
+    assert (before.told_at, before.due_at, before.messages, before.answers) == (None, None, (), ())
+    (now,) = show(app, lead).handoffs
+    assert (now.touched_at, now.closed_at, len(now.answers), len(now.messages)) == (NOW - DAY, NOW - DAY, 2, 3)
 
 
 @pytest.mark.parametrize(("text", "message"), [("2030-01-01", "lies ahead"), ("soon", "is no time")])

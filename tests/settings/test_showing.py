@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from syncer.rules import FieldTest
 from syncer.settings import show
+from syncer.settings.showing import condition_text
 from tests.settings.samples import PROJECT, loaded, project_folder
 
 
@@ -27,6 +29,10 @@ def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
     assert shown["handoff.route[0].if"] == ("country not_contains x, y", "syncer.yml:9")
     assert shown["handoff.route[0].to"] == (["owner", "a@acme.es"], "syncer.yml:9")
     assert shown["timezone"] == ("UTC", "default")
+
+
+def test_an_age_in_a_condition_is_shown_as_it_is_written() -> None:
+    assert condition_text(FieldTest("created", "newer_than", 7 * 86_400_000)) == "created newer_than 7d"
 
 
 def test_segments_are_shown_with_the_version_of_their_model(tmp_path: Path) -> None:

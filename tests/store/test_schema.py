@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ from sqlalchemy import (
 )
 
 from syncer.errors import ConfigError
-from syncer.store import Store, histories, open_store, runs, schema
-from syncer.store.columns import from_ms
+from syncer.store import Store, histories, open_store, runs, schema, words
+from syncer.store.columns import from_ms, to_ms
 from syncer.store.tables import metadata
 from tests.conftest import PostgreSQL
 from tests.store.samples import NOW
@@ -118,6 +119,25 @@ def test_an_older_schema_is_upgraded_with_what_is_in_it(own_store: Store) -> Non
     with own_store.reading() as tx:
         assert tx.execute(text("SELECT count(*) FROM later")).scalar() == 0
         assert runs.get(tx, run).connection == "crm"
+
+
+def test_of_words_from_before_their_planned_ends_were_kept_only_those_that_still_hold_have_one(
+    engine: Engine, empty_database_url: str
+) -> None:
+    config = schema.alembic_config()
+    ahead = to_ms(datetime.now(UTC) + timedelta(days=9))
+    word = "INSERT INTO overrides (lead_id, stage, author, reason, source, since, until) VALUES (1, 'sql', 'x', '', 'y'"
+    with engine.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0012")
+        tx.execute(text("INSERT INTO leads (id, connection) VALUES (1, 'crm')"))
+        for until in ("NULL", "2000", str(ahead)):
+            tx.execute(text(f"{word}, 1000, {until})"))
+    store = open_store(empty_database_url)
+    with store.reading() as tx:
+        told = [word.until for word in words.known_at(tx, 1, from_ms(1500))]
+    assert told == [None, None, from_ms(ahead)]
+    store.close()
 
 
 BEFORE_HISTORY = (
@@ -213,7 +233,7 @@ def test_what_later_schemas_add_comes_to_a_full_database_without_a_table_being_w
         "connections": {"failures": 0, "approved": None, **dict.fromkeys((*PARKED, *RINGING))},
         "cursors": {"sweep": 0, "sweep_cursor": None, "sweep_began_at": None, "swept_at": None},
         "records": {"erased": False, "swept": 0, "manual": None},
-        "overrides": {"record": None},
+        "overrides": {"record": None, "planned_until": None},
         "activities": {"modified_at": None, "swept": 0},
         "runs": {"kind": "full", "project": None, "moves": None},
         "decisions": {"move": None},

@@ -13,7 +13,7 @@ from syncer.model import Cursor, LeadPlan, Manual, Override, Page, Record, Stage
 from syncer.planning import Policy, hands_on
 from syncer.rules import Model, Stage
 from syncer.store import Store, decisions, mirror, runs
-from syncer.store.words import in_force
+from syncer.store.words import in_force, known_at
 from tests.store.samples import HOUR, NOW, all_leads, apply, decided, due_ids, key, put, record, the_lead
 
 SQL = Manual("sql", "knows them")
@@ -98,6 +98,42 @@ def test_clearing_by_command_holds_until_the_field_is_written_anew(store: Store)
     assert words(store) == [("sql", "field", NOW + HOUR)]
     at(store, 3, shown("1", 3, Manual("mql")))
     assert words(store) == [("sql", "field", NOW + HOUR), ("mql", "field", None)]
+
+
+def known(store: Store, record_id: str, hour: int) -> list[tuple[str, datetime | None]]:
+    """(stage, until) of what had been said of the record's lead by then, as it was known then."""
+    with store.reading() as tx:
+        said = known_at(tx, the_lead(store, record_id).id, NOW + hour * HOUR)
+    return [(each.stage, each.until) for each in said]
+
+
+def test_until_a_word_is_taken_back_nobody_knows_that_it_will_be(store: Store) -> None:
+    week = NOW + 99 * HOUR
+    at(store, 0, shown("1", 0, SQL), shown("2", 0, replace(SQL, until=week)))
+    at(store, 5, shown("1", 5), shown("2", 5))
+    assert [known(store, name, 3) for name in "12"] == [[("sql", None)], [("sql", week)]]
+    assert [known(store, name, 5) for name in "12"] == [[("sql", NOW + 5 * HOUR)]] * 2
+    assert known(store, "1", -1) == []
+
+
+def test_a_word_that_was_over_before_it_was_heard_was_to_hold_for_longer(store: Store) -> None:
+    week = NOW + 99 * HOUR
+    at(store, 0, shown("1", 0))
+    command(store, 3)
+    at(store, 4, shown("1", 2, replace(SQL, until=week)))
+    assert known(store, "1", 2) == [("sql", week)]
+
+
+def test_when_two_records_part_it_is_known_of_both_how_long_the_word_was_to_hold(store: Store) -> None:
+    ana = "ana@acme.es"
+    at(store, 0, shown("1", 0, email=ana), shown("2", 0, email=ana), same_person=True)
+    command(store, 1)
+    with store.writing() as tx:
+        decisions.end_override(tx, the_lead(store, "1").id, NOW + 5 * HOUR)
+    at(store, 6, shown("2", 6, email="ben@acme.es"), same_person=True)
+    assert the_lead(store, "1").id != the_lead(store, "2").id
+    assert [known(store, name, 3) for name in "12"] == [[("cold", None)]] * 2
+    assert [known(store, name, 6) for name in "12"] == [[("cold", NOW + 5 * HOUR)]] * 2
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,40 @@ def test_a_failure_is_told_and_tried_again_when_it_is_old(
     until(lambda: figures.ask("known", lambda: 5, MINUTE) == counting.Counted(5, watch.now))
 
 
+def test_a_figure_that_cannot_be_counted_just_now_is_told_as_it_was(watch: Watch) -> None:
+    figures, then = Counting(watch), watch.now
+
+    def fails() -> int:
+        raise NotFound("the database is away", code="SY067")
+
+    assert figures.ask("leads", lambda: 42, MINUTE).value == 42
+    watch.now += MINUTE
+    figures.ask("leads", fails, MINUTE)
+    until(lambda: not figures.ask("leads", fails, MINUTE).running)
+    assert figures.ask("leads", fails, MINUTE) == counting.Counted(42, then, failed="the database is away")
+    watch.now += counting.FAILED_FOR
+    figures.ask("leads", lambda: 43, MINUTE)
+    until(lambda: figures.ask("leads", lambda: 43, MINUTE) == counting.Counted(43, watch.now))
+
+
+def test_whoever_asks_for_many_figures_at_once_starts_no_more_threads_than_a_few(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "PATIENCE_S", 0.0)
+    figures, go = Counting(watch), threading.Event()
+
+    def slowly() -> int:
+        assert go.wait(10)
+        return 7
+
+    before = threading.active_count()
+    told = [figures.ask(key, slowly, MINUTE) for key in range(400)]
+    assert threading.active_count() - before <= counting.MOST
+    assert all(each == counting.Counted(running=True) for each in told)
+    go.set()
+    until(lambda: figures.ask(399, slowly, MINUTE).value == 7)
+
+
 def test_after_a_change_everything_is_counted_anew_and_no_more_is_kept_than_bounds_allow(watch: Watch) -> None:
     figures, calls = Counting(watch), []
 

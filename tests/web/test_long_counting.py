@@ -65,6 +65,24 @@ def test_another_one_ends_the_one_before_and_waits_for_its_end(counting: LongCou
     assert until(counting, "a", "replaced").value is None
 
 
+def test_one_that_was_ended_for_another_begins_again_when_it_is_asked_for_again(counting: LongCounting) -> None:
+    on_its_way, go_on = threading.Event(), threading.Event()
+
+    def late_to_look(tell: Tell) -> int:
+        on_its_way.set()
+        assert go_on.wait(10)
+        tell(1, 10)
+        return 0
+
+    counting.begin("a", late_to_look)
+    assert on_its_way.wait(10)
+    counting.begin("b", lambda _tell: 1)
+    counting.begin("a", lambda _tell: 2)
+    go_on.set()
+    assert until(counting, "a", "done", "replaced").value == 2
+    assert until(counting, "b", "done", "replaced").state == "replaced"
+
+
 def test_what_cannot_be_counted_says_why(counting: LongCounting) -> None:
     def gone(_tell: Tell) -> None:
         raise NotFound("no lead is known yet")

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from syncer.queries import comparison as comparing
 from syncer.queries import funnel
 from syncer.queries.comparison import Comparison
 from syncer.queries.funnel import Period, Standing, Sync
-from syncer.store.columns import clean
 from syncer.web.counting import Counted
 from syncer.web.views import Action, Asked, Asking, View
 
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 _FRESH, _FRESH_OF_LONG = timedelta(minutes=1), timedelta(minutes=10)
 _LONG = 30  # days: of what is older little changes, and a year of a large base takes seconds to count
-_Named = Annotated[str, StringConstraints(max_length=500), AfterValidator(clean)]
+_Named = Annotated[str, StringConstraints(max_length=500)]
 
 
 def _number(given: object) -> object:

@@ -88,8 +88,9 @@ def _course(asking: Asking, asked: OfLead) -> CourseShown:
 def _override(asking: Asking, asked: Overridden) -> Done:
     _insist_on_memory(asking, asked.lead)
     until = end_of(asked.until, asking.app, "until") if asked.until is not None else None
-    speak(asking.app, asked.lead, Word(asked.stage, asked.reason, until), _speaker(asking))
-    return Done("lead_overridden", f"/leads/{asked.lead}", {"stage": asked.stage.upper(), "who": asking.who.name})
+    spoken = speak(asking.app, asked.lead, Word(asked.stage, asked.reason, until), _speaker(asking))
+    said = f"lead_overridden_{spoken.waits}" if spoken.waits else "lead_overridden"
+    return Done(said, f"/leads/{asked.lead}", {"stage": asked.stage.upper(), "who": asking.who.name})
 
 
 def _end_override(asking: Asking, asked: OfLead) -> Done:

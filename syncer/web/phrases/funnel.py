@@ -17,7 +17,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "funnel_next_due": ("next one is due", "la próxima ya toca"),
     "funnel_rests": ("left alone until {at}", "en pausa hasta el {at}"),
     "funnel_more_syncs": ("and {count} more connections", "y {count} conexiones más"),
-    "funnel_ok": ("it went well", "fue bien"),
     "funnel_partial": ("in part", "solo en parte"),
     "funnel_failed": ("it failed", "falló"),
     "funnel_crashed": ("it broke off", "se interrumpió"),

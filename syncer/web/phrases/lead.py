@@ -20,7 +20,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
                   "que se sabía entonces y según las reglas que regían entonces."),
     "lead_rules_unused": (
         "The rules in the files have changed, and no run has used them yet: these are their points, not their stage.",
-        "Las reglas de los ficheros han cambiado y ninguna ejecución las ha usado todavía: estos son sus puntos, no su "
+        "Las reglas de los archivos han cambiado y ninguna ejecución las ha usado todavía: estos son sus puntos, no su "
         "etapa.",
     ),
     # Why there is no score
@@ -31,8 +31,9 @@ PHRASES: Mapping[str, tuple[str, str]] = {
                     "how many points.", "Esta persona se eliminó del todo en el CRM. No se guarda nada personal: solo "
                     "cuándo cambió de etapa y con cuántos puntos."),
     "lead_forgotten": ("This person was forgotten on {day} by {who}, on request. Nothing personal is kept: only when "
-                       "the lead moved, and with how many points.", "Esta persona se olvidó el {day}, a petición; lo "
-                       "hizo {who}. No se guarda nada personal: solo cuándo cambió de etapa y con cuántos puntos."),
+                       "the lead moved, and with how many points.", "Los datos de esta persona se borraron el {day}, a "
+                       "petición; lo hizo {who}. No se guarda nada personal: solo cuándo cambió de etapa y con "
+                       "cuántos puntos."),
     "lead_unknown_then": ("At that time there was no such lead.", "En ese momento no existía este lead."),
     "lead_no_model": ("No model in the project is for this lead, so it has no score.", "Ningún modelo del proyecto es "
                       "para este lead, así que no tiene puntuación."),
@@ -44,7 +45,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_owner": ("Owner", "Responsable"),
     "lead_decided_by": ("Decided by", "Lo decide"),
     "lead_record": ("Record", "Registro"),
-    "lead_records": ("Records", "Registros"),
     "lead_open": ("Open in the CRM", "Abrir en el CRM"),
     "lead_modified": ("changed there on {at}", "modificado allí el {at}"),
     "lead_protected": ("its stage belongs to others", "su etapa es de otros"),
@@ -68,8 +68,8 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_model": ("Model", "Modelo"),
     "lead_pending_word": ("{stage}, set by {name}, counts from the next run on.", "{stage}, fijada por {name}, cuenta "
                           "a partir de la próxima ejecución."),
-    "lead_pending_release": ("What was set by hand is over: the rules decide again from the next run on.", "Lo fijado "
-                             "a mano ha terminado: las reglas vuelven a decidir desde la próxima ejecución."),
+    "lead_pending_release": ("What was set by hand has ended: the rules decide again from the next run on.", "Lo "
+                             "fijado a mano ha terminado: las reglas vuelven a decidir desde la próxima ejecución."),
     "lead_cause_baseline": ("the first scoring of all leads", "la primera puntuación de todos los leads"),
     "lead_cause_activity": ("something it did", "algo que hizo"),
     "lead_cause_profile": ("something learned of it", "algo que se supo de este lead"),
@@ -85,6 +85,10 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_nothing_missing_then": ("All thresholds were passed.", "Superaba todos los umbrales."),
     "lead_held_back": ("{name} holds it back, whatever its points.", "{name} lo retiene, tenga los puntos que tenga."),
     "lead_missing": ("Still missing", "Falta todavía"),
+    "lead_or_any": ("Or, instead of {stage}'s own thresholds, one of these conditions", "O bien, en lugar de los "
+                    "umbrales propios de {stage}, una de estas condiciones"),
+    "lead_or_any_all": ("Or, instead of all of these, one of these conditions", "O bien, en lugar de todo lo anterior, "
+                        "una de estas condiciones"),
     "lead_gate": ("{measure} {sign} {points}", "{measure} {sign} {points}"),
     "lead_has": ("has {points}", "tiene {points}"),
     "lead_had": ("had {points}", "tenía {points}"),
@@ -128,7 +132,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_numbers": ("The numbers", "Los números"),
     "lead_when": ("When", "Cuándo"),
     "lead_moved_here": ("moved here", "entró aquí"),
-    "lead_of": ("Of {name}", "De {name}"),
     # What happened
     "lead_timeline": ("What happened", "Qué ha pasado"),
     "lead_timeline_then": ("Up to then, as it is known today.", "Hasta entonces, tal como se sabe hoy."),
@@ -147,13 +150,13 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_moved": ("{points} points, because of {cause}", "{points} puntos, por {cause}"),
     "lead_moved_run": ("run {run}", "ejecución {run}"),
     "lead_word_set": ("{stage} set by {name} ({source})", "{stage} fijada por {name} ({source})"),
-    "lead_word_over": ("{stage} set by {name} is over", "{stage} fijada por {name} ha terminado"),
+    "lead_word_over": ("{stage} set by {name} has ended", "{stage} fijada por {name} ha terminado"),
     "lead_handed_over": ("Ready for sales as {stage}, {points} points", "Listo para ventas como {stage}, {points} "
                          "puntos"),
-    "lead_message_handoff": ("told {name} over {channel}", "aviso a {name} por {channel}"),
-    "lead_message_reminder": ("reminded {name} over {channel}", "recordatorio a {name} por {channel}"),
-    "lead_message_escalation": ("escalated to {name} over {channel}", "aviso a dirección, {name}, por {channel}"),
-    "lead_message_assignment": ("assigned to {name} over {channel}", "asignado a {name} por {channel}"),
+    "lead_message_handoff": ("told {name} via {channel}", "aviso a {name} por {channel}"),
+    "lead_message_reminder": ("reminded {name} via {channel}", "recordatorio a {name} por {channel}"),
+    "lead_message_escalation": ("escalated to {name} via {channel}", "aviso a dirección, {name}, por {channel}"),
+    "lead_message_assignment": ("assigned to {name} via {channel}", "asignado a {name} por {channel}"),
     "lead_acted": ("acted first: {what}", "actuó por primera vez: {what}"),
     "lead_acted_stage": ("a person or another team moved its stage", "una persona u otro equipo movió su etapa"),
     "lead_accepted": ("accepted by {name} ({source})", "aceptado por {name} ({source})"),
@@ -172,8 +175,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_assigned_to": ("for {name}", "para {name}"),
     "lead_due": ("due {at}", "vence el {at}"),
     "lead_touched": ("sales acted {at}", "ventas actuó el {at}"),
-    "lead_closed": ("over since {at}", "cerrada desde el {at}"),
-    "lead_messages": ("Messages", "Mensajes"),
+    "lead_closed": ("closed since {at}", "cerrada desde el {at}"),
     "lead_kind_handoff": ("hand-off", "entrega"),
     "lead_kind_reminder": ("reminder", "recordatorio"),
     "lead_kind_escalation": ("escalation", "aviso a dirección"),
@@ -201,10 +203,16 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_end_column": ("Until", "Hasta"),
     "lead_open_end": ("until it is ended", "hasta que se termine"),
     "lead_in_force": ("in force", "en vigor"),
-    "lead_over": ("over", "terminada"),
+    "lead_over": ("ended", "terminada"),
     "lead_overridden": ("The stage is {stage}, set by {who}. The next run writes it to the CRM; it starts soon.", "La "
                         "etapa es {stage}, fijada por {who}. La próxima ejecución la escribe en el CRM; empieza "
                         "pronto."),
+    "lead_overridden_others": ("The stage belongs to others and is not touched. {stage}, set by {who}, is kept and "
+                               "counts once they let go of it.", "La etapa es de otros y no se toca. {stage}, fijada "
+                               "por {who}, queda guardada y cuenta cuando la suelten."),
+    "lead_overridden_gone": ("This lead was deleted in the CRM. {stage}, set by {who}, is kept and counts if it comes "
+                             "back.", "Este lead se borró en el CRM. {stage}, fijada por {who}, queda guardada y "
+                             "cuenta si vuelve."),
     "lead_let_go": ("The rules decide again, from the next run on; it starts soon.", "Las reglas vuelven a decidir "
                     "desde la próxima ejecución; empieza pronto."),
     "lead_let_go_silenced": (
