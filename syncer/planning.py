@@ -156,6 +156,12 @@ def hands_on(lead: Lead, model: Model, policy: Policy, as_of: datetime) -> Hands
     return Hands(Override(stage, author, seen, "crm", since, until))
 
 
+def belongs_to_others(lead: Lead) -> bool:
+    """Whether its stage did when it was decided last, or does by what its records have shown since."""
+    state = lead.state.stage
+    return (state is not None and state.held_by == "protected") or any(record.protected for record in _live(lead))
+
+
 def _is_later(kept: Override, edited: Record) -> bool:
     """Whether the word was said after the edit: no later than this was the record changed. A field that is kept for
     people's words says more than the stage that was set together with it."""
@@ -242,20 +248,26 @@ def cause_of(lead: Lead, model: Model, policy: Policy, look: Look) -> Cause:
     return "model" if changed else "fading"
 
 
-def check_fuse(moves: int, alerts: int, limits: Limits) -> None:
-    """Raise `UnsafePlanError` where the plan moves or alerts more than a person has allowed."""
+def check_fuse(moves: int, alerts: int, limits: Limits, connection: str, page: str | None = None) -> None:
+    """Raise `UnsafePlanError` where the plan moves or alerts more than a person has allowed. `page`: the address where
+    it is shown; None: there is none."""
     if moves > limits.stage_changes:
         raise UnsafePlanError(
             f"the plan moves {moves} leads to another stage, more than sync.max_stage_changes: {limits.stage_changes}; "
-            f"nothing was written. Look at it with `syncer plan`, then run `syncer run --yes-really {moves}`",
+            f"nothing was written. {_ask(connection, page, moves)}",
             code="SY051",
         )
     if alerts > limits.handoffs:
         raise UnsafePlanError(
             f"the plan hands {alerts} leads to sales, more than sync.max_handoffs: {limits.handoffs}; nothing was "
-            f"written. Look at it with `syncer plan`, then run `syncer run --yes-really {alerts}`",
+            f"written. {_ask(connection, page, alerts)}",
             code="SY052",
         )
+
+
+def _ask(connection: str, page: str | None, leads: int) -> str:
+    ask = f"Look at it with `syncer plan {connection}`, then run `syncer run {connection} --yes-really {leads}`"
+    return ask if page is None else f"{ask}; or look at it, and approve it, on the page {page}"
 
 
 def reasons_of(score: Score, stage: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
+from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection
@@ -39,6 +40,7 @@ from syncer.model import (
     Record,
     RecordKey,
     Rejected,
+    Run,
     WriteState,
     Written,
     somebody_in,
@@ -49,6 +51,7 @@ from syncer.rules import rules_version, segments_text
 from syncer.settings import Project
 from syncer.store import (
     Lease,
+    audit,
     decisions,
     hints,
     leases,
@@ -113,6 +116,8 @@ def _drop_old(parts: Parts, lease: Lease, report: Report) -> None:
     keep = retention.Keep(settings.keep_activities, settings.keep_handoffs)
     if dropped := retention.walk(parts.store, lease, keep, parts.clock()):
         report.counts["dropped"] += dropped
+    with parts.store.writing(lease) as tx:
+        audit.drop_old(tx, parts.clock())
 
 
 def follow(parts: Parts) -> Report:
@@ -138,7 +143,7 @@ def _may_follow(parts: Parts, lease: Lease) -> bool:
     """Not while a person must look at a plan. Not before the base was scored by these very rules with all that they
     look at: that takes a full run, which is due at once then, unless one has just failed to."""
     with parts.store.writing(lease) as tx:
-        if any(run.outcome == "waiting" for run in runs.last(tx, parts.name)):
+        if _waits(parts, tx):
             return False
         histories = [begin(parts, tx, stream)[1] for stream in parts.source.people]
         same_rules = runs.models(tx, parts.name) == _rules(parts.project)
@@ -148,6 +153,13 @@ def _may_follow(parts: Parts, lease: Lease) -> bool:
     if not any(run.outcome == "failed" or run.counts.get("incomplete") for run in latest):
         _ring(parts, {parts.name})
     return False
+
+
+def _waits(parts: Parts, tx: Connection) -> bool:
+    """Whether the latest full run has met the fuse, or a quick one since; runs that only planned do not count."""
+    full, quick = runs.latest_full(tx, parts.name), runs.last(tx, parts.name, kind="quick")
+    known = [run for run in (full, *quick) if run is not None]
+    return any(run.outcome == "waiting" and (full is None or run.id >= full.id) for run in known)
 
 
 def _look_at_hints(parts: Parts, lease: Lease) -> Report:
@@ -175,7 +187,7 @@ def _moved_quickly(parts: Parts) -> planning.Limits:
 def plan(parts: Parts, asked: Asked = ORDINARY) -> Report:
     """Pull, score and plan; the plan is kept under the run's number and nothing is written to the CRM."""
     with leased(parts) as lease:
-        report = look(parts, lease, asked)
+        report = look(parts, lease, asked, only_plans=True)
         _finish(parts, lease, report, "planned", None)
     return report
 
@@ -228,11 +240,13 @@ def _ringing(parts: Parts, report: Report) -> Iterator[None]:
         _ring(parts, report.rings)
 
 
-def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
-    """Steps 1 to 4: pull, score, plan. Nothing leaves the house."""
+def look(parts: Parts, lease: Lease, asked: Asked, *, only_plans: bool = False) -> Report:
+    """Steps 1 to 4: pull, score, plan. Nothing leaves the house. `only_plans`: nor will it; the plan that waits at the
+    fuse waits on, and so does a person's word on it."""
     with parts.store.writing(lease) as tx:
-        approval = runs.use_approval(tx, parts.name, parts.project.fingerprint)
-        report = _start(parts, tx, "full")
+        waits = runs.waits(tx, parts.name) if only_plans else None
+        approval = None if only_plans else runs.use_approval(tx, parts.name, parts.project.fingerprint)
+        report = _start(parts, tx, "full", waits)
         if approval is not None:
             report.allowed = planning.Limits(approval.stage_changes, approval.handoffs)
         _settle_homes(parts, tx, asked)
@@ -250,10 +264,11 @@ def look(parts: Parts, lease: Lease, asked: Asked) -> Report:
     return report
 
 
-def _start(parts: Parts, tx: Connection, kind: runs.Kind) -> Report:
+def _start(parts: Parts, tx: Connection, kind: runs.Kind, waits: Run | None = None) -> Report:
+    """`waits`: the run whose plan a person is still to look at."""
     now = parts.clock()
     runs.interrupted(tx, parts.name, now)
-    decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT)
+    decisions.drop_old_plans(tx, parts.name, now - _PLAN_KEPT, None if waits is None else waits.id)
     return Report(runs.start(tx, parts.name, now, kind, parts.project.fingerprint))
 
 
@@ -412,13 +427,20 @@ def carry_out(parts: Parts, lease: Lease, report: Report, asked: Asked, *, saved
     send(parts, lease, report)
 
 
-def _insist_on_limits(parts: Parts, report: Report, asked: Asked, before: planning.Limits = _NOTHING) -> None:
-    """`before`: what counts as moved and handed over besides this run."""
-    settings = parts.project.sync
+def _insist_on_limits(parts: Parts, report: Report, asked: Asked, before: planning.Limits | None = None) -> None:
+    """`before`: of a quick run, what counts as moved and handed over besides it."""
+    settings, besides = parts.project.sync, before or _NOTHING
     usual = planning.Limits(settings.max_stage_changes, settings.max_handoffs)
     limits = asked.limits or usual.raised(report.allowed)
     moves, alerts = report.counts["stage_changes"], report.counts["handoffs"]
-    planning.check_fuse(moves + before.stage_changes, alerts + before.handoffs, limits)
+    page = _plan_page(parts) if before is None else None
+    planning.check_fuse(moves + besides.stage_changes, alerts + besides.handoffs, limits, parts.name, page)
+
+
+def _plan_page(parts: Parts) -> str | None:
+    """Where the plan of a full run that waits is shown; None: there are no pages."""
+    web = parts.project.web
+    return None if web is None else f"{(web.public_url or '').rstrip('/')}/plans/{quote(parts.name, safe='')}"
 
 
 def send(parts: Parts, lease: Lease, report: Report) -> None:

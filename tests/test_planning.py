@@ -565,10 +565,10 @@ def test_a_decision_carries_what_it_was_made_of() -> None:
 def test_the_fuse_stops_more_than_a_person_allowed(moves: int, alerts: int, code: str | None) -> None:
     limits = Limits(stage_changes=10, handoffs=5)
     if code is None:
-        check_fuse(moves, alerts, limits)
+        check_fuse(moves, alerts, limits, "crm")
         return
     with pytest.raises(UnsafePlanError, match="nothing was written") as caught:
-        check_fuse(moves, alerts, limits)
+        check_fuse(moves, alerts, limits, "crm")
     assert caught.value.code == code
     assert str(moves if code == "SY051" else alerts) in caught.value.message
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,17 +14,17 @@ from syncer.app import App
 from syncer.errors import StalePlanError
 from syncer.model import LeadPlan, Run
 from syncer.queries.accounts import By
-from syncer.rules import Model, Rule, Segment, Stage, Veto
-from syncer.settings.showing import condition_text
+from syncer.queries.rule_changes import RuleChange, changes
 from syncer.store import audit, decisions, mirror, runs
 from syncer.store.audit import Entry
 from syncer.store.decisions import Place, move_named
 
-RELOADS = ("config_reloaded", "config_refused")
+RELOADS: tuple[audit.Act, ...] = ("config_reloaded", "config_refused")
 _PAGE = 50  # leads
 _REASONS = 3
 _MOST_LINES = 20  # of a reload
 _MOST_CHANGES = 100  # of rules, that are told
+_SLACK = 20  # one more for each of so many, rounded up: leads go on arriving after the plan was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Limit:
     what: Literal["stage_changes", "handoffs"]
     planned: int
     limit: int
+    allowed: int  # of the next full run, once a person has approved the plan
 
     @property
     def over(self) -> int:
@@ -67,19 +68,8 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleChange:
-    """What is another one than in the rules that decided last. None: there was none, or there is none any more."""
-
-    model: str
-    what: Literal["rule", "stage", "veto"]
-    name: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Word:
-    """A person's, on the plan."""
+    """A person's, on the plan: the next full run, which plans anew, may do so much."""
 
     by: str
     at: datetime
@@ -98,13 +88,13 @@ class Waiting:
     limits: tuple[Limit, ...]
     moves: tuple[Move, ...]  # the most first
     same_settings: bool  # as now; else the next run plans anew, and this one cannot be approved
-    kept: bool  # its leads are still known; False: a newer run has begun
+    kept: bool  # its leads are still known
     approved: Word | None
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """An entry of the log of acts about settings."""
+    """An entry of the audit log about settings."""
 
     at: datetime
     who: str
@@ -120,21 +110,32 @@ def waiting(app: App, connection: str) -> Waiting | None:
         run = runs.waits(tx, name)
         if run is None:
             return None
-        settings, word = app.project.sync, runs.approved(tx, name)
+        word = runs.approved(tx, name)
         return Waiting(
             run=run.id,
             planned_at=run.finished_at or run.started_at,
             scored=run.counts.get("scored", 0),
             records=run.counts.get("changes", 0),
-            limits=(
-                Limit("stage_changes", run.counts.get("stage_changes", 0), settings.max_stage_changes),
-                Limit("handoffs", run.counts.get("handoffs", 0), settings.max_handoffs),
-            ),
+            limits=_limits(app, run),
             moves=moves_of(tx, run.id),
             same_settings=runs.made_with(tx, run.id)[1] == app.project.fingerprint,
             kept=decisions.has_plan(tx, run.id),
             approved=None if word is None else Word(word.by, word.at, word.stage_changes, word.handoffs),
         )
+
+
+def _limits(app: App, run: Run) -> tuple[Limit, Limit]:
+    """Of stage changes and of hand-offs."""
+    sync, counts = app.project.sync, run.counts
+    return (
+        limited("stage_changes", counts.get("stage_changes", 0), sync.max_stage_changes),
+        limited("handoffs", counts.get("handoffs", 0), sync.max_handoffs),
+    )
+
+
+def limited(what: Literal["stage_changes", "handoffs"], planned: int, limit: int) -> Limit:
+    """With a little more allowed than was planned, for leads that come after it, and never less than any run may."""
+    return Limit(what, planned, limit, max(limit, planned + -(-planned // _SLACK)))
 
 
 def moves_of(tx: Connection, run: int) -> tuple[Move, ...]:
@@ -178,63 +179,12 @@ def _moved(planned: LeadPlan, name: str) -> Moved:
 # what made it
 
 
-def rule_changes(app: App, connection: str) -> tuple[RuleChange, ...]:
-    """Between the rules that decided the connection's leads last and those of the project now; nothing where none did
-    yet."""
+def rule_changes(app: App, connection: str) -> tuple[RuleChange, ...] | None:
+    """Between the rules that decided the connection's leads last and those of the project now; None where it is not
+    known which did."""
     with app.store.reading() as tx:
         before = runs.rules_at(tx, connection, app.clock())
-    return () if before is None else tuple(_changes(before, app.project.segments))[:_MOST_CHANGES]
-
-
-def _changes(before: Sequence[Segment], after: Sequence[Segment]) -> Iterator[RuleChange]:
-    old, new = _texts(before), _texts(after)
-    for key in dict.fromkeys([*new, *old]):
-        was, is_ = old.get(key), new.get(key)
-        if was != is_:
-            model, what, name = key
-            yield RuleChange(model, what, name, was, is_)
-
-
-_Key = tuple[str, Literal["rule", "stage", "veto"], str]
-
-
-def _texts(segments: Sequence[Segment]) -> Mapping[_Key, str]:
-    """What each rule, stage and veto says. Of two rules of one name both texts stand in one."""
-    found: dict[_Key, str] = {}
-    for model in dict.fromkeys(segment.model for segment in segments):
-        for key, text in _of_model(model):
-            found[key] = f"{found[key]} · {text}" if key in found else text
-    return found
-
-
-def _of_model(model: Model) -> Iterator[tuple[_Key, str]]:
-    for stage in model.stages:
-        yield (model.name, "stage", stage.name), _stage_text(stage)
-    for _, rule in model.rules:
-        yield (model.name, "rule", rule.name), _rule_text(rule)
-    for veto in model.vetoes:
-        yield (model.name, "veto", veto.name), _veto_text(veto)
-
-
-def _stage_text(stage: Stage) -> str:
-    parts = [f"enter: {', '.join(map(str, stage.enter))}"] if stage.enter else []
-    parts += [f"leave_below: {', '.join(map(str, stage.leave_below))}"] if stage.leave_below else []
-    parts += [f"or_any: {'; '.join(map(condition_text, stage.or_any))}"] if stage.or_any else []
-    return " · ".join(parts) or "–"
-
-
-def _rule_text(rule: Rule) -> str:
-    more = [
-        *(["each"] if rule.each else []),
-        *([f"at least {rule.at_least}"] if rule.at_least > 1 else []),
-        *([f"cap {rule.cap / 100:g}"] if rule.cap is not None else []),
-        *([f"fades {rule.fade.curve} {rule.fade.half_life_hours}h"] if rule.fade.half_life_hours else []),
-    ]
-    return " · ".join([f"{rule.points / 100:+g}", condition_text(rule.when), *more])
-
-
-def _veto_text(veto: Veto) -> str:
-    return f"hold at {veto.hold_at} · {condition_text(veto.when)}"
+    return None if before is None else changes(before, app.project.segments)[:_MOST_CHANGES]
 
 
 def reloads(app: App, most: int) -> tuple[Acted, ...]:
@@ -263,13 +213,14 @@ def stages_after(now: Mapping[str, int], moves: Sequence[Move]) -> Mapping[str, 
 
 
 def approve(app: App, connection: str, run: int, by: By) -> Word:
-    """The next full run may do as much as the plan of this one would: it begins at once, where somebody runs the
-    connection. NotFound, StalePlanError (SY286) where that plan waits no more."""
+    """The next full run, which plans anew, may do what `Limit.allowed` says: what the plan of this one would and a
+    little more, or what any run may. It begins at once, where somebody runs the connection. NotFound, StalePlanError
+    (SY286) where that plan waits no more."""
     name, now = app.connection(connection).name, app.clock()
     with app.store.writing() as tx:
         runs.lock_connection(tx, name)
         waits = _insist_on_waiting(tx, app, name, run)
-        moves, alerts = (waits.counts.get(each, 0) for each in ("stage_changes", "handoffs"))
+        moves, alerts = (limit.allowed for limit in _limits(app, waits))
         word = runs.Approval(run, app.project.fingerprint, moves, alerts, by.who, now)
         runs.approve(tx, name, word)
         runs.ring(tx, name, now)
@@ -301,7 +252,7 @@ def _insist_on_waiting(tx: Connection, app: App, name: str, run: int) -> Run:
             f"{name}: the settings have changed since plan {run} was made; the next run plans anew", code="SY286"
         )
     if not decisions.has_plan(tx, run):
-        raise StalePlanError(f"{name}: plan {run} was replaced by a newer look; the next run plans anew", code="SY286")
+        raise StalePlanError(f"{name}: the leads of plan {run} are not kept; the next run plans anew", code="SY286")
     return waits
 
 

@@ -116,6 +116,11 @@ def save(app: App, given: Mapping[str, str], name: str) -> Tried:
     return found
 
 
+def take_back(app: App, name: str) -> None:
+    """The proposal that was just saved is none."""
+    (_folder(app) / f"{name}.yml").unlink(missing_ok=True)
+
+
 def proposals(app: App) -> tuple[Proposal, ...]:
     """The newest first; not all of very many."""
     try:

@@ -506,7 +506,7 @@ def _doubt(tx: Connection) -> None:
     What it shows is where the next full run of each connection goes on from, as at its baseline: no stage is taken for
     a person's edit, and sales is told of nobody whom that run finds ready, for it may have been told. What was queued
     may have gone out: a task is looked up, a webhook repeated under its key, a message marked or held. What was to be
-    written is decided anew.
+    written is decided anew. A person's word on a plan at the fuse holds once, and may have been used up.
     """
     same = (KEY[0] == RECORD_KEY[0]) & (KEY[1] == RECORD_KEY[1]) & (KEY[2] == RECORD_KEY[2])
     unwritten = select(records.c.lead_id).select_from(write_backs.join(records, same))
@@ -516,4 +516,4 @@ def _doubt(tx: Connection) -> None:
     tx.execute(delete(write_backs))
     queued = update(notices).where(notices.c.state.in_((*UNSENT, "sending")))
     tx.execute(queued.values(state="uncertain", unsure=True))
-    tx.execute(update(connections).values(baseline_at=None, due_at=None))
+    tx.execute(update(connections).values(baseline_at=None, due_at=None, approved=None))

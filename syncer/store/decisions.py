@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, literal, or_, select, tuple_, update
 
 from syncer.errors import NotFound, StalePlanError
 from syncer.model import Decision, LeadPlan, LeadState, Notice, Override, RecordKey, Transition
@@ -89,7 +89,8 @@ def moves_of(
     if move is not None:
         found = found.where(planned.c.move == move, planned.c.lead_id > (after.lead if after is not None else 0))
     elif after is not None:
-        found = found.where(tuple_(planned.c.move, planned.c.lead_id) > tuple_(after.move, after.lead))
+        place = tuple_(literal(after.move, planned.c.move.type), literal(after.lead, BigInteger))
+        found = found.where(tuple_(planned.c.move, planned.c.lead_id) > place)
     rows = tx.execute(found.order_by(planned.c.move, planned.c.lead_id).limit(limit))
     return [(Place(row.move, row.lead_id), PLAN.value(row.payload)) for row in rows]
 
@@ -102,10 +103,12 @@ def drop_plan(tx: Connection, run_id: int) -> None:
     tx.execute(delete(planned).where(planned.c.run_id == run_id))
 
 
-def drop_old_plans(tx: Connection, connection: str, before: datetime) -> None:
-    """Plans nobody can carry out any more: of runs that crashed, failed, were stopped or met the fuse, and old ones."""
+def drop_old_plans(tx: Connection, connection: str, before: datetime, but: int | None = None) -> None:
+    """Plans nobody can carry out any more: of runs that crashed, failed, were stopped or met the fuse, and old ones.
+    `but`: that of the run that a person is still to look at."""
     useless = or_(runs.c.outcome.in_(("crashed", "failed", "stopped", "waiting")), runs.c.started_at < before)
-    theirs = select(runs.c.id).where(among(tx, runs.c.id, _with_a_plan(tx)), runs.c.connection == connection, useless)
+    others = [run for run in _with_a_plan(tx) if run != but]
+    theirs = select(runs.c.id).where(among(tx, runs.c.id, others), runs.c.connection == connection, useless)
     if old := tx.execute(theirs).scalars().all():
         tx.execute(delete(planned).where(among(tx, planned.c.run_id, old)))
 

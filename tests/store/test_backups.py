@@ -376,6 +376,27 @@ def test_who_was_erased_since_the_backup_stays_so_in_the_database_that_knows_it(
     assert [lead.records[0].key.id for lead in all_leads(store)] == ["2"]
 
 
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_word_on_a_plan_that_may_have_been_used_since_the_backup_does_not_come_back(
+    store: Store, tmp_path: Path, latest: bool
+) -> None:
+    with store.writing() as tx:
+        run = runs.start(tx, "crm", NOW, "full", "settings")
+        runs.finish(tx, run, "waiting", {"stage_changes": 9000}, None, NOW)
+        runs.approve(tx, "crm", runs.Approval(run, "settings", 9000, 500, "ana", NOW))
+    backups.back_up(store, tmp_path / "backup.zip", NOW)
+    with store.writing() as tx:
+        assert runs.use_approval(tx, "crm", "settings") is not None
+        runs.start(tx, "crm", NOW, "full", "settings")
+    with backups.opened(tmp_path / "backup.zip") as archive:
+        backups.restore(store, archive, replace=True, latest=latest)
+    with store.reading() as tx:
+        waits = runs.waits(tx, "crm")
+        assert waits is not None
+        assert waits.id == run, "a person may look again"
+        assert (runs.approved(tx, "crm") is not None) == latest
+
+
 def test_while_a_process_is_at_work_nothing_is_restored(store: Store, tmp_path: Path) -> None:
     saved(store, tmp_path / "backup.zip")
     lease = leases.take(store, "crm", holder="another machine", ttl_s=60)

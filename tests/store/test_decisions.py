@@ -215,17 +215,24 @@ def test_an_empty_plan_is_applied_without_harm(store: Store) -> None:
             decisions.lead_state(tx, 1)
 
 
-def test_plans_of_runs_that_failed_or_are_old_are_dropped_and_saved_ones_stay(store: Store) -> None:
+def test_plans_of_runs_that_failed_or_are_old_are_dropped_and_saved_and_waiting_ones_stay(store: Store) -> None:
     put(store, record("1"))
     plans = [planned(lead, "mql") for lead in all_leads(store)]
     with store.writing() as tx:
-        old, failed, saved, elsewhere = (
+        old, failed, saved, before, waits, elsewhere = made = [
             runs.start(tx, connection, NOW + hours * HOUR)
-            for connection, hours in (("crm", 0), ("crm", 2), ("crm", 2), ("other", 0))
-        )
-        for run, outcome in ((old, "planned"), (failed, "failed"), (saved, "planned"), (elsewhere, "failed")):
+            for connection, hours in (("crm", 0), ("crm", 2), ("crm", 2), ("crm", 0), ("crm", 0), ("other", 0))
+        ]
+        ended = {old: "planned", failed: "failed", saved: "planned", before: "waiting", waits: "waiting"}
+        for run, outcome in {**ended, elsewhere: "failed"}.items():
             decisions.save_plan(tx, run, plans)
             runs.finish(tx, run, outcome, {}, None, NOW)
+        decisions.drop_old_plans(tx, "crm", NOW + HOUR, waits)
+        assert [run for run in made if decisions.has_plan(tx, run)] == [saved, waits, elsewhere]
         decisions.drop_old_plans(tx, "crm", NOW + HOUR)
-        kept = [run for run in (old, failed, saved, elsewhere) if list(decisions.plan_of(tx, run))]
-    assert kept == [saved, elsewhere]
+        assert [run for run in made if decisions.has_plan(tx, run)] == [saved, elsewhere]
+
+
+def test_a_place_in_a_plan_that_no_database_can_hold_is_one_all_the_same(store: Store) -> None:
+    with store.reading() as tx:
+        assert decisions.moves_of(tx, 1, 9, after=decisions.Place("mql>sql\x00", 1)) == []

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from html import unescape
@@ -22,6 +22,9 @@ from click.testing import CliRunner
 from syncer.app import App
 from syncer.cli import cli
 from syncer.cli import simulate as simulate_command
+from syncer.errors import TemporaryError
+from syncer.queries import trying
+from syncer.settings.proposals import propose
 from syncer.store import audit
 from syncer.web.pages import what_if
 from syncer.web.phrases.what_if import PHRASES
@@ -359,6 +362,35 @@ def test_a_proposal_that_could_not_be_written_is_told_and_not_noted(pages: Pages
     with pages.app.store.reading() as tx:
         assert [each.entry.about for each in audit.entries(tx, None, 10)] == ["mine"]
     assert [each.name for each in path.parent.iterdir()] == ["mine.yml"]
+
+
+def test_a_proposal_that_could_not_be_noted_does_not_stay(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise TemporaryError("the disk is full", code="SY066")
+
+    folder = pages.app.project.path.parent / "proposals"
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "note", full)
+        assert pages.submit("/what-if/proposals", {**STRICT, "name": "mine"}).status == 503
+    assert list(folder.iterdir()) == []
+    assert pages.submit("/what-if/proposals", {**STRICT, "name": "mine"}).status == 303
+    with pages.app.store.reading() as tx:
+        assert [each.entry.about for each in audit.entries(tx, None, 10)] == ["mine"]
+
+
+def test_while_a_proposal_is_read_and_checked_others_write(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def meanwhile(*given: Any) -> Any:
+        database = pages.app.project.path.parent / "syncer.db"
+        with closing(sqlite3.connect(database, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            written.append("meanwhile")
+        return propose(*given)
+
+    monkeypatch.setattr(trying, "propose", meanwhile)
+    assert pages.submit("/what-if/proposals", {**STRICT, "name": "mine"}).status == 303
+    assert written == ["meanwhile"]
 
 
 def test_the_api_saves_as_the_page_does(pages: Pages) -> None:

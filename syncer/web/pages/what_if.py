@@ -340,20 +340,16 @@ def _count(asking: Asking, asked: Numbers) -> Done:
 
 
 def _save(asking: Asking, asked: Saved) -> Done:
+    """The file first, while nobody waits for the database; no proposal stays of which the audit log says nothing."""
     app = asking.app
-    with app.store.writing() as tx:
-        found = trying.save(app, asked.given, asked.name)
-        audit.note(
-            tx,
-            audit.Entry(
-                at=app.clock(),
-                who=asking.who.name,
-                act="proposal",
-                about=asked.name,
-                address=asking.address,
-                details={"numbers": list(found.settings)},
-            ),
-        )
+    found = trying.save(app, asked.given, asked.name)
+    details = {"numbers": list(found.settings)}
+    try:
+        with app.store.writing() as tx:
+            audit.note(tx, audit.Entry(app.clock(), asking.who.name, "proposal", asked.name, asking.address, details))
+    except BaseException:
+        trying.take_back(app, asked.name)
+        raise
     return Done("what_if_saved", f"/what-if?with={asked.name}", {"name": f"{trying.FOLDER}/{asked.name}.yml"})
 
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 PHRASES: Mapping[str, tuple[str, str]] = {
     "runs_title": ("Runs and health", "Ejecuciones y estado"),
     "runs_now": ("Run now", "Ejecutar ahora"),
-    "runs_all_well": ("All connections are well.", "Todas las conexiones están bien."),
     "runs_nothing": (
         "No run yet. `syncer run` or `syncer daemon` begins.",
         "Todavía no hay ejecuciones. Empiezan con `syncer run` o `syncer daemon`.",
     ),
+    "runs_all": ("All connections", "Todas las conexiones"),
+    "runs_counted": ("Leads, queues and requests", "Leads, colas y peticiones"),
     "runs_other_pages": ("More on runs", "Más sobre las ejecuciones"),
     "runs_to_rules": ("How often each rule fires", "Con qué frecuencia actúa cada regla"),
     "runs_to_rejected": ("Rejected records", "Registros rechazados"),
-    "runs_to_outbox": ("Messages", "Mensajes"),
     # outcomes
     "runs_outcome_ok": ("went well", "bien"),
     "runs_outcome_partial": ("in part", "en parte"),
@@ -45,8 +45,9 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         "escrito nada.",
     ),
     "runs_fuse_approved": (
-        "The plan of run {run} is approved; the next run carries it out.",
-        "El plan de la ejecución {run} está aprobado; lo aplica la próxima ejecución.",
+        "The plan of run {run} is approved: the next full run plans anew and may do about as much.",
+        "El plan de la ejecución {run} está aprobado: la próxima ejecución completa planifica de nuevo y puede hacer "
+        "más o menos lo mismo.",
     ),
     "runs_look_at_plan": ("Look at the plan", "Ver el plan"),
     "runs_ticks": (
@@ -73,7 +74,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "runs_last_good": ("Last good run", "Última buena"),
     "runs_last_failure": ("Last failure", "Último error"),
     "runs_in_a_row": ("Failures in a row", "Errores seguidos"),
-    "runs_code": ("code {code}", "código {code}"),
     "runs_outage_full": ("Full runs fail now: {code}", "Las ejecuciones completas fallan ahora: {code}"),
     "runs_outage_quick": ("Quick runs fail now: {code}", "Las ejecuciones rápidas fallan ahora: {code}"),
     "runs_next": ("Next run", "Próxima ejecución"),
@@ -167,11 +167,28 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "runs_count_kept_by_people": ("kept as people set them", "mantenidos como los puso una persona"),
     "runs_count_read_calls": ("read requests", "peticiones de lectura"),
     "runs_count_write_calls": ("write requests", "peticiones de escritura"),
+    "runs_count_incomplete": ("streams not read to their end", "flujos no leídos hasta el final"),
     "runs_count_reconciled": ("looked at again", "revisados"),
+    "runs_count_swept": ("looked at again by a sweep", "revisados en un repaso completo"),
+    "runs_count_sweep_ms": ("milliseconds spent on the sweep", "milisegundos dedicados al repaso"),
+    "runs_count_quick_moves": (
+        "stage changes that count against the limits",
+        "cambios de etapa que cuentan para los límites",
+    ),
+    "runs_count_quick_handoffs": ("hand-offs that count against the limits", "entregas que cuentan para los límites"),
+    "runs_count_writes_saved_up": (
+        "times that writing stopped at our share of requests",
+        "veces que se dejó de escribir al agotar nuestra parte de peticiones",
+    ),
+    "runs_count_dropped": ("old rows dropped", "filas antiguas eliminadas"),
     "runs_count_hints": ("hints followed", "avisos atendidos"),
     "runs_count_notices_sent": ("messages sent", "mensajes enviados"),
     "runs_count_digests_sent": ("digests sent", "resúmenes enviados"),
     "runs_count_notices_repeated": ("messages sent once more", "mensajes enviados otra vez"),
+    "runs_count_notices_held": ("messages kept back", "mensajes retenidos"),
+    "runs_count_notices_postponed": ("messages put off", "mensajes aplazados"),
+    "runs_count_notices_uncertain": ("messages that may have arrived", "mensajes que quizá llegaron"),
+    "runs_count_notices_dropped": ("messages dropped", "mensajes descartados"),
     "runs_count_notices_dead": ("messages that could not be sent", "mensajes que no se pudieron enviar"),
     # rules
     "runs_rules_title": ("How often each rule fires", "Con qué frecuencia actúa cada regla"),
@@ -268,8 +285,8 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         "Leads que el plan mueve o entrega, por movimiento",
     ),
     "runs_plan_leads_gone": (
-        "A newer run has begun; the leads of this plan are not kept any more.",
-        "Ha empezado otra ejecución; los leads de este plan ya no se guardan.",
+        "The leads of this plan are not kept any more.",
+        "Los leads de este plan ya no se guardan.",
     ),
     "runs_plan_lead": ("Lead", "Lead"),
     "runs_plan_score": ("Score", "Puntuación"),
@@ -285,31 +302,54 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "runs_cause_baseline": ("first scoring", "primera puntuación"),
     "runs_plan_made_by": ("What made it", "Qué lo causó"),
     "runs_plan_rules_same": (
-        "The rules are those that decided last: the leads themselves have changed.",
-        "Las reglas son las de la última vez: han cambiado los propios leads.",
+        "The rules are those that decided last: what has changed are the leads, or only the time.",
+        "Las reglas son las de la última vez: han cambiado los leads, o solo ha pasado el tiempo.",
+    ),
+    "runs_plan_rules_as_before": (
+        "The rules of now are those that decided last; those of the plan may have been others.",
+        "Las reglas de ahora son las de la última vez; las del plan pueden haber sido otras.",
+    ),
+    "runs_plan_rules_unknown": (
+        "By which rules the leads were decided last is not known.",
+        "No se sabe con qué reglas se decidieron los leads la última vez.",
     ),
     "runs_plan_rules_caption": (
-        "Rules, stages and vetoes that are not as they were when the leads were decided last",
-        "Reglas, etapas y vetos que han cambiado desde la última decisión",
+        "What is not in the rules as it was when the leads were decided last",
+        "Lo que ha cambiado en las reglas desde la última decisión",
     ),
+    "runs_plan_rule_models": ("which model is for whom", "qué modelo es para quién"),
+    "runs_plan_rule_model": ("the model as a whole", "el modelo en su conjunto"),
+    "runs_plan_rule_dimension": ("limits of", "límites de"),
     "runs_plan_rule_rule": ("rule", "regla"),
     "runs_plan_rule_stage": ("stage", "etapa"),
+    "runs_plan_rule_stages": ("order of the stages", "orden de las etapas"),
     "runs_plan_rule_veto": ("veto", "veto"),
+    "runs_plan_rule_ignore": ("ignored", "se ignora"),
+    "runs_plan_rule_list": ("list", "lista"),
+    "runs_plan_rule_other": ("something else has changed", "ha cambiado algo más"),
     "runs_plan_rule_was": ("Was", "Antes"),
     "runs_plan_rule_is": ("Is", "Ahora"),
     "runs_plan_rule_none": ("none", "ninguna"),
-    "runs_plan_approve": ("Approve: carry it out now", "Aprobar: aplicarlo ahora"),
+    "runs_plan_approve": (
+        "Approve: let the next run do about as much",
+        "Aprobar: permitir más o menos lo mismo a la próxima ejecución",
+    ),
     "runs_plan_refuse": ("Take the approval back", "Retirar la aprobación"),
     "runs_plan_approve_help": (
-        "The next run begins at once. It may move {moves} leads and hand over {handoffs}, as this "
-        "plan would, and no more; this once only.",
-        "La próxima ejecución empieza enseguida. "
-        "Puede mover {moves} leads y entregar {handoffs}, como este plan, y no más; solo esta "
-        "vez.",
+        "A full run begins as soon as a process is free. It reads the CRM and plans anew, so it may move other leads "
+        "than those below: up to {moves} stage changes and {handoffs} hand-offs, which is this plan and 5 % more, or "
+        "the usual limit where that is higher. If it finds more, it writes nothing and waits again. Either way, the "
+        "approval is for that one run only.",
+        "En cuanto haya un proceso libre, empieza una ejecución completa. Lee el CRM y planifica de nuevo, así que "
+        "puede mover leads distintos de los de abajo: hasta {moves} cambios de etapa y {handoffs} entregas, es decir, "
+        "este plan y un 5 % más, o el límite habitual si es mayor. Si encuentra más, no escribe nada y vuelve a "
+        "esperar. En ambos casos, la aprobación vale solo para esa ejecución.",
     ),
     "runs_plan_approved_by": (
-        "Approved by {by} on {at}: up to {moves} stage changes and {handoffs} hand-offs in the next run.",
-        "Aprobado por {by} el {at}: hasta {moves} cambios de etapa y {handoffs} entregas en la próxima ejecución.",
+        "Approved by {by} on {at}: the next full run plans anew and may make up to {moves} stage changes and "
+        "{handoffs} hand-offs. If it finds more, it writes nothing and waits again.",
+        "Aprobado por {by} el {at}: la próxima ejecución completa planifica de nuevo y puede hacer hasta {moves} "
+        "cambios de etapa y {handoffs} entregas. Si encuentra más, no escribe nada y vuelve a esperar.",
     ),
     "runs_plan_leave": (
         "To leave it: do nothing. Runs go on planning and write nothing until the plan is small enough, "
@@ -342,8 +382,10 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     ),
     "runs_said_nothing": ("There was nothing to be tried again.", "No había nada que reintentar."),
     "runs_said_approved": (
-        "Plan {run} is approved: up to {moves} stage changes and {handoffs} hand-offs in the next run.",
-        "Plan {run} aprobado: hasta {moves} cambios de etapa y {handoffs} entregas en la próxima ejecución.",
+        "Plan {run} is approved: the next full run plans anew and may make up to {moves} stage changes and "
+        "{handoffs} hand-offs.",
+        "Plan {run} aprobado: la próxima ejecución completa planifica de nuevo y puede hacer hasta {moves} cambios de "
+        "etapa y {handoffs} entregas.",
     ),
     "runs_said_refused": ("The approval of plan {run} is taken back.", "Se ha retirado la aprobación del plan {run}."),
 }
