@@ -422,7 +422,7 @@ def users_password(ctx: click.Context, /, **given: Any) -> None:
 @click.argument("role", type=_ROLES)
 @click.pass_context
 def users_role(ctx: click.Context, /, **given: Any) -> None:
-    """Give NAME another role, and end all their sessions."""
+    """Give NAME another role, end all their sessions, and revoke tokens of theirs that may do more."""
     _do(ctx, "users:role", given)
 
 
@@ -430,7 +430,7 @@ def users_role(ctx: click.Context, /, **given: Any) -> None:
 @click.argument("name")
 @click.pass_context
 def users_remove(ctx: click.Context, /, **given: Any) -> None:
-    """NAME may sign in no more, and all their sessions end."""
+    """NAME may sign in no more; all their sessions end, and the tokens that they created are revoked."""
     _do(ctx, "users:remove", given)
 
 
@@ -440,7 +440,7 @@ def users_token() -> None:
 
 
 @users_token.command("add")
-@click.option("--name", required=True, help="What it is for; the log of acts tells it.")
+@click.option("--name", required=True, help="What it is for; the audit log tells it.")
 @_role
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it is good.")
 @click.pass_context

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from syncer.cli.output import counted, process_of
 from syncer.errors import NotFound
-from syncer.store import backups, open_store, schema
+from syncer.store import Store, api_tokens, backups, open_store, schema, users
 from syncer.store.backups import Manifest
 
 _MEGABYTE = 1_000_000
@@ -34,6 +34,7 @@ def restore(ctx: click.Context, file: Path, replace: bool, latest: bool) -> None
         store = open_store(_url(ctx))
         try:
             backups.restore(store, archive, replace=replace, latest=latest)
+            back = _who_is_back(store)
         finally:
             store.close()
     made = archive.manifest
@@ -43,6 +44,22 @@ def restore(ctx: click.Context, file: Path, replace: bool, latest: bool) -> None
             "The next full run of each connection goes on from what its CRM shows and announces nobody; "
             "`syncer plan` shows it first, `syncer outbox` what may have been sent since the backup"
         )
+        if back:
+            click.echo(
+                f"These may come in as they might at the time of the backup: {', '.join(back)}; "
+                "with `syncer users`, remove and revoke again whom and what you have removed and revoked since"
+            )
+
+
+def _who_is_back(store: Store) -> list[str]:
+    """Who may sign in by a password, with which role, and the tokens of the API; who comes through an identity provider
+    has the role that it tells."""
+    with store.reading() as tx:
+        people, tokens = users.listed(tx), api_tokens.listed(tx)
+    now = datetime.now(UTC)
+    return [f"{each.name} ({each.role})" for each in people if each.password is not None] + [
+        f"token {each.name} #{each.id} ({each.role})" for each in reversed(tokens) if each.is_good(now)
+    ]
 
 
 def migrate(ctx: click.Context, check: bool) -> None:

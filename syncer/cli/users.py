@@ -8,12 +8,12 @@ from datetime import datetime
 import click
 
 from syncer.app import App
-from syncer.by_hand import last_moment
-from syncer.cli.output import app_of, day, day_and_time, print_json, show, table
+from syncer.cli.output import app_of, counted, day, day_and_time, print_json, show, table
 from syncer.cli.override import this_user
 from syncer.errors import ConfigError
+from syncer.overruling import end_of
 from syncer.queries import accounts, passwords
-from syncer.queries.accounts import By
+from syncer.queries.accounts import By, Loss
 from syncer.settings.sign_in import Role
 from syncer.store.api_tokens import ApiToken
 
@@ -57,19 +57,27 @@ def password(ctx: click.Context, name: str) -> None:
 
 def role(ctx: click.Context, name: str, role: Role) -> None:
     with app_of(ctx) as app:
-        accounts.set_role(app, _by(), name, role)
-        click.echo(f"{name} has the role {role}, and signs in anew.")
+        loss = accounts.set_role(app, _by(), name, role, may_be_last=True)
+        click.echo(f"{name} has the role {role}, and signs in anew{_told(loss)}.")
 
 
 def remove(ctx: click.Context, name: str) -> None:
     with app_of(ctx) as app:
-        accounts.remove_user(app, _by(), name)
-        click.echo(f"{name} is removed and signed out everywhere.")
+        loss = accounts.remove_user(app, _by(), name, may_be_last=True)
+        click.echo(f"{name} is removed and signed out everywhere{_told(loss)}.")
+
+
+def _told(loss: Loss) -> str:
+    """What else has gone. Whoever works at the server may leave no admin: here is the way back."""
+    if loss.last_admin:
+        told = "no admin is left who signs in by a password; `syncer users role` or `syncer users add` makes one"
+        click.echo(f"warning: {told}", err=True)
+    return f"; revoked: {counted(loss.tokens, 'API token')} that they had created" if loss.tokens else ""
 
 
 def add_token(ctx: click.Context, name: str, role: Role, until: datetime | None) -> None:
     with app_of(ctx) as app:
-        end = last_moment(until.date(), app.project.timezone) if until else None
+        end = end_of(until.date(), app, "--until") if until else None
         made = accounts.add_token(app, _by(), name, role, end)
         click.echo(f"Token #{made.id} ({role}) is made. Copy it now: it is not shown again.", err=True)
         click.echo(made.value)

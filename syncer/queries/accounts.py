@@ -1,11 +1,11 @@
-"""Users of the pages and tokens of the API: made, changed and ended, each with a note in the log of acts."""
+"""Users of the pages and tokens of the API: made, changed and ended, each with a note in the audit log."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
@@ -42,6 +42,14 @@ class NewToken:
     value: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What went with a right that somebody has no more."""
+
+    tokens: int  # that they had made, and that may do more than they may from now on
+    last_admin: bool  # nobody is left who signs in by a password and is an admin
+
+
 def name_of(raw: str) -> str:
     """A user's name as it is compared. ConfigError SY254 for what cannot be one."""
     name = unicodedata.normalize("NFKC", raw).strip().casefold()
@@ -65,9 +73,8 @@ def add_user(app: App, by: By, raw_name: str, role: Role, password: str) -> str:
     name, now = name_of(raw_name), app.clock()
     kept = passwords.hashed(password, name)
     with app.store.writing() as tx:
-        if users.find(tx, name) is not None:
+        if not users.add(tx, User(name, _role(role), kept, now, now)):
             raise ConfigError(f"there is a user called '{name}' already", code="SY255")
-        users.add(tx, User(name, _role(role), kept, now, now))
         _note(tx, by, now, ("user_added", name), {"role": role})
     return name
 
@@ -86,26 +93,32 @@ def set_password(app: App, by: By, raw_name: str, password: str) -> int:
     return ended
 
 
-def set_role(app: App, by: By, raw_name: str, role: Role) -> None:
-    """All their sessions end. ConfigError SY256: an identity provider says who they are."""
+def set_role(app: App, by: By, raw_name: str, role: Role, *, may_be_last: bool = False) -> Loss:
+    """All their sessions end. ConfigError SY256: an identity provider says who they are; SY266: they are the last
+    admin, and `may_be_last` does not allow it."""
     name, now = name_of(raw_name), app.clock()
     with app.store.writing() as tx:
+        last = role != "admin" and _is_last_admin(tx, app, name, may_be_last)
         user = _user(tx, name)
         if user.password is None:
             raise ConfigError(f"the role of '{name}' comes from the identity provider; change it there", code="SY256")
         users.keep(tx, replace(user, role=_role(role), changed_at=now))
         ended = sessions.end_of(tx, name)
         _note(tx, by, now, ("role_changed", name), {"from": user.role, "to": role, "sessions_ended": ended})
+        return Loss(revoke_beyond(tx, by, now, name, role), last)
 
 
-def remove_user(app: App, by: By, raw_name: str) -> None:
-    """All their sessions end. Who comes through an identity provider may come back."""
+def remove_user(app: App, by: By, raw_name: str, *, may_be_last: bool = False) -> Loss:
+    """All their sessions end. Who comes through an identity provider may come back. ConfigError SY266: they are the
+    last admin, and `may_be_last` does not allow it."""
     name, now = name_of(raw_name), app.clock()
     with app.store.writing() as tx:
+        last = _is_last_admin(tx, app, name, may_be_last)
         user = _user(tx, name)
         users.remove(tx, name)
         ended = sessions.end_of(tx, name)
         _note(tx, by, now, ("user_removed", name), {"role": user.role, "sessions_ended": ended})
+        return Loss(revoke_beyond(tx, by, now, name, None), last)
 
 
 def end_sessions(app: App, by: By, name: str) -> int:
@@ -122,10 +135,8 @@ def known_tokens(app: App) -> list[ApiToken]:
 
 
 def add_token(app: App, by: By, raw_name: str, role: Role, until: datetime | None) -> NewToken:
-    """`until` None: good until it is revoked. ConfigError SY257: that is past."""
+    """`until`: a time to come; None: good until it is revoked."""
     name, now = name_of(raw_name), app.clock()
-    if until is not None and until <= now:
-        raise ConfigError("the token would be over before it begins; name a day to come", code="SY257")
     value = TOKEN_PREFIX + secrets.token_urlsafe(32)
     protect(value, passing=True)
     with app.store.writing() as tx:
@@ -148,6 +159,40 @@ def revoke_token(app: App, by: By, number: int) -> str:
     return token.name
 
 
+def made_by(name: str, tokens: Iterable[ApiToken]) -> list[ApiToken]:
+    """Of all there are, the oldest first: those that somebody has made, also by way of a token which may make some."""
+    makers, found = {name}, []
+    for token in sorted(tokens, key=lambda each: each.id):  # what has made another one is older
+        if token.created_by in makers:
+            found.append(token)
+            if token.role == "admin":
+                makers.add(token.name)
+    return found
+
+
+def revoke_beyond(tx: Connection, by: By, now: datetime, name: str, role: Role | None) -> int:
+    """Revoke what they have made that may do more than `role`, which is all they may from now on (None: nothing), and
+    note each. How many there were."""
+    allowed = get_args(Role)[: get_args(Role).index(role) + 1] if role is not None else ()
+    theirs = [each for each in made_by(name, api_tokens.listed(tx)) if each.is_good(now) and each.role not in allowed]
+    for token in theirs:
+        api_tokens.revoke(tx, token.id, now)
+        _note(tx, by, now, ("token_revoked", f"{token.name} #{token.id}"), {"role": token.role, "made_by": name})
+    return len(theirs)
+
+
+def _is_last_admin(tx: Connection, app: App, name: str, allowed: bool) -> bool:
+    """Whether nobody else signs in by a password as an admin. ConfigError SY266 where that is not `allowed` and counts:
+    from the pages there would be no way back."""
+    if users.admins(tx) != [name]:
+        return False
+    sign_in = app.project.web.sign_in if app.project.web is not None else None
+    if not allowed and sign_in is not None and sign_in.passwords:
+        message = f"'{name}' is the last admin who signs in by a password; make somebody else one first"
+        raise ConfigError(f"{message}, or run `syncer users` at the server", code="SY266")
+    return True
+
+
 def _user(tx: Connection, name: str) -> User:
     user = users.find(tx, name)
     if user is None:
@@ -161,6 +206,6 @@ def _role(role: Role) -> Role:
     return role
 
 
-def _note(tx: Connection, by: By, at: datetime, act: tuple[str, str], details: Mapping[str, Any]) -> None:
+def _note(tx: Connection, by: By, at: datetime, act: tuple[audit.Act, str], details: Mapping[str, Any]) -> None:
     """`act`: what was done, and to whom."""
     audit.note(tx, Entry(at, by.who, *act, by.address, details))

@@ -1,6 +1,6 @@
 """From a name and a password, or from an identity provider's word, to a session; and from a session to who it is.
 
-How often somebody may fail is read from the log of acts, so it counts for all processes alike. What is refused for that
+How often somebody may fail is read from the audit log, so it counts for all processes alike. What is refused for that
 reason leaves no entry: a flood fills no table.
 """
 
@@ -10,7 +10,7 @@ import ipaddress
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy import Connection
 
@@ -18,7 +18,7 @@ from syncer.app import App
 from syncer.errors import ConfigError
 from syncer.log import protect
 from syncer.queries import passwords
-from syncer.queries.accounts import TOKEN_PREFIX, digest, name_of
+from syncer.queries.accounts import TOKEN_PREFIX, By, digest, name_of, revoke_beyond
 from syncer.settings.sign_in import Role, SignIn
 from syncer.store import api_tokens, audit, sessions, users
 from syncer.store.api_tokens import ApiToken
@@ -28,8 +28,7 @@ from syncer.store.users import User
 
 WINDOW = timedelta(minutes=15)
 MOST_OF_BOTH, MOST_OF_NAME, MOST_OF_ADDRESS = 5, 20, 50  # failures within that, of name and address together, and each
-KEPT = timedelta(days=400)  # entries of the log of acts
-_FAILED = "sign_in_failed"
+_FAILED: Final = "sign_in_failed"
 _DROPPED_AT_ONCE = 500
 _LIKE_A_HOUSEHOLD = 64  # bits of an IPv6 address: the rest is anybody's choice
 
@@ -106,18 +105,20 @@ def note_failure(app: App, about: str, address: str | None, over: str) -> None:
 
 
 def by_provider(app: App, sign_in: SignIn, provided: Provided) -> str | Refusal:
-    """What the browser shall hold. The provider says anew each time what role they have."""
+    """What the browser shall hold. The provider says anew each time what role they have; where it is a lower one,
+    tokens of theirs that may do more are revoked."""
     name, now = name_of(provided.name), app.clock()
+    new_user = User(name, provided.role, None, now, now)
     with app.store.writing() as tx:
-        user = users.find(tx, name)
-        if user is not None and user.password is not None:
+        users.add(tx, new_user)  # one who comes for the first time may come twice at once
+        user = users.find(tx, name) or new_user
+        if user.password is not None:
             audit.note(tx, Entry(now, name, _FAILED, name, _household(provided.address), {"over": "oidc"}))
             return Refusal("taken")
-        if user is None:
-            users.add(tx, User(name, provided.role, None, now, now))
-        elif user.role != provided.role:
+        if user.role != provided.role:
             users.keep(tx, replace(user, role=provided.role, changed_at=now))
             sessions.end_of(tx, name)
+            revoke_beyond(tx, By(name, provided.address), now, name, provided.role)
         new = Session("", name, provided.role, "oidc", *_times(app, sign_in))
         return _begin(tx, new, provided.address, provided.before)
 
@@ -135,7 +136,7 @@ def _begin(tx: Connection, new: Session, address: str | None, before: str | None
     sessions.begin(tx, replace(new, digest=digest(value)))
     audit.note(tx, Entry(new.created_at, new.user, "signed_in", new.user, address, {"over": new.source}))
     sessions.drop_expired(tx, new.created_at, _DROPPED_AT_ONCE)
-    audit.drop_before(tx, new.created_at - KEPT, _DROPPED_AT_ONCE)
+    audit.drop_old(tx, new.created_at)
     return value
 
 

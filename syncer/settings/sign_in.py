@@ -13,7 +13,7 @@ from syncer.settings.problems import Mistake, Wrong, wrong
 from syncer.settings.values import Interval
 
 Role = Literal["viewer", "operator", "admin"]
-"""viewer: looks · operator: also overrides, answers, retries, approves · admin: also users, tokens, the log of acts."""
+"""viewer: looks · operator: also overrides, answers, retries, approves · admin: also users, tokens, the audit log."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 

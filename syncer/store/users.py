@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from syncer.store.sql import insert
 from syncer.store.tables import users
 
 
@@ -37,9 +38,18 @@ def listed(tx: Connection) -> list[User]:
     return [_user(row) for row in tx.execute(select(users).order_by(users.c.name))]
 
 
-def add(tx: Connection, user: User) -> None:
+def admins(tx: Connection) -> list[str]:
+    """Those with a password, by name. In a transaction that writes: of two who take the role from each other at once,
+    the second waits here, before it holds anybody, and finds one of them gone."""
+    found = select(users.c.name).where(users.c.role == "admin", users.c.password.is_not(None)).order_by(users.c.name)
+    return list(tx.execute(found.with_for_update()).scalars())
+
+
+def add(tx: Connection, user: User) -> bool:
+    """Whether there was nobody of that name; whoever there was stays. Waits for who adds the same one just now."""
     names = ("name", "role", "password", "created_at", "changed_at")
-    tx.execute(insert(users).values({name: getattr(user, name) for name in names}))
+    added = insert(tx, users).values({name: getattr(user, name) for name in names}).on_conflict_do_nothing()
+    return tx.execute(added.returning(users.c.name)).first() is not None
 
 
 def keep(tx: Connection, user: User) -> None:

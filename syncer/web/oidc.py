@@ -88,8 +88,10 @@ class Provider:
                        for name, value in (("iss", oidc.issuer), ("aud", oidc.client_id))}  # fmt: skip
             options["nonce"] = {"essential": True, "value": begun.nonce}
             claims = client.parse_id_token(token, begun.nonce, claims_options=options, leeway=LEEWAY_S)
-        if claims is None:
-            raise NotLetIn("the identity provider has given no ID token", code="SY263")
+            if claims is None:
+                raise NotLetIn("the identity provider has given no ID token", code="SY263")
+            if not _is_whole(oidc, claims) and client.server_metadata.get("userinfo_endpoint"):
+                claims = _completed(claims, client.userinfo(token=token))
         return told_by(oidc, claims)
 
     def _client(self, oidc: Oidc) -> Any:
@@ -130,6 +132,7 @@ def _made(oidc: Oidc) -> Any:
             "scope": " ".join(oidc.scopes),
             "code_challenge_method": "S256",
             "default_timeout": TIMEOUT_S,
+            "leeway": 0,  # seconds: an access token is used at once, and some live for a minute
         },
         user_agent="syncer",
     )
@@ -139,7 +142,8 @@ def _insist_on_sense(oidc: Oidc, metadata: Mapping[str, Any]) -> None:
     if metadata.get("issuer") != oidc.issuer:
         message = f"the identity provider calls itself {str(metadata.get('issuer'))[:_LONGEST_REASON]!r}"
         raise ConfigError(f"{message}; write just that under web.sign_in.oidc.issuer", code="SY261")
-    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+    optional = ("userinfo_endpoint",) if metadata.get("userinfo_endpoint") else ()
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", *optional):
         parts = urlsplit(str(metadata.get(name, "")))
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ConfigError(f"the identity provider's {name} is no https:// address", code="SY261")
@@ -159,13 +163,31 @@ def told_by(oidc: Oidc, claims: Mapping[str, Any]) -> Told:
     return Told(name, given[-1])
 
 
-def _values(claims: Mapping[str, Any], name: str) -> set[str]:
-    """Of a claim of that name; else of one within others, as Keycloak's realm_access.roles."""
+def _is_whole(oidc: Oidc, claims: Mapping[str, Any]) -> bool:
+    """Whether an ID token tells all that is asked of it. Many providers tell groups at the userinfo endpoint alone."""
+    return claims.get(oidc.name_claim) is not None and _claim(claims, oidc.roles_claim) is not None
+
+
+def _completed(claims: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was signed counts before what was `asked` of the userinfo endpoint. NotLetIn SY263: that is about another
+    one (OpenID Connect Core 5.3.2)."""
+    if asked.get("sub") != claims.get("sub"):
+        raise NotLetIn("the identity provider's userinfo endpoint tells of somebody else", code="SY263")
+    return {**asked, **{name: value for name, value in claims.items() if value is not None}}
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> Any:
+    """The one of that name; else one within others, as Keycloak's realm_access.roles."""
     found: Any = claims.get(name)
     if found is None:
         found = claims
         for step in name.split("."):
             found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _values(claims: Mapping[str, Any], name: str) -> set[str]:
+    found = _claim(claims, name)
     if isinstance(found, str):
         return {found}
     return {each for each in found if isinstance(each, str)} if isinstance(found, Sequence) else set()

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from syncer.web.site import adapter
-from syncer.web.views import Action, Done, View
+from syncer.web.views import Action, Done, Download, View
 
 _REF = "#/components/schemas/{model}"
 _IN_PATH = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -51,14 +51,18 @@ _SCHEMES = {
 }
 
 
-def described(views: Sequence[View[Any, Any]], actions: Sequence[Action[Any]]) -> bytes:
+def described(
+    views: Sequence[View[Any, Any]], actions: Sequence[Action[Any]], downloads: Sequence[Download[Any]]
+) -> bytes:
     """OpenAPI 3.1, as JSON."""
-    schemas, parts = _schemas(views, actions)
+    schemas, parts = _schemas(views, [*actions, *downloads])
     paths: dict[str, dict[str, Any]] = {}
     for view in views:
         paths.setdefault(_path(view.path), {})["get"] = _look(view, schemas)
     for action in actions:
         paths.setdefault(_path(action.path), {})["post"] = _act(action, schemas)
+    for download in downloads:
+        paths.setdefault(download.path, {})["get"] = _give(download, schemas)
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -77,13 +81,13 @@ _Key = tuple[Any, JsonSchemaMode]
 
 
 def _schemas(
-    views: Sequence[View[Any, Any]], actions: Sequence[Action[Any]]
+    views: Sequence[View[Any, Any]], others: Sequence[Action[Any] | Download[Any]]
 ) -> tuple[dict[_Key, dict[str, Any]], dict[str, Any]]:
     """(shape and how it is used -> its schema, the parts that these refer to by name)."""
     wanted: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [(Done, "serialization", adapter(Done))]
     for view in views:
         wanted += [(view.asked, "validation", adapter(view.asked)), (view.shows, "serialization", adapter(view.shows))]
-    wanted += [(action.asked, "validation", adapter(action.asked)) for action in actions]
+    wanted += [(each.asked, "validation", adapter(each.asked)) for each in others]
     distinct = list({(key, mode): (key, mode, each) for key, mode, each in wanted}.values())
     schemas, rest = TypeAdapter.json_schemas(distinct, ref_template=_REF)
     parts = rest.get("$defs", {})
@@ -105,17 +109,30 @@ def _look(view: View[Any, Any], schemas: Mapping[_Key, Mapping[str, Any]]) -> di
     return {
         "operationId": view.name,
         "description": f"Role: {view.role}.",
-        "parameters": list(_parameters(view, schemas[view.asked, "validation"])),
+        "parameters": list(_parameters(view.path, schemas[view.asked, "validation"])),
         "responses": {"200": _json("what the page shows", schemas[view.shows, "serialization"]), **_errors()},
     }
 
 
-def _parameters(view: View[Any, Any], schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    in_path = set(_IN_PATH.findall(view.path))
+def _parameters(path: str, schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    in_path = set(_IN_PATH.findall(path))
     for name, each in schema.get("properties", {}).items():
         place = "path" if name in in_path else "query"
         needed = name in in_path or name in schema.get("required", ())
         yield {"name": name, "in": place, "required": needed, "schema": each}
+
+
+def _give(download: Download[Any], schemas: Mapping[_Key, Mapping[str, Any]]) -> dict[str, Any]:
+    """A file is for people, as a page is: it stands beside the pages, and what is wrong is told as a page."""
+    file = {"description": "the file", "content": {download.media_type: {"schema": {"type": "string"}}}}
+    wrong = {str(status): {"description": _ERRORS[status]} for status in (400, 403, 500, 503)}
+    return {
+        "operationId": download.path.strip("/").replace("/", "_").replace(".", "_"),
+        "description": f"Role: {download.role}. A file, for a browser that has signed in.",
+        "parameters": list(_parameters(download.path, schemas[download.asked, "validation"])),
+        "responses": {"200": file, "303": {"description": "to the sign-in"}, **wrong},
+        "security": [{"session": []}],
+    }
 
 
 def _act(action: Action[Any], schemas: Mapping[_Key, Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,7 +145,7 @@ def _act(action: Action[Any], schemas: Mapping[_Key, Mapping[str, Any]]) -> dict
     }
     return {
         "operationId": action.name,
-        "description": f"Role: {action.role}. What it changes stands in the log of acts.",
+        "description": f"Role: {action.role}. What it changes stands in the audit log.",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in sorted(in_path)
         ],

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine
 
 from syncer.cli import cli
-from syncer.store import open_store, schema
+from syncer.store import api_tokens, open_store, schema, sessions, users
+from syncer.store.api_tokens import ApiToken
+from syncer.store.sessions import Session
+from syncer.store.users import User
 from tests.store.samples import put, record
 from tests.terminal import clean_environment
 
@@ -54,6 +58,27 @@ def test_a_backup_is_made_and_restored_without_a_project_file(folder: Path) -> N
     assert put_back.stdout.startswith(f"2 leads of 1 connection in sqlite:///{folder / 'new.db'}, as of 20")
     assert put_back.stdout.count("\n") == 1
     assert leads_in(folder, "new.db") == 2
+
+
+def test_a_restore_ends_sessions_and_names_who_may_come_in_again(folder: Path) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    with closing(open_store(f"sqlite:///{folder / 'syncer.db'}")) as store:
+        with store.writing() as tx:
+            users.add(tx, User("ana", "admin", "its hash", at, at))
+            users.add(tx, User("eva", "viewer", None, at, at))
+            sessions.begin(tx, Session("a digest", "ana", "admin", "password", at, at, at + timedelta(days=9_999)))
+            for name in ("robot", "old"):
+                number = api_tokens.add(tx, ApiToken(0, name, name, "admin", "ana", at))
+            api_tokens.revoke(tx, number, at)
+        db(folder, "backup", str(folder / "b.zip"))
+        with store.writing() as tx:
+            api_tokens.revoke(tx, 1, at)
+            users.remove(tx, "ana")
+        told = db(folder, "restore", str(folder / "b.zip"), "--replace").stdout
+        with store.reading() as tx:
+            assert sessions.find(tx, "a digest") is None
+            assert [each.name for each in users.listed(tx)] == ["ana", "eva"]
+    assert "as they might at the time of the backup: ana (admin), token robot #1 (admin);" in told
 
 
 def test_a_restore_says_what_the_next_run_will_do(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,8 @@ import urllib3
 from click.testing import CliRunner, Result
 
 from syncer.cli import cli
-from syncer.store import Store, audit, open_store, users
+from syncer.store import Store, api_tokens, audit, open_store, users
+from syncer.store.api_tokens import ApiToken
 from tests.runs.house import ENVIRONMENT, House
 from tests.terminal import Process
 from tests.web.calling import Caller, free_port
@@ -64,6 +66,23 @@ def test_a_user_is_added_listed_changed_and_removed_and_each_is_noted(store: Sto
     ]
 
 
+def test_the_server_may_remove_the_last_admin_and_is_warned_and_told_of_tokens(
+    house: House, store: Store, terminal: Typist
+) -> None:
+    _with_web(house, "sign_in: {}")
+    for name in ("ana", "eva"):
+        assert terminal("users", "add", name, "--role", "admin", text=f"{PASSWORD}\n").exit_code == 0
+    token = ApiToken(0, "a digest", "robot", "admin", "ana", datetime(2026, 1, 1, tzinfo=UTC))
+    with store.writing() as tx:
+        api_tokens.add(tx, token)
+    done = terminal("users", "role", "ana", "viewer")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "signs in anew; revoked: 1 API token that they had created." in done.stdout
+    done = terminal("users", "remove", "eva")
+    assert (done.exit_code, done.stdout) == (0, "eva is removed and signed out everywhere.\n")
+    assert "warning: no admin is left who signs in by a password" in done.stderr
+
+
 def test_a_password_stands_nowhere_in_the_clear(store: Store, terminal: Typist) -> None:
     done = terminal("users", "add", "ana", text=f"{PASSWORD}\n")
     with store.reading() as tx:
@@ -88,7 +107,8 @@ def test_a_password_stands_nowhere_in_the_clear(store: Store, terminal: Typist) 
         (["role", "ana", "admin"], "", ("SY258", 1)),
         (["password", "ana"], PASSWORD, ("SY258", 1)),
         (["token", "revoke", "7"], "", ("SY258", 1)),
-        (["token", "add", "--name", "x", "--until", "2020-01-01"], "", ("SY257", 2)),
+        (["token", "add", "--name", "x", "--until", "2020-01-01"], "", ("SY089", 2)),
+        (["token", "add", "--name", "x", "--until", "9999-12-31"], "", ("SY089", 2)),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_sentence(
@@ -126,9 +146,9 @@ def test_the_shared_options_are_understood_after_a_command_within_a_group(store:
     assert terminal("users", "token", "list", "-c", "nowhere.yml").exit_code == 2
 
 
-def _with_web(house: House) -> Caller:
+def _with_web(house: House, more: str = "") -> Caller:
     path, port = house.folder / "syncer.yml", free_port()
-    path.write_text(path.read_text() + f"\nweb: {{port: {port}}}\n")
+    path.write_text(path.read_text() + f"\nweb: {{port: {port}, {more}}}\n")
     return Caller(port)
 
 

@@ -18,7 +18,7 @@ import orjson
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-CLIENT_ID, CLIENT_SECRET = "syncer", "a-secret-of-the-client"
+CLIENT_ID, CLIENT_SECRET, ACCESS_TOKEN = "syncer", "a-secret-of-the-client", "an-access-token"
 _LIVES_S = 60
 
 
@@ -42,6 +42,7 @@ class OpenIdProvider:
     kid: str = "one"
     algorithm: str = "RS256"
     says: dict[str, Any] = field(default_factory=dict)  # of itself, besides
+    userinfo: dict[str, Any] | None = None  # what is told there; None: there is no such endpoint
     status: int = 200  # of every answer
     waits: threading.Event | None = None  # until then nothing is answered
     asked: list[str] = field(default_factory=list)
@@ -58,6 +59,7 @@ class OpenIdProvider:
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
             "id_token_signing_alg_values_supported": ["RS256", "none", "HS256"],
+            **({} if self.userinfo is None else {"userinfo_endpoint": f"{self.issuer}/userinfo"}),
             **self.says,
         }
 
@@ -82,7 +84,7 @@ class OpenIdProvider:
         if grant is None or grant.used or grant.asked["code_challenge"] != _packed(verifier):
             return 400, {"error": "invalid_grant"}
         grant.used = True
-        token = {"access_token": "an-access-token", "token_type": "Bearer", "expires_in": _LIVES_S}
+        token = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": _LIVES_S}
         return 200, {**token, "id_token": self._signed(grant)}
 
     def _signed(self, grant: Grant) -> str:
@@ -122,9 +124,13 @@ class _Answering(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.provider.asked.append(self.path)
+        if self.path == "/userinfo" and self.headers.get("Authorization") != f"Bearer {ACCESS_TOKEN}":
+            self._say(401, {"error": "invalid_token"})
+            return
         told: Mapping[str, Callable[[], Any]] = {
             "/.well-known/openid-configuration": self.provider.described,
             "/keys": lambda: {"keys": [self.provider.key.as_dict(private=False)]},
+            "/userinfo": lambda: self.provider.userinfo,
         }
         self._say(200, told[self.path]())
 

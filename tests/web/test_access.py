@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -18,11 +18,13 @@ from starlette.routing import Mount, Route
 from syncer.queries import accounts, passwords, signing_in
 from syncer.settings import Web
 from syncer.store import audit, sessions, users
-from syncer.store.audit import Entry
+from syncer.store.audit import Act, Entry
 from syncer.web import access
 from syncer.web.hooks import Hooks
 from syncer.web.pages import ACTIONS, DOWNLOADS, VIEWS
+from syncer.web.phrases import PHRASES
 from syncer.web.routes import create_app
+from syncer.web.site import LANGUAGE_COOKIE
 from syncer.web.views import Viewer
 from tests.web.guests import HERE, PASSWORD, SIGN_IN, Browser, Inn, inn_on_sqlite, opened_inn, soon
 
@@ -198,6 +200,8 @@ def test_signing_in_leads_back_to_what_was_asked_for_and_out_again(either_inn: I
     held = browser.session
     assert browser.post("/sign-out").status == 303
     assert browser.session is None
+    assert "You have signed out." in browser.get("/sign-in").data.decode()
+    assert "You have signed out." not in browser.get("/sign-in").data.decode(), "once"
     assert Browser(either_inn, {"syncer_session": held or ""}).get("/api/account").status == 401, "ended there, too"
     assert [act for act, *_ in either_inn.acts()] == ["user_added", "signed_in", "signed_out"]
 
@@ -469,7 +473,7 @@ def test_a_token_counts_also_at_this_machine(open_inn: Inn) -> None:
     assert browser.get("/api/account", Authorization="Bearer syncer_wrong").status == 401
 
 
-# users, tokens and the log of acts, as pages
+# users, tokens and the audit log, as pages
 
 
 def test_an_admin_adds_changes_and_removes_users_on_the_page(either_inn: Inn) -> None:
@@ -505,6 +509,7 @@ def test_an_admin_adds_changes_and_removes_users_on_the_page(either_inn: Inn) ->
         ("/users/tokens/revoke", {"id": "77"}, 404),
         ("/users/tokens/revoke", {"id": "x"}, 400),
         ("/users/tokens/add", {"name": "x", "until": "2020-01-01"}, 409),
+        ("/users/tokens/add", {"name": "x", "until": "9999-12-31"}, 409),
         ("/users/tokens/add", {"name": "x", "until": "soon"}, 400),
     ],
 )
@@ -534,6 +539,72 @@ def test_a_token_is_shown_once_on_the_page_and_told_once_by_the_api(inn: Inn) ->
     assert Browser(inn).get("/api/account", Authorization=f"Bearer {token}").status == 401
 
 
+def _tokens_of(browser: Browser, *made: tuple[str, str]) -> list[str]:
+    """That somebody makes: of each its name and role."""
+    return [orjson.loads(browser.order("/users/tokens/add", {"name": name, "role": role}).data)["once"]
+            for name, role in made]  # fmt: skip
+
+
+def _opened_by(inn: Inn, tokens: list[str]) -> list[int]:
+    return [Browser(inn).get("/api/account", Authorization=f"Bearer {each}").status for each in tokens]
+
+
+def test_with_an_admin_go_the_tokens_that_they_have_made_and_those_made_with_them(either_inn: Inn) -> None:
+    ana, eva = either_inn.user("ana", "admin"), either_inn.user("eva", "admin")
+    (robot, looks) = _tokens_of(ana, ("robot", "admin"), ("looks", "viewer"))
+    made = Browser(either_inn).order(
+        "/users/tokens/add", {"name": "its own", "role": "admin"}, Authorization=f"Bearer {robot}"
+    )
+    tokens = [robot, looks, orjson.loads(made.data)["once"]]
+    (of_eva,) = _tokens_of(eva, ("backup", "admin"))
+    page = eva.get("/users").data.decode()
+    assert "robot #1 (admin), looks #2 (viewer), its own #3 (admin)" in page, "told before"
+    told = orjson.loads(eva.order("/users/remove", {"name": "ana"}).data)
+    assert (told["said"], told["facts"]) == ("users_removed_tokens", {"name": "ana", "tokens": 3})
+    assert _opened_by(either_inn, [*tokens, of_eva]) == [401, 401, 401, 200]
+    assert [(act, about) for act, about, _ in either_inn.acts()][-4:] == [
+        ("user_removed", "ana"), ("token_revoked", "robot #1"), ("token_revoked", "looks #2"),
+        ("token_revoked", "its own #3"),
+    ]  # fmt: skip
+
+
+def test_with_a_role_go_the_tokens_that_may_do_more_than_what_is_left(inn: Inn) -> None:
+    ana, eva = inn.user("ana", "admin"), inn.user("eva", "admin")
+    tokens = _tokens_of(ana, ("a", "viewer"), ("b", "operator"), ("c", "admin"))
+    assert eva.post("/users/role", {"name": "ana", "role": "operator"}).status == 303
+    assert "Revoked API tokens that they had created: 1." in eva.get("/users").data.decode()
+    assert _opened_by(inn, tokens) == [200, 200, 401]
+    assert eva.post("/users/role", {"name": "ana", "role": "admin"}).status == 303
+    assert _opened_by(inn, tokens) == [200, 200, 401], "what is revoked stays so"
+    assert inn.acts()[-1][0] == "role_changed"
+
+
+@pytest.mark.parametrize(("path", "more"), [("/users/remove", {}), ("/users/role", {"role": "operator"})])
+def test_the_last_admin_with_a_password_stays(either_inn: Inn, path: str, more: dict[str, str]) -> None:
+    eva = either_inn.user("eva", "admin")
+    either_inn.user("ana", "operator")
+    refused = eva.order(path, {"name": "eva", **more})
+    assert (refused.status, orjson.loads(refused.data)["error"]["code"]) == (409, "SY266")
+    assert "make somebody else one first" in eva.post(path, {"name": "eva", **more}).data.decode()
+    assert eva.get("/users").status == 200
+    assert eva.post("/users/role", {"name": "ana", "role": "admin"}).status == 303
+    assert eva.post(path, {"name": "eva", **more}).status == 303
+
+
+def test_the_last_admin_with_a_password_may_go_where_nobody_signs_in_by_one(open_inn: Inn) -> None:
+    accounts.add_user(open_inn.app, HERE, "eva", "admin", PASSWORD)
+    assert Browser(open_inn).post("/users/remove", {"name": "eva"}).status == 303
+
+
+def test_nobody_is_removed_and_nothing_revoked_at_the_first_click(inn: Inn) -> None:
+    eva = inn.user("eva", "admin")
+    inn.token()
+    page = eva.get("/users").data.decode()
+    unfolded = "".join(re.findall(r"<details>.*?</details>", page, re.DOTALL))
+    for action in ("/users/role", "/users/remove", "/users/tokens/revoke"):
+        assert page.count(f'action="{action}"') == unfolded.count(f'action="{action}"') == 1
+
+
 def test_the_log_of_acts_is_paged_by_what_came_before(inn: Inn) -> None:
     eva = inn.user("eva", "admin")
     fail(inn, "x", "203.0.113.7", 150)
@@ -544,6 +615,20 @@ def test_the_log_of_acts_is_paged_by_what_came_before(inn: Inn) -> None:
     assert second["older"] is None
     assert f"/audit?before={first['older']}" in eva.get("/audit").data.decode()
     assert eva.get("/audit?before=x").status == 400
+
+
+def test_the_audit_log_tells_in_words_what_was_done(inn: Inn) -> None:
+    eva = inn.user("eva", "admin")
+    later: Any = "taught_to_sing"  # by a newer syncer
+    with inn.app.store.writing() as tx:
+        for act in (*get_args(Act), later):
+            audit.note(tx, Entry(inn.clock(), "eva", act, "crm", details={"until": None, "role": "viewer"}))
+    for language, phrases in enumerate(zip(*(PHRASES[f"audit_did_{act}"] for act in get_args(Act)), strict=True)):
+        eva.cookies[LANGUAGE_COOKIE] = ("en", "es")[language]
+        told = eva.get("/audit").data.decode()
+        assert all(f"<td>{each}</td>" in told for each in (*phrases, later))
+        assert "role: viewer" in told
+        assert "until" not in told
 
 
 def test_old_entries_and_sessions_go_at_a_sign_in(either_inn: Inn) -> None:

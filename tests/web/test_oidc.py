@@ -204,6 +204,54 @@ def test_it_leads_back_to_pages_of_ours_alone(inn: Inn, provider: OpenIdProvider
     assert browser.get(back).headers["location"] == "/"
 
 
+def test_what_the_id_token_leaves_out_is_asked_of_the_userinfo_endpoint(inn: Inn, provider: OpenIdProvider) -> None:
+    provider.claims = {"email": "ana@acme.es"}
+    provider.userinfo = {"sub": "1", "email": "somebody-else@acme.es", "groups": ["ops"]}
+    browser, answer = come(inn, provider)
+    assert answer.status == 303
+    told = orjson.loads(browser.get("/api/account").data)
+    assert (told["name"], told["role"]) == ("ana@acme.es", "operator"), "what is signed counts more"
+
+
+def test_a_claim_within_another_and_a_name_may_stand_there_too(inn: Inn, provider: OpenIdProvider) -> None:
+    configured(inn, provider, roles_claim="realm_access.roles")
+    provider.claims = {}
+    provider.userinfo = {"sub": "1", "email": "eva@acme.es", "realm_access": {"roles": ["boss"]}}
+    browser, _ = come(inn, provider)
+    told = orjson.loads(browser.get("/api/account").data)
+    assert (told["name"], told["role"]) == ("eva@acme.es", "admin")
+
+
+@pytest.mark.parametrize("groups", [["ops"], []])
+def test_who_is_told_of_whole_by_the_id_token_is_asked_for_no_more(
+    inn: Inn, provider: OpenIdProvider, groups: list[str]
+) -> None:
+    provider.claims["groups"] = groups
+    provider.userinfo = {"sub": "1", "groups": ["boss"]}
+    _, answer = come(inn, provider)
+    assert (answer.status, "/userinfo" in provider.asked) == (303 if groups else 403, False)
+
+
+@pytest.mark.parametrize(
+    "userinfo",
+    [
+        {"sub": "2", "groups": ["boss"]},
+        {"groups": ["boss"]},
+        {"sub": "1"},
+        {"sub": "1", "groups": ["nobody"]},
+        {"sub": "1", "groups": ["boss"], "email_verified": False},
+    ],
+)
+def test_the_userinfo_endpoint_lets_nobody_in_by_the_word_on_another(
+    inn: Inn, provider: OpenIdProvider, userinfo: dict[str, object]
+) -> None:
+    provider.claims = {"email": "ana@acme.es"}
+    provider.userinfo = userinfo
+    browser, answer = come(inn, provider)
+    assert (answer.status, browser.session) == (403, None)
+    assert inn.rows("users") == []
+
+
 def test_a_name_that_a_user_with_a_password_has_is_theirs(inn: Inn, provider: OpenIdProvider) -> None:
     accounts.add_user(inn.app, By("test"), "ana@acme.es", "admin", PASSWORD)
     provider.claims["email"] = "ANA@acme.es"
@@ -223,6 +271,18 @@ def test_a_role_that_was_taken_away_counts_at_the_next_sign_in_everywhere(inn: I
     second, _ = come(inn, provider)
     assert [each.get("/api/account").status for each in (first, second)] == [401, 200]
     assert second.post("/handoffs/accept", {}).status == 403
+
+
+def test_with_a_role_that_was_taken_away_go_the_tokens_that_may_do_more(inn: Inn, provider: OpenIdProvider) -> None:
+    provider.claims["groups"] = ["boss"]
+    boss, _ = come(inn, provider)
+    for role in ("admin", "viewer"):
+        assert boss.order("/users/tokens/add", {"name": role, "role": role}).status == 200
+    provider.claims["groups"] = ["sales"]
+    come(inn, provider)
+    states = {each.name: each.revoked_at is None for each in accounts.known_tokens(inn.app)}
+    assert states == {"admin": False, "viewer": True}
+    assert ("token_revoked", "admin #1", "127.0.0.1") in inn.acts()
 
 
 def test_a_provider_that_is_left_out_of_the_file_ends_its_sessions(inn: Inn, provider: OpenIdProvider) -> None:
@@ -287,6 +347,7 @@ def test_a_provider_that_hangs_costs_seconds(
         {"authorization_endpoint": "javascript:alert(1)"},
         {"authorization_endpoint": "http://login.example.com/authorize"},
         {"token_endpoint": None},
+        {"userinfo_endpoint": "http://login.example.com/userinfo"},
     ],
 )
 def test_a_provider_that_says_nonsense_of_itself_leads_nowhere(

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from syncer.web.pages import ACTIONS, VIEWS
+from syncer.web.pages import ACTIONS, DOWNLOADS, VIEWS
 from tests.web.pages import Pages
 
 
@@ -25,7 +25,7 @@ def validator(document: dict[str, Any], schema: Any) -> Draft202012Validator:
     return Draft202012Validator({**schema, "components": document["components"]})
 
 
-def test_every_view_and_action_is_described_with_its_role(document: dict[str, Any]) -> None:
+def test_every_view_action_and_download_is_described_with_its_role(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     told = {
         (method, path, operation["description"].removeprefix("Role: ").split(".")[0])
@@ -34,7 +34,7 @@ def test_every_view_and_action_is_described_with_its_role(document: dict[str, An
     }
     assert told == {("get", f"/api{each.path}".rstrip("/"), each.role) for each in VIEWS} | {
         ("post", f"/api{each.path}", each.role) for each in ACTIONS
-    }
+    } | {("get", each.path, each.role) for each in DOWNLOADS}
 
 
 def test_names_of_operations_are_their_own_and_what_stands_in_a_path_is_a_parameter(document: dict[str, Any]) -> None:
@@ -95,6 +95,19 @@ def test_what_is_answered_is_what_is_described(lasting_pages: Pages, document: d
     path = re.sub(r":\w+\}", "}", f"/api{view.path}".rstrip("/"))
     content = document["paths"][path]["get"]["responses"][str(answer.status)]["content"]["application/json"]
     assert list(validator(document, content["schema"]).iter_errors(orjson.loads(answer.data))) == []
+
+
+@pytest.mark.parametrize("download", DOWNLOADS, ids=lambda each: each.path)
+def test_a_file_is_of_the_kind_and_for_whom_it_is_described(
+    lasting_pages: Pages, document: dict[str, Any], download: Any
+) -> None:
+    told = document["paths"][download.path]["get"]
+    assert told["security"] == [{"session": []}], "tokens open the API alone"
+    assert {each["name"] for each in told["parameters"]} == download.asked.model_fields.keys()
+    answer = lasting_pages.caller.ask("GET", download.path)
+    assert (answer.status, [answer.headers["content-type"].partition(";")[0]]) == (
+        200, [each.partition(";")[0] for each in told["responses"]["200"]["content"]],
+    )  # fmt: skip
 
 
 def test_an_error_is_what_is_described(lasting_pages: Pages, document: dict[str, Any]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr
 
-from syncer.by_hand import last_moment
+from syncer.overruling import end_of
 from syncer.queries import accounts
 from syncer.queries.accounts import By
 from syncer.settings.sign_in import Role
 from syncer.store.api_tokens import ApiToken
+from syncer.store.users import User
 from syncer.web.views import Action, Asked, Asking, Done, View
 
 _PAGE = "/users"
@@ -57,6 +59,7 @@ class Person:
     role: str
     source: Literal["password", "oidc"]
     since: datetime
+    tokens: tuple[Token, ...]  # good ones that they have made: they go with the role that they go beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,14 @@ class Users:
 
 
 def _users(asking: Asking, _asked: Nothing) -> Users:
-    people = tuple(
-        Person(each.name, each.role, "oidc" if each.password is None else "password", each.created_at)
-        for each in accounts.known_users(asking.app)
-    )
-    now = asking.app.clock()
-    return Users(people, tuple(_token(each, now) for each in accounts.known_tokens(asking.app)))
+    now, tokens = asking.app.clock(), accounts.known_tokens(asking.app)
+    people = tuple(_person(each, tokens, now) for each in accounts.known_users(asking.app))
+    return Users(people, tuple(_token(each, now) for each in tokens))
+
+
+def _person(user: User, tokens: Sequence[ApiToken], now: datetime) -> Person:
+    theirs = tuple(_token(each, now) for each in accounts.made_by(user.name, tokens) if each.is_good(now))
+    return Person(user.name, user.role, "oidc" if user.password is None else "password", user.created_at, theirs)
 
 
 def _token(token: ApiToken, now: datetime) -> Token:
@@ -101,17 +106,19 @@ def _add(asking: Asking, asked: NewUser) -> Done:
 
 
 def _role(asking: Asking, asked: NewRole) -> Done:
-    accounts.set_role(asking.app, _by(asking), asked.name, asked.role)
-    return Done("users_role_set", _PAGE, {"name": asked.name, "role": asked.role})
+    loss = accounts.set_role(asking.app, _by(asking), asked.name, asked.role)
+    facts = {"name": asked.name, "role": asked.role, "tokens": loss.tokens}
+    return Done("users_role_set_tokens" if loss.tokens else "users_role_set", _PAGE, facts)
 
 
 def _remove(asking: Asking, asked: Named) -> Done:
-    accounts.remove_user(asking.app, _by(asking), asked.name)
-    return Done("users_removed", _PAGE, {"name": asked.name})
+    loss = accounts.remove_user(asking.app, _by(asking), asked.name)
+    facts = {"name": asked.name, "tokens": loss.tokens}
+    return Done("users_removed_tokens" if loss.tokens else "users_removed", _PAGE, facts)
 
 
 def _add_token(asking: Asking, asked: TokenOf) -> Done:
-    until = last_moment(asked.until, asking.app.project.timezone) if asked.until else None
+    until = end_of(asked.until, asking.app, "until") if asked.until else None
     made = accounts.add_token(asking.app, _by(asking), asked.name, asked.role, until)
     return Done("users_token_made", _PAGE, {"name": asked.name, "id": made.id}, made.value)
 
