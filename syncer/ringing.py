@@ -40,7 +40,7 @@ _LONGEST_WITHOUT_S = 60.0  # a run that cannot be stored is for nothing, and has
 _BUSY = "SY070"  # another process holds the connection's lease
 _DATABASE = frozenset({"SY066", "SY061"})  # it did not do its part, or is damaged: no connection's trouble
 _GOOD = ("ok", "partial")
-_MOST_TOLD = 50  # changes of settings, or mistakes in them, that the log of acts keeps
+_MOST_TOLD = 50  # changes of settings, or mistakes in them, that the audit log keeps
 _NO_OUTAGE = (Stopped, LeaseLost, UnsafePlanError)
 
 _Verdict = Literal["well", "news", "known", "over"]
@@ -330,8 +330,8 @@ class Ringing:
             self._note("config_reloaded", process, told)
         return project.files
 
-    def _note(self, act: str, process: ProcessSettings, details: Mapping[str, Any]) -> None:
-        """In the log of acts; a database that does not answer keeps nobody from new settings."""
+    def _note(self, act: audit.Act, process: ProcessSettings, details: Mapping[str, Any]) -> None:
+        """In the audit log; a database that does not answer keeps nobody from new settings."""
         app = self.app
         where = {**details, "process": app.holder}
         try:

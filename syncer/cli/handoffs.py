@@ -103,7 +103,7 @@ def _answer(app: App, words: tuple[str, ...], flags: Mapping[str, Any], as_json:
     answer = Answer(accepted, flags["author"] or this_user(), app.clock(), "command", flags["reason"])
     key = queries.key_of(app, words[1])
     with app.store.writing() as tx:
-        taken = queries.answer(tx, key, answer, app.project, words[1])
+        taken = queries.answer(tx, key, queries.Spoken(answer), app.project, words[1])
         (handed,), said = handed_over.with_keys(tx, [key]), answers.of(tx, [key]).get(key, ())
     if as_json:
         told = handed_over_json(handed, app.clock(), said)

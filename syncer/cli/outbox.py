@@ -16,6 +16,7 @@ from syncer.handoff.text import clipped
 from syncer.log import redact
 from syncer.model import Notice, NoticeState
 from syncer.queries import outbox as queries
+from syncer.queries.accounts import By
 from syncer.queries.handoffs import addressee, lead_name
 from syncer.queries.outbox import KEY_LENGTH, STILL_NOBODY, Retried
 from syncer.store import outbox as kept
@@ -127,13 +128,13 @@ def _retried(app: App, prefixes: Sequence[str], every: bool) -> Retried:
     names = [each.name for each in app.project.connections]
     with app.store.writing() as tx:
         found = kept.messages(tx, names, _DEAD) if every else queries.named(tx, names, prefixes)
-        return queries.retry(tx, found, app.project.handoff, skip_nobodys=every)
+        return queries.retry(tx, app, found, By(this_user()), skip_nobodys=every)
 
 
 def _dropped(app: App, prefixes: Sequence[str], reason: str, author: str) -> list[Notice]:
     names = [each.name for each in app.project.connections]
     with app.store.writing() as tx:
-        return queries.drop(tx, queries.named(tx, names, prefixes), author, reason)
+        return queries.drop(tx, app, queries.named(tx, names, prefixes), By(author), reason)
 
 
 def _answer(action: str, changed: Sequence[Notice], nobodys: int) -> str:

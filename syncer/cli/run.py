@@ -13,6 +13,7 @@ from rich.table import Table
 
 from syncer.app import App
 from syncer.cli.output import app_of, day, day_and_time, points, print_json, progress, show, signed, stopping, table
+from syncer.cli.override import this_user
 from syncer.cli.saved import SavedPlan
 from syncer.cli.status import dead_letters
 from syncer.errors import SyncerError, TemporaryError
@@ -25,7 +26,8 @@ from syncer.queries.explaining import override_json
 from syncer.run import apply_saved
 from syncer.run import plan as make_plan
 from syncer.run import sync as run_once
-from syncer.store import Store, decisions, mirror, outbox, runs, write_backs
+from syncer.store import Store, audit, decisions, mirror, outbox, runs, write_backs
+from syncer.store.audit import Entry
 
 _SHOWN_ROWS = 30
 _SHOWN_REASONS = 3
@@ -58,7 +60,9 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
         if plan_file is not None:
             done = [_carried_out(app, plan_file, asked)]
         else:
-            done = _all_ran(app, [each.name for each in app.chosen(connection)], asked)
+            names = [each.name for each in app.chosen(connection)]
+            _note_limits(app, names, asked)
+            done = _all_ran(app, names, asked)
         dead = _dead(app, sorted({name for name, _ in done}))
     if as_json:
         print_json("syncer.run/1", {"runs": [outcome_json(*each) for each in done]})
@@ -74,6 +78,16 @@ def run(ctx: click.Context, connection: str | None, plan_file: Path | None, as_j
     _raise_first(failure for _, outcome in done for failure in _failures(outcome))
 
 
+def _note_limits(app: App, names: Sequence[str], asked: Asked) -> None:
+    """A person has said that these runs may do more than the settings allow."""
+    if asked.limits is None:
+        return
+    told = {"run_with": "--yes-really", "at_most": asked.limits.stage_changes}
+    with app.store.writing() as tx:
+        for name in names:
+            audit.note(tx, Entry(app.clock(), this_user(), "limits_raised", name, details=told))
+
+
 def _dead(app: App, names: Sequence[str]) -> dict[str, int]:
     """Connection -> its messages that could not be sent, where there are any."""
     with app.store.reading() as tx:
@@ -86,6 +100,7 @@ Outcome = Report | SyncerError
 
 def _carried_out(app: App, plan_file: Path, asked: Asked) -> tuple[str, Outcome]:
     saved = SavedPlan.read(plan_file, app)
+    _note_limits(app, [saved.connection], asked)
     with progress(saved.connection) as moves:
         return saved.connection, apply_saved(app.parts(saved.connection, moves), saved.run, asked)
 

@@ -22,7 +22,7 @@ def status(ctx: click.Context, max_age: str | None, quiet: bool, as_json: bool) 
     with app_of(ctx) as app:
         now = app.clock()
         names = [each.name for each in app.project.connections]
-        present = {name: standing.present(app, name) for name in names}
+        present = standing.presents(app, names)
         connections = {name: _plain(each, standing.figures(app, name)) for name, each in present.items()}
         at_work = standing.fleet(app, present.values())
         fleet = None if at_work is None else asdict(at_work)

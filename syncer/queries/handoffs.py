@@ -18,7 +18,7 @@ from syncer.model import Answer, Handoff, Notice
 from syncer.queries.explaining import find_one
 from syncer.queries.texts import day_and_time, verdict
 from syncer.settings import HandoffSettings, Project
-from syncer.store import answers, handed_over
+from syncer.store import answers, audit, handed_over
 from syncer.store.handed_over import Figures, Kept, Load, Tally, Wanted
 
 WEEKS = 8
@@ -130,10 +130,28 @@ def _key_of_lead(app: App, selector: str) -> str:
     return next((each for each in found if each.closed_at is None), found[0]).handoff.key
 
 
-def answer(tx: Connection, key: str, said: Answer, project: Project, named: str) -> Taken:
-    """Take what sales says of the hand-off. `named`: what it is called in a refusal. NotFound for no such hand-off,
-    Refused for one that was answered so before, or whose lead has left the stage (SY207)."""
-    taken = take(tx, key, said, settings_of(project))
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An answer, and the address that it came from; None: from no request of theirs (Slack asks in their place)."""
+
+    answer: Answer
+    address: str | None = None
+
+
+def heard(tx: Connection, key: str, said: Spoken, settings: HandoffSettings) -> Taken:
+    """Take the answer, and where it is kept note it in the audit log."""
+    taken, answer = take(tx, key, said.answer, settings), said.answer
+    if taken.result == "taken":
+        act: audit.Act = "handoff_accept" if answer.accepted else "handoff_reject"
+        details = {"source": answer.source, "goes_to": taken.goes_to}
+        audit.note(tx, audit.Entry(answer.at, one_line(answer.author), act, key, said.address, details))
+    return taken
+
+
+def answer(tx: Connection, key: str, said: Spoken, project: Project, named: str) -> Taken:
+    """The same. `named`: what the hand-off is called in a refusal. NotFound for no such hand-off, Refused for one that
+    was answered so before, or whose lead has left the stage (SY207)."""
+    taken = heard(tx, key, said, settings_of(project))
     if taken.result == "unknown":
         raise NotFound(f"there is no hand-off {one_line(named)}", code="SY275")
     if taken.result == "already" and taken.earlier is not None:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from syncer.app import App
 from syncer.errors import NotFound, Refused
 from syncer.handoff.routing import had_nobody, routed_anew
 from syncer.handoff.text import clipped, one_line
 from syncer.model import Notice
+from syncer.queries.accounts import By
 from syncer.queries.handoffs import addressee
 from syncer.settings import HandoffSettings
+from syncer.store import audit
 from syncer.store import outbox as kept
+from syncer.store.audit import Entry
 
 STILL_NOBODY = (
     "there is still nobody to send it to: give the lead an owner with an e-mail address in the CRM and let syncer read "
@@ -55,18 +59,17 @@ def with_key(tx: Connection, key: str) -> Notice:
     return found[0]
 
 
-def retry(
-    tx: Connection, found: Sequence[Notice], settings: HandoffSettings | None, *, skip_nobodys: bool = False
-) -> Retried:
+def retry(tx: Connection, app: App, found: Sequence[Notice], by: By, *, skip_nobodys: bool = False) -> Retried:
     """Make these dead ones ready again; in place of what had nobody to go to, what today's routes lead to. Refused
     (SY197), and nothing is changed, where one is not dead, or has still nobody and may not be skipped."""
     for notice in found:
         _insist(notice.state == "dead", notice, "only what is dead can be tried again")
-    again = [(notice, _again(tx, notice, settings)) for notice in found]
+    again = [(notice, _again(tx, notice, app.project.handoff)) for notice in found]
     for notice, ready in again:
         _insist(skip_nobodys or bool(ready), notice, STILL_NOBODY)
     keys = [each.key for _, ready in again for each in ready]
     kept.make_ready(tx, keys)
+    _note(tx, app, [notice for notice, ready in again if ready], by, "message_retry")
     return Retried(tuple(kept.named(tx, keys)), sum(not ready for _, ready in again))
 
 
@@ -87,14 +90,23 @@ def _routed_anew(tx: Connection, notice: Notice, settings: HandoffSettings) -> S
     return anew
 
 
-def drop(tx: Connection, found: Sequence[Notice], author: str, reason: str) -> list[Notice]:
+def drop(tx: Connection, app: App, found: Sequence[Notice], by: By, reason: str) -> list[Notice]:
     """End these: they are never sent. Refused (SY197), and nothing is changed, where one has left."""
     for notice in found:
-        said = f"dropped by {author}{f': {reason}' if reason else ''}"
+        said = f"dropped by {by.who}{f': {reason}' if reason else ''}"
         before = f" (before: {notice.error})" if notice.error else ""
         dropped = kept.drop(tx, notice.key, one_line(f"{said}{before}"))
         _insist(dropped, notice, "only what has not left can be dropped")
+    _note(tx, app, found, by, "message_drop")
     return kept.named(tx, [each.key for each in found])
+
+
+def _note(tx: Connection, app: App, notices: Sequence[Notice], by: By, act: audit.Act) -> None:
+    """`notices`: as they were before. The reason is a person's own words, and is kept with the message."""
+    now = app.clock()
+    told = [(each, {"handoff": each.handoff.key, "channel": each.channel, "kind": each.kind}) for each in notices]
+    entries = (Entry(now, by.who, act, each.key, by.address, {**of, "was": each.state}) for each, of in told)
+    audit.note(tx, *entries)
 
 
 def _insist(allowed: bool, notice: Notice, rule: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,10 +15,14 @@ from syncer.model import RecordKey
 from syncer.queries.accounts import By
 from syncer.store import audit, hints, mirror, runs, write_backs
 from syncer.store.audit import Entry
-from syncer.store.mirror import KeptRejection
+from syncer.store.columns import to_ms
+from syncer.store.mirror import KeptRejection, RejectedPlace
+from syncer.store.records import leads_of
 
 PAGE = 50
-_MOST_AT_ONCE = 1000  # records that are asked for again by one act
+
+Place = tuple[int, int]
+"""Behind which more is shown, without a text of the CRM's: a record's id may be an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Untaken:
 
     object: str
     id: str
+    lead: int | None
     reason: str
     attempts: int
     next_at: datetime | None  # when it is tried again; None: given up, or taken but for a part
@@ -50,22 +55,29 @@ class Untaken:
 @dataclass(frozen=True, slots=True)
 class UnreadPage:
     rows: tuple[Unread, ...]
-    after: tuple[str, str] | None  # stream and id behind which there are more; None: there are not
+    after: Place | None  # see mirror.RejectedPlace; None: these are the last ones
 
 
 @dataclass(frozen=True, slots=True)
 class UntakenPage:
     rows: tuple[Untaken, ...]
-    after: tuple[str, str] | None  # object and id
+    after: Place | None  # see write_backs.place_of
 
 
-def unread(app: App, connection: str, after: tuple[str, str] | None = None) -> UnreadPage:
-    """By stream and id. NotFound (SY080) for a connection that is none."""
+def unread(app: App, connection: str, after: Place | None = None) -> UnreadPage:
+    """What came first most lately comes first. NotFound (SY080) for a connection that is none."""
     name = app.connection(connection).name
+    place = None if after is None else RejectedPlace(*after)
     with app.store.reading() as tx:
-        found = mirror.rejections_after(tx, name, after, PAGE + 1)
+        found = mirror.rejections(tx, name, PAGE + 1, place)
     shown = tuple(map(_unread, found[:PAGE]))
-    return UnreadPage(shown, (shown[-1].stream, shown[-1].id) if len(found) > PAGE else None)
+    return UnreadPage(shown, _behind(shown, after) if len(found) > PAGE else None)
+
+
+def _behind(shown: Sequence[Unread], before: Place | None) -> Place:
+    last = shown[-1].first_seen
+    same, at = sum(each.first_seen == last for each in shown), to_ms(last)
+    return at, same + (before[1] if before is not None and before[0] == at else 0)
 
 
 def _unread(kept: KeptRejection) -> Unread:
@@ -77,40 +89,42 @@ def _unread(kept: KeptRejection) -> Unread:
     )
 
 
-def untaken(app: App, connection: str, after: tuple[str, str] | None = None) -> UntakenPage:
+def untaken(app: App, connection: str, after: Place | None = None) -> UntakenPage:
     """By object and id. NotFound (SY080) for a connection that is none."""
     name = app.connection(connection).name
     with app.store.reading() as tx:
         found = write_backs.troubles(tx, name, PAGE + 1, after)
-    shown = tuple(_untaken(each) for each in found[:PAGE])
-    return UntakenPage(shown, (shown[-1].object, shown[-1].id) if len(found) > PAGE else None)
+        leads = leads_of(tx, [each.record for each in found])
+        last = found[PAGE - 1].record if len(found) > PAGE else None
+        place = write_backs.place_of(tx, last, leads[last]) if last is not None and last in leads else None
+    return UntakenPage(tuple(_untaken(each, leads.get(each.record)) for each in found[:PAGE]), place)
 
 
-def _untaken(trouble: write_backs.Trouble) -> Untaken:
-    key = trouble.record
-    return Untaken(key.object, key.id, redact(trouble.reason), trouble.attempts, trouble.next_at, trouble.given_up)
+def _untaken(trouble: write_backs.Trouble, lead: int | None) -> Untaken:
+    key, reason = trouble.record, redact(trouble.reason)
+    return Untaken(key.object, key.id, lead, reason, trouble.attempts, trouble.next_at, trouble.given_up)
 
 
 def read_again(app: App, connection: str, which: tuple[str, str] | None, by: By) -> int:
     """Ask the CRM for what could not be read, at the next run, quick or full: `which` (stream, id); None: for all that
-    it sent and we have nothing of, up to 1,000. How many. NotFound (SY288) for what is not among them."""
-    name, now = app.connection(connection).name, app.clock()
+    it sent and we have nothing of. How many. NotFound (SY288) for what is not among them."""
+    name, now, count = app.connection(connection).name, app.clock(), 0
     with app.store.writing() as tx:
-        found = _to_read(tx, name, which)
-        hints.hint(tx, found, now)
-        details = {"records": len(found), **({"stream": which[0]} if which else {})}
+        for some in _to_read(tx, name, which):
+            hints.hint(tx, [_key(name, *each) for each in some], now)
+            count += len(some)
+        details = {"records": count, **({"stream": which[0]} if which else {})}
         audit.note(tx, Entry(now, by.who, "read_again", name, by.address, details))
-    return len(found)
+    return count
 
 
-def _to_read(tx: Connection, name: str, which: tuple[str, str] | None) -> Sequence[RecordKey]:
+def _to_read(tx: Connection, name: str, which: tuple[str, str] | None) -> Iterable[Sequence[tuple[str, str]]]:
     if which is None:
-        missing = [each for each in mirror.rejections(tx, name, _MOST_AT_ONCE) if not each.arrived]
-        return [_key(name, each.stream, each.rejected.id) for each in missing]
+        return mirror.absent(tx, name)
     stream, id_ = which
     if not mirror.is_rejected(tx, name, stream, id_):
         raise NotFound(f"{name}: nothing that could not be read is called {stream} {id_}", code="SY288")
-    return [_key(name, stream, id_)]
+    return [[which]]
 
 
 def _key(connection: str, stream: str, id_: str) -> RecordKey:

@@ -12,6 +12,7 @@ from syncer.model import Run
 from syncer.queries import fuse, standing
 from syncer.queries.fuse import Move
 from syncer.queries.standing import Figures, Present, Rest, RunTold
+from syncer.settings import Connection
 from syncer.store import runs
 from syncer.store.runs import Kind
 
@@ -53,7 +54,6 @@ class ConnectionRuns:
     late_s: float  # due for so long with nobody at work on it; 0: it is not late
     parked: Rest | None
     held_by: str | None
-    share: float | None  # of the CRM's requests that it may use; None: nothing is said of it
     waiting: int | None  # the run whose plan waits at the fuse
     approved: bool  # and a person has let it go
 
@@ -64,6 +64,7 @@ class Counts:
 
     figures: Figures
     requests_today: int  # to the CRM, of the finished runs since midnight
+    share: float | None  # of the CRM's requests that it may use; None: nothing is said of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +87,17 @@ class Detail:
     waits: bool  # at the fuse, now
 
 
-def connection(app: App, name: str) -> tuple[ConnectionRuns, Present]:
+def connections(app: App, names: Sequence[str]) -> tuple[tuple[ConnectionRuns, ...], Mapping[str, Present]]:
     """NotFound (SY080) for a connection that is none."""
-    settings = app.connection(name)
-    present = standing.present(app, name)
-    with app.store.reading() as tx:
-        outages = dict(runs.failing(tx, name))
-        waiting, word = runs.waits(tx, name), runs.approved(tx, name)
-    late_s = present.late_s(app.clock())
+    chosen = [app.connection(name) for name in names]
+    present, now = standing.presents(app, names), app.clock()
+    return tuple(_connection(present[each.name], each, now) for each in chosen), present
+
+
+def _connection(present: Present, settings: Connection, now: datetime) -> ConnectionRuns:
+    late_s = present.late_s(now)
     return ConnectionRuns(
-        name=name,
+        name=settings.name,
         type=settings.type,
         ticks=_ticks(present.last[:TICKS]),
         failed=sum(run.outcome in standing.BAD for run in present.last[:TICKS]),
@@ -103,17 +105,16 @@ def connection(app: App, name: str) -> tuple[ConnectionRuns, Present]:
         last_good=present.last_good,
         last_failure=next(iter(present.failed), None),
         failures_in_a_row=present.failures_in_a_row,
-        outages=outages,
+        outages=present.outages,
         quick_today=present.quick_today,
         last_quick=present.last_quick,
         next_run=present.next_run,
         late_s=late_s if late_s >= _LATE_S else 0.0,
         parked=present.parked,
         held_by=present.held_by,
-        share=getattr(settings.settings, "use_at_most", None),
-        waiting=waiting.id if waiting else None,
-        approved=word is not None,
-    ), present
+        waiting=present.waiting,
+        approved=present.approved,
+    )
 
 
 def _ticks(last: Sequence[RunTold]) -> tuple[Tick, ...]:
@@ -141,10 +142,13 @@ def _seconds(run: RunTold) -> float | None:
 
 def counts(app: App) -> Mapping[str, Counts]:
     """By connection. Takes a while in a large base."""
-    names = [each.name for each in app.project.connections]
+    known = {each.name: each.settings for each in app.project.connections}
     with app.store.reading() as tx:
-        spent = standing.requests_today(tx, app, names)
-    return {name: Counts(standing.figures(app, name), spent[name]) for name in names}
+        spent = standing.requests_today(tx, app, list(known))
+    return {
+        name: Counts(standing.figures(app, name), spent[name], getattr(settings, "use_at_most", None))
+        for name, settings in known.items()
+    }
 
 
 def files(app: App) -> tuple[ConfigFile, ...]:

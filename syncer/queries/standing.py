@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from syncer.app import App
 from syncer.log import redact
 from syncer.model import NoticeState, Run
-from syncer.store import decisions, leases, mirror, outbox, queues, runs, workers, write_backs
+from syncer.store import decisions, mirror, outbox, queues, runs, vitals, workers, write_backs
 
 GOOD = ("ok", "partial")
 BAD = ("failed", "crashed")
@@ -50,11 +50,14 @@ class Present:
     last: tuple[RunTold, ...]  # full runs, the latest first
     last_good: datetime | None  # when the last good one ended
     failures_in_a_row: int  # that got nothing from the CRM
+    outages: Mapping[runs.Kind, str]  # kind of run -> the code of what keeps it from working now
     quick_today: int
     last_quick: RunTold | None
     next_run: datetime | None
     parked: Rest | None
     held_by: str | None  # who is at work on it
+    waiting: int | None  # the run whose plan waits at the fuse
+    approved: bool  # and a person has let it go
 
     @property
     def last_run(self) -> RunTold | None:
@@ -109,37 +112,46 @@ class Fleet:
         return frozenset(each.version for each in self.workers if each.alive)
 
 
-def present(app: App, name: str) -> Present:
+def presents(app: App, names: Sequence[str]) -> dict[str, Present]:
+    """A few statements, however many connections there are."""
+    now = app.clock()
     with app.store.reading() as tx:
-        now = app.clock()
-        last = tuple(map(told, runs.last(tx, name, LAST_RUNS, "full")))
-        quick = runs.last(tx, name, 1, "quick")
-        held = leases.holder_of(tx, name)
-        due, parked = runs.due_at(tx, name), runs.parked(tx, name, now)
-        return Present(
-            last=last,
-            last_good=next((run.finished_at for run in last if run.outcome in GOOD), None),
-            failures_in_a_row=runs.failures(tx, name),
-            quick_today=runs.begun(tx, name, "quick", midnight(app)),
-            last_quick=told(quick[0]) if quick else None,
-            next_run=max(due, parked.until) if due and parked else due,
-            parked=Rest(parked.until, redact(parked.reason)) if parked else None,
-            held_by=held[0] if held and held[1] > now else None,
+        last, quick = vitals.last_runs(tx, names, "full", LAST_RUNS), vitals.last_runs(tx, names, "quick", 1)
+        today, rows = vitals.runs_since(tx, names, midnight(app)), vitals.conditions(tx, names, now)
+        held, waiting = vitals.holders(tx, names, now), vitals.waiting(tx, names)
+    quick_today: Counter[str] = Counter()
+    for (name, kind, _), count in today.items():
+        quick_today[name] += count if kind == "quick" else 0
+    return {
+        name: Present(
+            last=tuple(map(told, last[name])),
+            last_good=next((run.finished_at for run in last[name] if run.outcome in GOOD), None),
+            failures_in_a_row=row.failures,
+            outages=row.outages,
+            quick_today=quick_today[name],
+            last_quick=next(map(told, quick[name]), None),
+            next_run=max(row.due_at, row.parked.until) if row.due_at and row.parked else row.due_at,
+            parked=Rest(row.parked.until, redact(row.parked.reason)) if row.parked else None,
+            held_by=held.get(name),
+            waiting=waiting.get(name),
+            approved=name in waiting and row.word_on == waiting[name],
         )
+        for name, row in ((name, rows.get(name, vitals.Condition())) for name in names)
+    }
 
 
 def figures(app: App, name: str) -> Figures:
     """Takes a while in a large base."""
     with app.store.reading() as tx:
-        counts, rejections = decisions.stage_counts(tx, name), mirror.rejections(tx, name)
+        counts = decisions.stage_counts(tx, name)
         return Figures(
             leads=mirror.count(tx, name),
             stages={stage: counts[stage] for stage in app.project.stages if stage in counts},
             write_backs=write_backs.counts(tx, name),
-            refused=_most_frequent(each.reason for each in write_backs.troubles(tx, name)),
+            refused=_told(write_backs.reasons(tx, name, _SHOWN_REASONS)),
             notices=outbox.counts(tx, name),
-            rejected=sum(not each.arrived for each in rejections),
-            makes_no_sense=_most_frequent(each.rejected.reason for each in rejections if each.arrived),
+            rejected=vitals.unreadable(tx, [name]).get((name,), 0),
+            makes_no_sense=_told(mirror.reasons_in_part(tx, name, _SHOWN_REASONS)),
         )
 
 
@@ -179,9 +191,13 @@ def midnight(app: App) -> datetime:
 
 def requests_today(tx: Connection, app: App, names: Sequence[str]) -> Mapping[str, int]:
     """Connection -> requests to its CRM that the finished runs of today have counted."""
-    since = midnight(app)
-    return {name: runs.spent(tx, name, since) for name in names}
+    spent = vitals.calls_since(tx, names, midnight(app))
+    return {name: spent.get((name,), 0) for name in names}
 
 
-def _most_frequent(reasons: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(map(redact, reasons)).most_common(_SHOWN_REASONS))
+def _told(reasons: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Fit to be shown, where two may come to read alike."""
+    found: Counter[str] = Counter()
+    for reason, count in reasons:
+        found[redact(reason)] += count
+    return dict(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby, pairwise
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from sqlalchemy import Connection
 
@@ -26,6 +26,8 @@ _RANKS = {kind: rank for rank, kind in enumerate(get_args(Kind))}
 _MOST = 100  # events in one part
 _MOST_FACTS = 4  # fields of one activity
 _LONGEST_FACT = 120
+_LONGEST_COUNT = 9  # digits
+_LAST = datetime.max.replace(tzinfo=UTC)
 _TELLING = ("campaign", "form", "outcome", "page", "subject", "title")  # fields that say most of an activity
 _KNOWN_KINDS = frozenset(wording("en")["kinds"]) & frozenset(wording("es")["kinds"])
 
@@ -38,7 +40,7 @@ class Event:
     kind: Kind
     what: str  # activity, counter, acted: the kind of activity (acted: or "stage") · move, word, handoff: the stage ·
     # message: handoff, reminder, escalation, assignment · answer: accepted or rejected
-    key: str  # with time and kind its place among all events
+    key: str  # by which it is told from others of its time and kind
     named: bool = False  # there are words for that kind of activity in each language
     facts: tuple[tuple[str, str], ...] = ()  # of an activity: what its fields say
     count: int | None = None  # of a counter: where it stands then
@@ -54,14 +56,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a part of the list ends: at this event."""
+    """Where a part of the list ends: at this time, of whose events so many were shown. Keys of events stand in no
+    address: a record's may be an e-mail address, which not everybody sees whole."""
 
     at: datetime
-    kind: Kind
-    key: str
+    shown: int
 
     def __str__(self) -> str:
-        return f"{to_ms(self.at)}.{self.kind}.{self.key}"
+        return f"{to_ms(self.at)}.{self.shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,12 @@ class Handed:
 
 def place_of(text: str) -> Place:
     """What `Place` was written as. ValueError for anything else."""
-    at, _, rest = text.partition(".")
-    kind, dot, key = rest.partition(".")
-    if not (at.isascii() and at.isdigit() and kind in _RANKS and dot):
+    at, dot, shown = text.partition(".")
+    if not (dot and text.isascii() and at.isdigit() and shown.isdigit() and len(shown) <= _LONGEST_COUNT):
         raise ValueError("this is no place in a timeline; follow the link on the page, or ask without it")
     try:
-        return Place(from_ms(int(at)), cast(Kind, kind), key)
-    except OverflowError:
+        return Place(from_ms(int(at)), int(shown))
+    except (OverflowError, ValueError):
         raise ValueError("this is no time") from None
 
 
@@ -105,18 +106,20 @@ def timeline(
 ) -> Timeline:
     """At most 100 events: those before a place in the list, and none that happened after `by`. NotFound (SY067) is not
     raised: of a lead that there is not, nothing happened."""
+    place = before or Place(_LAST, 0)
+    if by is not None and by < place.at:
+        place = Place(by, 0)
     with app.store.reading() as tx:
         found = list(_moves(tx, lead))
         if not moves_only:
             found += [*_words(tx, lead, app.clock()), *_handoffs(handed(tx, lead)), *_counters(tx, lead)]
-            found += _activities(tx, lead, before, by)
-    wanted = (each for each in found if by is None or each.at <= by)
-    ordered = sorted(wanted, key=_order)
-    if before is not None:
-        ordered = [each for each in ordered if _is_after(each, before)]
-    shown = ordered[:_MOST]
-    more = len(ordered) > len(shown)
-    return Timeline(tuple(shown), str(Place(shown[-1].at, shown[-1].kind, shown[-1].key)) if more else None)
+        found = sorted((each for each in found if to_ms(each.at) <= to_ms(place.at)), key=_order)
+        known = sum(to_ms(each.at) == to_ms(place.at) for each in found)  # activities stand behind them
+        ordered = found[min(place.shown, known) :]
+        if not moves_only:
+            ordered = sorted([*ordered, *_activities(tx, lead, place.at, max(0, place.shown - known))], key=_order)
+    shown = tuple(ordered[:_MOST])
+    return Timeline(shown, str(_end(shown, place)) if len(ordered) > len(shown) else None)
 
 
 def _order(event: Event) -> tuple[int, int, str]:
@@ -124,21 +127,15 @@ def _order(event: Event) -> tuple[int, int, str]:
     return -to_ms(event.at), _RANKS[event.kind], "" if event.kind == "activity" else event.key
 
 
-def _is_after(event: Event, place: Place) -> bool:
-    """Further down the list. Activities were asked for so."""
-    here = (-to_ms(place.at), _RANKS[place.kind], place.key)
-    return event.kind == "activity" or _order(event) > here
+def _end(shown: tuple[Event, ...], begun: Place) -> Place:
+    last = to_ms(shown[-1].at)
+    of_that_time = sum(to_ms(each.at) == last for each in shown)
+    return Place(shown[-1].at, of_that_time + (begun.shown if last == to_ms(begun.at) else 0))
 
 
-def _activities(tx: Connection, lead: int, before: Place | None, by: datetime | None) -> Iterator[Event]:
+def _activities(tx: Connection, lead: int, by: datetime, passed: int) -> Iterator[Event]:
     """One more than fits, so that it is known whether there are more."""
-    place = None
-    if before is not None and before.kind == "activity":
-        connection, _, identity = before.key.partition("/")
-        place = (before.at, connection, identity)
-    elif before is not None:
-        by = before.at if by is None else min(by, before.at)
-    for each in timelines.activities_of(tx, lead, _MOST + 1, before=place, by=by):
+    for each in timelines.activities_of(tx, lead, _MOST + 1, by=by, passed=passed):
         key = f"{each.connection}/{each.id}"
         yield Event(each.at, "activity", each.kind, key, named=each.kind in _KNOWN_KINDS, facts=_facts(each))
 

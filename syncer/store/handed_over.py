@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import JSON, ColumnElement, Connection, and_, case, cast, func, literal, select, true, tuple_
@@ -18,6 +18,7 @@ from syncer.store.tables import notices
 
 NOBODY = ""
 """In place of an address: hand-offs on which nobody in particular shall act."""
+_TICK = timedelta(milliseconds=1)
 _LATEST = (kept.c.at.desc(), kept.c.key.desc())
 _SOONEST = (kept.c.due_at, kept.c.at, kept.c.key)
 
@@ -222,6 +223,17 @@ class Place:
     due_at: datetime | None = None
 
 
+def place_of(tx: Connection, lead: int, at: datetime, due_at: datetime | None) -> Place:
+    """Where the lead's hand-off of that time stands. Where there is none any more, or there are several, rather some
+    hand-offs of that time come twice than one not at all."""
+    key, first = kept.c.key, kept.c.key.desc() if due_at is None else kept.c.key
+    its = select(key).where(kept.c.lead_id == lead, kept.c.at == at).order_by(first).limit(1)
+    found = tx.execute(its).scalar_one_or_none()
+    if found is not None:
+        return Place(at, found, due_at)
+    return Place(at + _TICK if due_at is None else at, "", due_at)
+
+
 def after(tx: Connection, wanted: Wanted, place: Place | None, limit: int) -> list[HandedOver]:
     """Those that follow on that one; None: the first ones. On which sales still has to act: by when they are due, and
     those that are never due behind them. These and all others: the latest first.
@@ -242,13 +254,17 @@ def after(tx: Connection, wanted: Wanted, place: Place | None, limit: int) -> li
 def _earlier(place: Place | None) -> ColumnElement[bool]:
     if place is None:
         return true()
-    return tuple_(kept.c.at, kept.c.key) < tuple_(_instant(place.at), literal(place.key))
+    return tuple_(kept.c.at, kept.c.key) < tuple_(_instant(place.at), _key(place))
+
+
+def _key(place: Place) -> ColumnElement[str]:
+    return literal(place.key, kept.c.key.type)
 
 
 def _due_later(place: Place | None) -> ColumnElement[bool]:
     if place is None or place.due_at is None:
         return true()
-    here = tuple_(_instant(place.due_at), _instant(place.at), literal(place.key))
+    here = tuple_(_instant(place.due_at), _instant(place.at), _key(place))
     return tuple_(kept.c.due_at, kept.c.at, kept.c.key) > here
 
 

@@ -5,12 +5,12 @@ Storing a page twice, or an older one after a newer one, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import BigInteger, Connection, delete, func, select, tuple_, type_coerce, update
 
 from syncer.model import Cursor, Page, Record, RecordKey, Rejected
 from syncer.store import erasure, hints, people, sweeps, words
@@ -27,6 +27,8 @@ from syncer.store.touching import BITS, no_touches, touch
 
 __all__ = [
     "KeptRejection",
+    "RejectedPlace",
+    "absent",
     "begin",
     "chunks",
     "complaints",
@@ -43,8 +45,8 @@ __all__ = [
     "lead",
     "newly_chosen",
     "put_back",
+    "reasons_in_part",
     "rejections",
-    "rejections_after",
     "settle",
     "store_page",
     "telling_history",
@@ -228,15 +230,25 @@ class KeptRejection:
     arrived: bool = False  # all but a part of it, which makes no sense
 
 
-def rejections(tx: Connection, connection: str, limit: int = 1000) -> list[KeptRejection]:
-    """What could not be read, whole or in part, and has not arrived since; the latest first."""
-    found = tx.execute(
-        select(rejected)
-        .where(rejected.c.connection == connection)
-        .order_by(rejected.c.last_seen.desc(), rejected.c.stream, rejected.c.id)
-        .limit(limit)
-    )
-    return list(map(_rejection, found))
+@dataclass(frozen=True, slots=True)
+class RejectedPlace:
+    """Behind so many of those that were seen first at that time. No record is named: what it is called may be an
+    address."""
+
+    first_seen_ms: int
+    shown: int
+
+
+def rejections(
+    tx: Connection, connection: str, limit: int = 1000, after: RejectedPlace | None = None
+) -> list[KeptRejection]:
+    """What could not be read, whole or in part, and has not arrived since; what was seen first most lately comes first,
+    and nothing changes its place by being seen again."""
+    first_ms = type_coerce(rejected.c.first_seen, BigInteger)
+    found = select(rejected).where(rejected.c.connection == connection).limit(limit)
+    if after is not None:
+        found = found.where(first_ms <= after.first_seen_ms).offset(after.shown)
+    return list(map(_rejection, tx.execute(found.order_by(first_ms.desc(), rejected.c.stream, rejected.c.id))))
 
 
 def _rejection(row: Any) -> KeptRejection:
@@ -246,13 +258,23 @@ def _rejection(row: Any) -> KeptRejection:
     )
 
 
-def rejections_after(tx: Connection, connection: str, after: tuple[str, str] | None, limit: int) -> list[KeptRejection]:
-    """The same by stream and id, those behind this one; None: from the first."""
-    place = tuple_(rejected.c.stream, rejected.c.id)
-    found = select(rejected).where(rejected.c.connection == connection)
-    if after is not None:
-        found = found.where(place > tuple_(*after))
-    return list(map(_rejection, tx.execute(found.order_by(rejected.c.stream, rejected.c.id).limit(limit))))
+def absent(tx: Connection, connection: str, size: int = 1000) -> Iterator[list[tuple[str, str]]]:
+    """(stream, id) of all that was sent and that we have nothing of, so many at a time."""
+    place = (rejected.c.stream, rejected.c.id)
+    nothing = (rejected.c.connection == connection, rejected.c.arrived.is_(False))
+    wanted = select(*place).where(*nothing).order_by(*place).limit(size)
+    found = [(row.stream, row.id) for row in tx.execute(wanted)]
+    while found:
+        yield found
+        found = [(row.stream, row.id) for row in tx.execute(wanted.where(tuple_(*place) > tuple_(*found[-1])))]
+
+
+def reasons_in_part(tx: Connection, connection: str, most: int) -> list[tuple[str, int]]:
+    """Why records could be read but for a part, and how many: the most frequent reasons first."""
+    count = func.count()
+    in_part = (rejected.c.connection == connection, rejected.c.arrived.is_(True))
+    found = select(rejected.c.reason, count).where(*in_part).group_by(rejected.c.reason)
+    return [(row.reason, row[1]) for row in tx.execute(found.order_by(count.desc(), rejected.c.reason).limit(most))]
 
 
 def is_rejected(tx: Connection, connection: str, stream: str, id_: str) -> bool:

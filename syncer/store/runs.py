@@ -136,13 +136,6 @@ def noted(tx: Connection, connection: str, name: str) -> int:
     return sum(int(counts.get(name, 0)) for counts in found)
 
 
-def begun(tx: Connection, connection: str, kind: Kind, since: datetime) -> int:
-    """How many runs of that kind began since then."""
-    where = (runs.c.connection == connection, runs.c.kind == kind, runs.c.started_at >= since)
-    found: int = tx.execute(select(func.count()).select_from(runs).where(*where)).scalar_one()
-    return found
-
-
 def _run(row: Any) -> Run:
     return Run(row.id, row.connection, row.started_at, row.finished_at, row.outcome, row.counts, row.error)
 
@@ -246,8 +239,12 @@ _PERSON = "person"  # among the outages: the one of which a person was told
 
 def failing(tx: Connection, connection: str) -> dict[Kind, str]:
     """The codes of the outages that were told and have not ended, by the kind of run that has met them."""
-    known = _outages(tx, connection)
-    return {kind: known[kind] for kind in _KEPT if kind in known}
+    return by_kind(_outages(tx, connection))
+
+
+def by_kind(failing: Mapping[str, str] | None) -> dict[Kind, str]:
+    """What a connection's row says of its outages; without that of which a person was told."""
+    return {kind: failing[kind] for kind in _KEPT if failing and kind in failing}
 
 
 def set_failing(tx: Connection, connection: str, codes: Mapping[Kind, str]) -> None:

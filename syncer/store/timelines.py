@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from syncer.model import NO_FIELDS, Activity, NoticeKind, NoticeState, Reading, RecordKey
 from syncer.store.leads import COUNTS
@@ -29,27 +29,19 @@ class Message:
     error: str | None
 
 
-Place = tuple[datetime, str, str]
-"""An activity in the order of time: when it was, its connection, its id."""
-
-
-def activities_of(
-    tx: Connection, lead: int, limit: int, *, before: Place | None = None, by: datetime | None = None
-) -> list[Activity]:
-    """Those that count for the lead, the latest first; before that place, and no later than `by`. Activities may lie
-    ahead: meetings that are planned."""
+def activities_of(tx: Connection, lead: int, limit: int, *, by: datetime, passed: int = 0) -> list[Activity]:
+    """Those that count for the lead and are no later than `by`, the latest first; of those of that very time not the
+    first `passed`. Activities may lie ahead: meetings that are planned."""
     mine = _links(lead).subquery()
     order = (activities.c.at, activities.c.connection, activities.c.id)
     wanted = select(activities).where(
         tuple_(activities.c.connection, activities.c.id).in_(select(mine.c.connection, mine.c.activity_id))
     )
-    if by is not None:
-        wanted = wanted.where(activities.c.at <= by)
-    if before is not None:
-        at, connection, identity = before
-        same_time = (activities.c.at == at) & (tuple_(*order[1:]) < tuple_(connection, identity))
-        wanted = wanted.where((activities.c.at < at) | same_time)
-    found = tx.execute(wanted.order_by(*(column.desc() for column in order)).limit(limit))
+    if passed:
+        of_that_time = wanted.where(activities.c.at == by).with_only_columns(func.count())
+        passed = min(passed, tx.execute(of_that_time).scalar_one())
+    latest_first = (column.desc() for column in order)
+    found = tx.execute(wanted.where(activities.c.at <= by).order_by(*latest_first).limit(limit).offset(passed))
     return [Activity(row.connection, row.id, row.kind, row.at, (), row.fields or NO_FIELDS) for row in found]
 
 

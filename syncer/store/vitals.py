@@ -5,14 +5,29 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, case, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    case,
+    func,
+    select,
+    type_coerce,
+    union_all,
+)
 
-from syncer.store import runs as kept_runs
+from syncer.model import Run
+from syncer.store.columns import to_ms
 from syncer.store.outbox import OPEN
+from syncer.store.runs import Kind, Parked, by_kind, is_parked
 from syncer.store.sql import among, now_ms
 from syncer.store.tables import (
     LIVE,
@@ -35,6 +50,8 @@ Counts = Mapping[tuple[str, ...], int]
 
 GOOD = ("ok", "partial")
 _CALLS = ("read_calls", "write_calls")
+_OF_RUN = [runs.c[name] for name in ("id", "connection", "started_at", "finished_at", "outcome", "counts", "error")]
+_AT_ONCE = 100  # connections whose runs one statement reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,7 @@ def pulses(tx: Connection, names: Sequence[str], now: datetime) -> list[Pulse]:
         select(
             *(connections.c[name] for name in ("name", "due_at", "failures")),
             func.coalesce(leases.c.expires_at > now_ms(tx), False).label("at_work"),
+            _rests_until(now),
             *(last.c[name] for name in ("started_at", "finished_at", "outcome")),
             good.scalar_subquery().label("good_at"),
         )
@@ -82,7 +100,7 @@ def pulses(tx: Connection, names: Sequence[str], now: datetime) -> list[Pulse]:
         Pulse(
             connection=row.name,
             due_at=row.due_at,
-            rests_until=parked.until if (parked := kept_runs.parked(tx, row.name, now)) else None,
+            rests_until=row.rests_until,
             at_work=bool(row.at_work),
             failures=row.failures,
             began_at=row.started_at,
@@ -92,6 +110,79 @@ def pulses(tx: Connection, names: Sequence[str], now: datetime) -> list[Pulse]:
         )
         for row in found.all()
     ]
+
+
+def _rests_until(now: datetime) -> ColumnElement[datetime]:
+    return case((is_parked(now), connections.c.parked_until)).label("rests_until")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A connection's row, as far as it says how the connection stands; of one that was never looked at nothing."""
+
+    due_at: datetime | None = None  # None: at once
+    parked: Parked | None = None
+    failures: int = 0  # full runs in a row
+    outages: Mapping[Kind, str] = field(default_factory=dict)
+    word_on: int | None = None  # the run on whose plan a person has said yes last
+
+
+def conditions(tx: Connection, names: Sequence[str], now: datetime) -> dict[str, Condition]:
+    """Of those that were ever looked at."""
+    told = ("name", "due_at", "parked_reason", "failures", "failing", "approved")
+    asked = select(*(connections.c[name] for name in told), _rests_until(now))
+    return {
+        row.name: Condition(
+            due_at=row.due_at,
+            parked=Parked(row.rests_until, row.parked_reason or "") if row.rests_until else None,
+            failures=row.failures,
+            outages=by_kind(row.failing),
+            word_on=row.approved["run"] if row.approved else None,
+        )
+        for row in tx.execute(asked.where(among(tx, connections.c.name, names)))
+    }
+
+
+def holders(tx: Connection, names: Sequence[str], now: datetime) -> dict[str, str]:
+    """Connection -> who holds its lease."""
+    held = (among(tx, leases.c.connection, names), leases.c.expires_at > to_ms(now))
+    return {row.connection: row.holder for row in tx.execute(select(leases.c.connection, leases.c.holder).where(*held))}
+
+
+def last_runs(tx: Connection, names: Sequence[str], kind: Kind, most: int) -> dict[str, list[Run]]:
+    """The last ones of that kind of each connection, the latest first."""
+    asked = [
+        select(*_OF_RUN)
+        .where(runs.c.connection == name, runs.c.kind == kind)
+        .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+        .limit(most)
+        for name in names
+    ]
+    found: dict[str, list[Run]] = {name: [] for name in names}
+    for row in _all_of(tx, asked):
+        found[row.connection].append(Run(*row))
+    for each in found.values():
+        each.sort(key=lambda run: (run.started_at, run.id), reverse=True)
+    return found
+
+
+def waiting(tx: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Connection -> the run whose plan waits at the fuse (see runs.waits), where one does."""
+    asked = [
+        select(*_OF_RUN)
+        .where(runs.c.connection == name, runs.c.kind == "full", runs.c.outcome != "planned")
+        .order_by(runs.c.id.desc())
+        .limit(1)
+        for name in names
+    ]
+    return {row.connection: row.id for row in _all_of(tx, asked) if row.outcome == "waiting"}
+
+
+def _all_of(tx: Connection, asked: Sequence[Select[Any]]) -> Iterator[Any]:
+    """Each goes along an index and ends early, which a window over all runs would not; SQLite takes 500 at once."""
+    for first in range(0, len(asked), _AT_ONCE):
+        some = [select(each.subquery()) for each in asked[first : first + _AT_ONCE]]
+        yield from tx.execute(union_all(*some))
 
 
 def _counted(

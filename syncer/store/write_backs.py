@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, literal, or_, select, tuple_, update
 
 from syncer.model import Change, LeadPlan, RecordKey, Standing, WriteState, Written
 from syncer.store.sql import among, insert, keys_among, upsert
@@ -252,11 +252,35 @@ class Trouble:
     given_up: bool
 
 
-def troubles(tx: Connection, connection: str, limit: int = 1000, after: tuple[str, str] | None = None) -> list[Trouble]:
-    """By record; `after`: those behind the one of this object and id."""
+def troubles(tx: Connection, connection: str, limit: int = 1000, after: tuple[int, int] | None = None) -> list[Trouble]:
+    """By record; `after`: those behind the one of this place (see `place_of`), or from the first, where it is gone."""
     found = select(*KEY, *(write_backs.c[name] for name in ("reason", "attempts", "next_at", "given_up"))).where(
-        KEY[0] == connection, write_backs.c.reason.is_not(None)
+        KEY[0] == connection, write_backs.c.reason.is_not(None), exists().where(_SAME)
     )
-    if after is not None:
-        found = found.where(tuple_(KEY[1], KEY[2]) > tuple_(*after))
+    if after is not None and (last := _at_place(tx, connection, after)) is not None:
+        found = found.where(tuple_(KEY[1], KEY[2]) > tuple_(*last))
     return [Trouble(RecordKey(*row[:3]), *row[3:]) for row in tx.execute(found.order_by(*KEY).limit(limit))]
+
+
+def place_of(tx: Connection, record: RecordKey, lead: int) -> tuple[int, int]:
+    """(lead, which of its records in that CRM it is): names a record without telling what it is called, which may be an
+    address."""
+    before = tuple_(RECORD_KEY[1], RECORD_KEY[2]) < tuple_(record.object, record.id)
+    its = (RECORD_KEY[0] == record.connection, records.c.lead_id == lead, before)
+    return lead, int(tx.execute(select(func.count()).select_from(records).where(*its)).scalar_one())
+
+
+def _at_place(tx: Connection, connection: str, place: tuple[int, int]) -> tuple[str, str] | None:
+    """(object, id); None: the lead has no such record any more."""
+    lead, which = place
+    its = select(*RECORD_KEY[1:]).where(RECORD_KEY[0] == connection, records.c.lead_id == lead)
+    found = tx.execute(its.order_by(*RECORD_KEY).offset(which).limit(1)).first()
+    return None if found is None else (found[0], found[1])
+
+
+def reasons(tx: Connection, connection: str, most: int) -> list[tuple[str, int]]:
+    """Why the CRM did not take changes, and how many: the most frequent reasons first."""
+    count = func.count()
+    found = select(write_backs.c.reason, count).where(KEY[0] == connection, write_backs.c.reason.is_not(None))
+    ordered = found.group_by(write_backs.c.reason).order_by(count.desc(), write_backs.c.reason).limit(most)
+    return [(row.reason, row[1]) for row in tx.execute(ordered)]

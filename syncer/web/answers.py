@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from syncer.app import App
 from syncer.errors import SyncerError
-from syncer.handoff import Audience, Taken, foreseen, links_of, take
+from syncer.handoff import Audience, Taken, foreseen, links_of
 from syncer.handoff.links import Link
 from syncer.handoff.messages import called, reasons_offered, without_person
 from syncer.handoff.text import clipped
 from syncer.model import Answer, Handoff, Notice, somebody_in
+from syncer.queries.handoffs import Spoken, heard
 from syncer.settings import HandoffSettings, Project
 from syncer.store import outbox
 from syncer.web.hooks import BROKEN, UNABLE
@@ -56,9 +57,9 @@ class Answers:
         """The question, or why there is none; nothing changes."""
         return self._answered(token, lambda opened: opened.question())
 
-    def take(self, token: str, body: bytes) -> Page:
-        """The answer of a form as browsers send it, kept once; what became of it."""
-        return self._answered(token, lambda opened: opened.answer(body))
+    def take(self, token: str, body: bytes, address: str | None) -> Page:
+        """The answer of a form as browsers send it, kept once; what became of it. `address`: where it came from."""
+        return self._answered(token, lambda opened: opened.answer(body, address))
 
     def busy(self) -> Page:
         return _notice_page(self._now().project, UNABLE, "later")
@@ -112,7 +113,7 @@ class _Opened:
         }
         return _page(self.app.project, _BAD if problem else _OK, {"title": self._title(), **asked})
 
-    def answer(self, body: bytes) -> Page:
+    def answer(self, body: bytes, address: str | None) -> Page:
         try:
             form = parse_qs(body.decode(), max_num_fields=_MOST_FIELDS)
         except ValueError:
@@ -122,7 +123,7 @@ class _Opened:
             return self.question("say_why")
         answer = self._said(reason)
         with self.app.store.writing() as tx:
-            taken = take(tx, self.notice.handoff.key, answer, self.settings)
+            taken = heard(tx, self.notice.handoff.key, Spoken(answer, address), self.settings)
         return self._outcome(taken, answer)
 
     def _reason(self, form: Mapping[str, list[str]]) -> str:

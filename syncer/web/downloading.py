@@ -17,6 +17,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from syncer.store import audit
+from syncer.store.audit import Entry
 from syncer.web.desk import Desk
 from syncer.web.site import Failure, Site, language_of, read
 from syncer.web.views import Asking, Download
@@ -114,6 +116,7 @@ class Downloads:
         headers = {"Content-Disposition": f'attachment; filename="{download.name(asking)}"'}
         if request.method == "HEAD":
             return Response(headers=headers, media_type=download.media_type)
+        _note(download, asking)
         parts = _Parts(download.parts(asking, asked, language, pulse.beat))
         answer = _Stream(self._body(parts, pulse), headers=headers, media_type=download.media_type)
         answer.pulse, answer.ended = pulse, lambda: self._end(parts)
@@ -131,6 +134,13 @@ class Downloads:
             pulse.beat_at = time.monotonic()
             if part:
                 yield part
+
+
+def _note(download: Download[Any], asking: Asking) -> None:
+    """What was sought is not kept: it may be somebody's name."""
+    app = asking.app
+    with app.store.writing() as tx:
+        audit.note(tx, Entry(app.clock(), asking.who.name, "export", download.path.lstrip("/"), asking.address))
 
 
 class _Stream(StreamingResponse):

@@ -9,7 +9,13 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-_ADDRESS = re.compile(r"([\w.+%'-])[\w.+%'-]*@([\w-]+(?:\.[\w-]+)+)")
+# What stands before an "@" is anything but blanks and what RFC 5322 keeps for other uses, or is quoted. A "/" would be
+# allowed there and is in no mailbox that people have, but in the keys of records: "crm/contacts/ana@acme.es". Each run
+# of such characters is gone through once, however long a text is.
+_LOCAL, _IN_ADDRESS, _DOMAIN = r'[^\s()<>\[\]:;@\\,"/]', r"[\w.+%!$'*~^`{|}-]", r"(?:[\w-]+(?:\.[\w-]+)*|\[[^\]\s]*\])"
+_ADDRESS = re.compile(rf'(?:(?<!{_LOCAL}){_LOCAL}++|"(?:[^"\\\n]|\\.)++")(?=@{_DOMAIN})')
+# As it stands in an address of the web.
+_ENCODED = re.compile(rf"(?<!{_IN_ADDRESS})({_IN_ADDRESS}){_IN_ADDRESS}*?(?=%40{_DOMAIN})")
 
 
 def masked(shown: T) -> T:
@@ -20,7 +26,7 @@ def masked(shown: T) -> T:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return _ADDRESS.sub(r"\1…@\2", value) if "@" in value else value
+        return _masked_text(value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: _masked(getattr(value, each.name)) for each in fields(value) if each.init})
     if isinstance(value, Mapping):
@@ -31,3 +37,9 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(part) for part in value]
     return value
+
+
+def _masked_text(text: str) -> str:
+    if "@" in text:
+        text = _ADDRESS.sub(lambda found: found[0].lstrip('"')[:1] + "…", text)
+    return _ENCODED.sub(r"\1…", text) if "%40" in text else text

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal, format_percent
+from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from syncer.settings.values import Language
 from syncer.web.phrases import phrase
 
 _LOCALES: Mapping[Language, str] = {"en": "en_GB", "es": "es_ES"}
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))  # seconds
 
 
 @cache
@@ -64,8 +66,12 @@ def _clock(locale: str, zone: ZoneInfo, at: datetime | None) -> str:
 
 
 def _span(locale: str, seconds: float | None) -> str:
-    """ "3 minutes", "2 days"."""
-    return "–" if seconds is None else str(format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=locale))
+    """ "3 minutes", "2 days": from two of a unit on, rounded down, as on the command line and in handoffs.js."""
+    if seconds is None:
+        return "–"
+    apart = abs(seconds)
+    unit, length = next((each for each in _UNITS if apart >= 2 * each[1]), _UNITS[-1])
+    return str(format_unit(int(apart // length), f"duration-{unit}", "long", locale=locale))
 
 
 @cache

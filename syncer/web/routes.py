@@ -107,7 +107,7 @@ def _pages(site: Site) -> list[BaseRoute]:
     """What people look at."""
     return [
         Mount("/static", _Assets(packages=[("syncer.web", "static")])),
-        Route("/api/openapi.json", site.telling("viewer", cache(lambda: described(VIEWS, ACTIONS)))),
+        Route("/api/openapi.json", site.telling("viewer", cache(lambda: described(VIEWS, ACTIONS, DOWNLOADS)))),
         *Signing(site).routes(),
         *Downloads(site).routes(DOWNLOADS),
         *site.routes(VIEWS, ACTIONS),
@@ -127,7 +127,8 @@ def _answering(now: Callable[[], App]) -> list[Route]:
         if isinstance(body, Response):
             return body
         token: str = request.path_params["token"]
-        return _html(await desk.ask(lambda: answers.take(token, body), answers.busy()))
+        address = request.client.host if request.client else None
+        return _html(await desk.ask(lambda: answers.take(token, body, address), answers.busy()))
 
     async def press(request: Request) -> Response:
         body = await body_of(request)

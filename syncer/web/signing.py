@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from syncer.app import App
 from syncer.errors import SyncerError, TemporaryError
+from syncer.log import redact
 from syncer.queries import signing_in
 from syncer.queries.signing_in import Attempt, Provided, Refusal
 from syncer.settings.sign_in import SignIn
@@ -25,7 +26,7 @@ from syncer.web.access import is_secure, session_cookie, session_value
 from syncer.web.desk import Desk, body_of
 from syncer.web.guarding import own_path
 from syncer.web.oidc import FORGOTTEN, Begun, NotLetIn, Provider
-from syncer.web.site import LANGUAGE_COOKIE, MOST_FIELDS, PAGE_S, Failure, Shown, Site, phrase_of, read
+from syncer.web.site import LANGUAGE_COOKIE, MOST_FIELDS, PAGE_S, Failure, Shown, Site, phrase_of, read, tell_next
 from syncer.web.views import Asked, Viewer
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ class Signing:
                 text = body.decode() if request.method == "POST" else request.url.query
                 values = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
             except ValueError:
-                return self._site.failure(request, Failure(_BAD, "the form cannot be read"))
+                return self._site.failure(request, Failure(_BAD, self._site.said(request, "the form cannot be read")))
             done = await self._desk.ask(lambda: self._answer(request, work, values), None, PAGE_S)
             return self._site.failure(request, Failure(_LATER)) if done is None else done
 
@@ -96,15 +97,18 @@ class Signing:
         try:
             answer: Response = work(request, self._site.now(), values)
         except TemporaryError as failure:
-            return self._site.failure(request, Failure(_LATER, failure.message, failure.code))
+            return self._site.failure(request, Failure(_LATER, self._said(request, failure), failure.code))
         except SyncerError as failure:
-            return self._site.failure(request, Failure(_BAD, failure.message, failure.code))
+            return self._site.failure(request, Failure(_BAD, self._said(request, failure), failure.code))
         except ValidationError:
-            return self._site.failure(request, Failure(_BAD, "the form is not one of ours"))
+            return self._site.failure(request, Failure(_BAD, self._site.said(request, "the form is not one of ours")))
         except Exception:
             log.exception("sign_in_crashed", path=request.url.path)
             return self._site.failure(request, Failure(_BROKEN))
         return answer
+
+    def _said(self, request: Request, failure: SyncerError) -> str:
+        return self._site.said(request, redact(failure.message))
 
     # by a password
 
@@ -183,9 +187,9 @@ class Signing:
             found = signing_in.by_provider(app, sign_in, Provided(person.name, person.role, address, before))
         except NotLetIn as refusal:
             log.warning("sign_in_refused", reason=refusal.message, code=refusal.code)
-            if refusal.code != FORGOTTEN:  # else anybody could fill the log of acts
+            if refusal.code != FORGOTTEN:  # else anybody could fill the audit log
                 signing_in.note_failure(app, refusal.name or "unknown", address, "oidc")
-            return _Wrong("signing_not_let_in", _FORBIDDEN, facts={"why": refusal.message})
+            return _Wrong("signing_not_let_in", _FORBIDDEN, facts={"why": self._said(request, refusal)})
         return _Wrong(f"signing_{found.why}", _STATUS[found.why]) if isinstance(found, Refusal) else found
 
     # and out
@@ -196,6 +200,8 @@ class Signing:
             signing_in.sign_out(app, value, _address(request))
         answer = RedirectResponse("/sign-in" if _sign_in(app) else "/", _SEE_OTHER)
         answer.delete_cookie(session_cookie(app), **_how(app))
+        if value:
+            tell_next(answer, "signing_out_done", {})
         return answer
 
     def _choose_language(self, request: Request, app: App, values: list[tuple[str, str]]) -> Response:

@@ -16,20 +16,20 @@ from urllib.parse import parse_qsl, quote
 import orjson
 import structlog
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from syncer.app import App
 from syncer.errors import NotFound, SyncerError, TemporaryError
-from syncer.log import BLOT, redact
-from syncer.settings.checking import mistake_of
+from syncer.log import redact
 from syncer.settings.values import Language
 from syncer.web.counting import Counting
 from syncer.web.desk import Desk, body_of
 from syncer.web.guarding import own_path
 from syncer.web.masking import masked
+from syncer.web.phrases import phrase
+from syncer.web.refusing import Reader, in_words, mistakes
 from syncer.web.rendering import html, templates
 from syncer.web.views import Action, Asked, Asking, Done, Role, View, Viewer
 
@@ -123,7 +123,7 @@ class Site:
             try:
                 values = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
             except ValueError:
-                return self.failure(request, Failure(_BAD, "the form cannot be read"))
+                return self.failure(request, Failure(_BAD, self.said(request, "the form cannot be read")))
             return await self._asked(request, action.role, self._submitted, action, values)
 
         return form
@@ -181,14 +181,17 @@ class Site:
                     return self.failure(request, who)
                 viewer = who
                 if not who.may(role):
-                    said = phrase_of(request, self.now(), "forbidden", role=role)
+                    key = "forbidden" if request.method == "POST" else "forbidden_page"
+                    said = phrase_of(request, self.now(), key, role=role)
                     return self.failure(request, Failure(_FORBIDDEN, said), who)
                 client = request.client.host if request.client else None
                 return work(request, what, Asking(self.now(), who, self.counting, client), values)
             except SyncerError as failure:
-                return self.failure(request, Failure(_status(failure), redact(failure.message), failure.code), viewer)
+                said = self.said(request, redact(failure.message))
+                return self.failure(request, Failure(_status(failure), said, failure.code), viewer)
             except ValidationError as error:
-                return self.failure(request, Failure(_BAD, _mistakes(error, what.asked)), viewer)
+                said = mistakes(_reader(request, self.now()), error, what.asked)
+                return self.failure(request, Failure(_BAD, said), viewer)
             except Exception:
                 log.exception("page_crashed", path=request.url.path)
                 return self.failure(request, Failure(_BROKEN), viewer)
@@ -213,8 +216,7 @@ class Site:
             facts = {"said": done.said, "facts": done.facts, "once": done.once, "to": own_path(done.to)}
             return self.page(request, Shown("once.html.j2", facts, asking.who))
         answer = RedirectResponse(own_path(done.to), _SEE_OTHER)
-        said = base64.urlsafe_b64encode(orjson.dumps([done.said, done.facts], default=str)).decode()
-        answer.set_cookie(FLASH_COOKIE, said, max_age=60, httponly=True, samesite="strict", path="/")
+        tell_next(answer, done.said, done.facts)
         return answer
 
     def _ordered(self, request: Request, action: Action[Any], asking: Asking, values: dict[str, Any]) -> Response:
@@ -237,8 +239,14 @@ class Site:
             answer.delete_cookie(FLASH_COOKIE, path="/")
         return answer
 
+    def said(self, request: Request, english: str) -> str:
+        """An error's sentence, as whoever asked reads it."""
+        return in_words(_reader(request, self.now()), english)
+
     def failure(self, request: Request, failure: Failure, who: Viewer | None = None) -> Response:
-        """What went wrong, as whoever asked can read it."""
+        """What went wrong, as whoever asked may read it."""
+        if who is not None and who.masked:
+            failure = masked(failure)
         if is_api(request):
             error = {"code": failure.code, "message": failure.message or _PLAIN.get(failure.status, "")}
             return Response(orjson.dumps({"error": error}), failure.status, media_type="application/json")
@@ -295,9 +303,13 @@ def language_of(request: Request, usual: Language) -> Language:
 
 
 def phrase_of(request: Request, app: App, key: str, **facts: Any) -> str:
-    language = language_of(request, app.project.language)
-    said: str = templates(language, app.project.timezone).globals["say"](key, **facts)  # type: ignore[operator]
-    return said
+    return phrase(_reader(request, app).language, key, **facts)
+
+
+def _reader(request: Request, app: App) -> Reader:
+    """The API speaks English, whatever a cookie says."""
+    program = is_api(request)
+    return Reader("en" if program else language_of(request, app.project.language), program)
 
 
 def is_api(request: Request) -> bool:
@@ -308,6 +320,12 @@ def own_address(request: Request) -> str:
     """Path and query of this page, to come back to."""
     query = f"?{request.url.query}" if request.url.query else ""
     return quote(request.url.path) + query
+
+
+def tell_next(answer: Response, said: str, facts: Mapping[str, Any]) -> None:
+    """The next page that this browser is shown says a phrase."""
+    told = base64.urlsafe_b64encode(orjson.dumps([said, dict(facts)], default=str)).decode()
+    answer.set_cookie(FLASH_COOKIE, told, max_age=60, httponly=True, samesite="strict", path="/")
 
 
 def _flash(request: Request, language: Language) -> str:
@@ -322,17 +340,3 @@ def _flash(request: Request, language: Language) -> str:
 
 def _status(failure: SyncerError) -> int:
     return _MISSING if isinstance(failure, NotFound) else _LATER if isinstance(failure, TemporaryError) else _CONFLICT
-
-
-def _mistakes(error: ValidationError, asked: type[Asked]) -> str:
-    """One line for each value that makes no sense: its name, what is wrong, what may stand there."""
-    details = [_unsaid(each, asked) for each in error.errors(include_url=False)]
-    found = [mistake_of(each, tuple(map(str, each["loc"])), asked) for each in details]
-    return "; ".join(f"{'.'.join(map(str, each.steps))}: {each.message} {each.help}".strip() for each in found)
-
-
-def _unsaid(details: ErrorDetails, asked: type[Asked]) -> ErrorDetails:
-    """Without the value where that is a secret of whatever shape."""
-    field = asked.model_fields.get(str(details["loc"][0])) if details["loc"] else None
-    is_secret = field is not None and "Secret" in str(field.annotation)
-    return {**details, "input": BLOT} if is_secret else details

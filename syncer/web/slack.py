@@ -17,11 +17,11 @@ from urllib3.exceptions import HTTPError
 
 from syncer.app import App
 from syncer.errors import SyncerError
-from syncer.handoff import take
 from syncer.handoff.delivery import host
 from syncer.handoff.messages import ACCEPT, NOT_READY
 from syncer.handoff.text import clipped, slack_safe
 from syncer.model import Answer
+from syncer.queries.handoffs import Spoken, heard
 from syncer.settings import HandoffSettings, Slack
 from syncer.store import outbox
 from syncer.web.hooks import BROKEN, NOT_GENUINE, UNABLE, UNKNOWN
@@ -140,7 +140,7 @@ class Buttons:
             return UNKNOWN
         answer = Answer(action.action_id == ACCEPT, press.author, app.clock(), "slack", action.reason)
         with store.writing() as tx:
-            taken = take(tx, found[0].handoff.key, answer, asked.settings)
+            taken = heard(tx, found[0].handoff.key, Spoken(answer), asked.settings)
         self._told.pop(("slack_answer_failed", asked.name), None)
         readers = readers_of(app.project, asked.settings, found[0].channel)
         line = " ".join(became(taken, answer, readers, asked.settings.on_reject))

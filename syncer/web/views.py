@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from syncer.app import App
 from syncer.settings.sign_in import Role as Role
 from syncer.settings.values import Language
+from syncer.store.columns import clean
 from syncer.web.counting import Counting
 
 A = TypeVar("A", bound="Asked")
@@ -24,7 +25,7 @@ S = TypeVar("S")
 class Viewer:
     """Who asks."""
 
-    name: str  # as the log of acts tells it
+    name: str  # as the audit log tells it
     role: Role
     source: Literal["here", "password", "oidc", "token"]  # here: at this machine, where nobody signs in
     masked: bool = False  # e-mail addresses are shown in part
@@ -46,9 +47,21 @@ class Asking:
 
 class Asked(BaseModel):
     """Base of what can be asked: names in the path, then in the query or in the form. Whatever else is sent is refused;
-    what is empty counts as not sent."""
+    what is empty counts as not sent. Texts are as the database can hold them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cleaned(cls, sent: Any) -> Any:
+        return {clean(name): _clean(value) for name, value in sent.items()} if isinstance(sent, Mapping) else sent
+
+
+def _clean(value: Any) -> Any:
+    """A text, or a list of them. What lies deeper is asked for nowhere, and refused."""
+    if isinstance(value, list):
+        return [clean(each) if isinstance(each, str) else each for each in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,7 @@ class Download(Generic[A]):
 
 @dataclass(frozen=True)
 class Action(Generic[A]):
-    """`POST`, as a form or, under /api/, as JSON. Whatever it changes, it notes in the log of acts."""
+    """`POST`, as a form or, under /api/, as JSON. Whatever it changes, it notes in the audit log."""
 
     path: str
     name: str

@@ -95,6 +95,7 @@ ADDRESSES: Mapping[str, tuple[str, ...]] = {
     ),
     "what_if": ("/what-if", "/what-if?engagement.max=50"),
     "runs": ("/runs",),
+    "run_counts": ("/runs/counts",),
     "run_rules": ("/runs/rules",),
     "run": ("/runs/5", "/runs/150"),
     "rejected": ("/rejected?connection=crm", "/rejected?connection=crm&what=untaken"),

@@ -208,6 +208,10 @@ def test_a_lead_is_accepted_by_its_hand_offs_key_and_is_no_longer_open(told: Hou
     assert "1 acted on in time (100.0 %)" in text
     assert re.search(r"acted on after \d+ s in the median, \d+ s for nine in ten", text)
     assert told.cli("handoffs", "--open").stdout.startswith("no hand-offs")
+    assert told.cli("handoffs", "accept", shown["key"]).exit_code != 0
+    (act,) = told.acts()
+    assert (act.who, act.act, act.about, act.address) == ("luis", "handoff_accept", shown["key"], None)
+    assert act.details["source"] == "command"
 
 
 def test_who_answers_twice_too_late_or_for_nobody_is_told_why_nothing_was_done(told: House) -> None:

@@ -76,6 +76,8 @@ def test_what_is_retried_goes_out_once_with_the_next_run_under_the_same_key(dead
         "1 message ready again: the daemon or the next `syncer run` sends them\n",
     )
     assert (the_message(dead)["state"], the_message(dead)["attempts"]) == ("ready", 0)
+    (act,) = dead.acts()
+    assert (act.who, act.act, act.about, act.address) == (getpass.getuser(), "message_retry", key, None)
     dead.sync()
     dead.sync()
     assert [each.key for each in dead.hook.received] == [key, key], "the refused one, and one more"
@@ -122,6 +124,9 @@ def test_what_is_dropped_is_never_sent_and_keeps_author_reason_and_what_went_wro
     for action in ("retry", "drop"):
         again = dead.cli("outbox", action, key)
         assert (again.exit_code, "is dropped; only what" in again.stderr) == (1, True)
+    (act,) = dead.acts()
+    assert (act.who, act.act, act.about, act.details["was"]) == ("marta", "message_drop", key, "dead")
+    assert "called" not in str(act.details)
 
 
 def test_without_an_author_it_is_the_user_of_this_machine(dead: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections import Counter
 from typing import Any
@@ -153,3 +154,12 @@ def test_quiet_prints_nothing(base: House) -> None:
     for age, code in (("1h", 0), ("0s", 1)):
         result = base.cli("status", "--quiet", "--max-age", age, environment=ENVIRONMENT)
         assert (result.exit_code, result.output) == (code, "")
+
+
+def test_who_lets_a_run_do_more_than_the_limits_is_noted(base: House) -> None:
+    base.cli("run")
+    assert base.acts() == []
+    assert base.cli("run", "--yes-really", "700").exit_code == 0
+    (act,) = base.acts()
+    assert (act.who, act.act, act.about, act.address) == (getpass.getuser(), "limits_raised", "crm", None)
+    assert act.details["at_most"] == 700

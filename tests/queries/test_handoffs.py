@@ -94,6 +94,25 @@ def test_what_is_handed_over_while_somebody_turns_the_pages_moves_nothing(put: D
     assert names([*first, *rest]) == [f"n{number}" for number in range(6)]
 
 
+@pytest.mark.parametrize("only", [None, "open"])
+def test_a_place_is_found_again_by_numbers_and_where_it_is_gone_nothing_is_left_out(
+    put: Desk, only: Only | None
+) -> None:
+    due = None if only is None else NOW
+    for name in ("a", "b"):
+        put.put(name, NOW, due_at=due)
+    put.put("before", NOW - HOUR, due_at=due)
+    put.put("after", NOW + HOUR, due_at=due)
+    with put.store.reading() as tx:
+        a, b, gone = (handed_over.place_of(tx, put.lead + more, NOW, due) for more in (0, 0, 1))
+        assert a == b
+        rest = ["before"] if only is None else ["after"]
+        wanted = replace(BOTH, only=only)
+        second = "a" if only is None else "b"
+        assert names(handed_over.after(tx, wanted, a, 9)) == [second, *rest]
+        assert set(names(handed_over.after(tx, wanted, gone, 9))) == {"a", "b", *rest}
+
+
 def test_only_those_of_a_person_and_of_a_time_are_shown(put: Desk) -> None:
     put.put("given", NOW, assigned_to="Ana@Acme.es", owner="luis@acme.es")
     put.put("owned", NOW - HOUR, owner="ANA@acme.es")

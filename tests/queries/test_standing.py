@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import Engine, event, insert
 
 from syncer.app import App
 from syncer.errors import NotFound
 from syncer.model import Page, Rejected
+from syncer.queries import rejected, standing
 from syncer.queries import runs as run_queries
-from syncer.queries import standing
+from syncer.queries.accounts import By
 from syncer.settings import ProcessSettings, load_project
-from syncer.store import Store, decisions, leases, mirror, runs, workers
+from syncer.store import Store, decisions, hints, leases, mirror, runs, tables, vitals, workers
 from tests.store.samples import HOUR, NOW, all_leads, planned, put, record
 
 PROJECT = """\
@@ -43,6 +46,10 @@ def app(tmp_path: Path, store: Store) -> App:
     return App(ProcessSettings(config=tmp_path / "syncer.yml"), project, store, "test", clock=lambda: NOW)
 
 
+def told_of(app: App, name: str) -> standing.Present:
+    return standing.presents(app, [name])[name]
+
+
 def ended(app: App, outcome: str, ago: timedelta, error: str | None = None, kind: runs.Kind = "full") -> int:
     """A run that began so long ago and took ten seconds."""
     with app.store.writing() as tx:
@@ -52,7 +59,7 @@ def ended(app: App, outcome: str, ago: timedelta, error: str | None = None, kind
 
 
 def test_a_connection_that_never_ran_has_nothing_to_tell(app: App) -> None:
-    present = standing.present(app, "quiet")
+    present = told_of(app, "quiet")
     assert (present.last, present.last_run, present.last_good, present.next_run) == ((), None, None, None)
     assert present.late_s(NOW) == 0.0
     figures = standing.figures(app, "quiet")
@@ -65,7 +72,7 @@ def test_health_is_that_of_full_runs(app: App) -> None:
     failed = ended(app, "failed", 2 * HOUR, "crm: unwell")
     ended(app, "crashed", HOUR)
     quick = ended(app, "ok", timedelta(minutes=5), kind="quick")
-    present = standing.present(app, "crm")
+    present = told_of(app, "crm")
     assert [run.outcome for run in present.last] == ["crashed", "failed", "ok"]
     assert [run.run for run in present.failed][1] == failed
     assert present.last_good == NOW - 3 * HOUR + timedelta(seconds=10)
@@ -76,10 +83,10 @@ def test_health_is_that_of_full_runs(app: App) -> None:
 def test_late_is_who_is_due_with_nobody_at_work_and_no_reason_to_wait(app: App) -> None:
     with app.store.writing() as tx:
         runs.set_due(tx, "crm", NOW - HOUR)
-    assert standing.present(app, "crm").late_s(NOW) == 3600
+    assert told_of(app, "crm").late_s(NOW) == 3600
     with app.store.writing() as tx:
         runs.park(tx, "crm", NOW + HOUR, "the CRM asked for patience")
-    parked = standing.present(app, "crm")
+    parked = told_of(app, "crm")
     assert (parked.late_s(NOW), parked.next_run) == (0.0, NOW + HOUR)
     assert parked.parked == standing.Rest(NOW + HOUR, "the CRM asked for patience")
 
@@ -108,6 +115,116 @@ def test_what_cannot_be_read_is_counted_apart_from_what_is_read_but_for_a_part(a
     assert (figures.rejected, figures.makes_no_sense) == (2, {"its stage is none of the model's": 1})
 
 
+def test_many_unreadable_records_are_counted_as_the_metrics_count_them_and_all_asked_for_again(app: App) -> None:
+    """However many newer ones were read but for a part."""
+    told = [("old", False, 1_200), ("new", True, 1_100), ("newest", True, 7)]
+    rows = [
+        {"connection": "crm", "stream": "contacts", "id": f"{why}{number}", "reason": why, "arrived": in_part}
+        | {"first_seen": NOW + HOUR * place, "last_seen": NOW + HOUR * place}
+        for place, (why, in_part, many) in enumerate(told)
+        for number in range(many)
+    ]
+    with app.store.writing() as tx:
+        tx.execute(insert(tables.rejected), rows)
+    figures = standing.figures(app, "crm")
+    assert (figures.rejected, dict(figures.makes_no_sense)) == (1_200, {"new": 1_100, "newest": 7})
+    with app.store.reading() as tx:
+        assert vitals.unreadable(tx, ["crm"]) == {("crm",): 1_200}
+    assert rejected.read_again(app, "crm", None, By("ana")) == 1_200
+    with app.store.reading() as tx:
+        assert {each.key.id for each in hints.waiting(tx, "crm", 9_999)} == {f"old{number}" for number in range(1_200)}
+
+
+def test_what_the_crm_did_not_take_is_counted_by_reason_however_much_it_is(app: App) -> None:
+    told = {"no such stage": 1_100, "the field is read-only": 3, "crm: busy": 2}
+    rows = [
+        {"connection": "crm", "object": "contacts", "id": f"{why}{number}", "confirmed": "{}", "reason": why}
+        for why, many in told.items()
+        for number in range(many)
+    ]
+    with app.store.writing() as tx:
+        tx.execute(insert(tables.write_backs), rows)
+    assert list(standing.figures(app, "crm").refused.items()) == list(told.items())
+
+
+def test_pages_of_what_could_not_be_read_are_told_apart_by_numbers_alone(app: App) -> None:
+    """Whatever is seen again meanwhile keeps its place."""
+    names = [f"ana{number:03}@acme.es" for number in range(3 * rejected.PAGE - 10)]
+    for first, at in ((0, NOW), (120, NOW + HOUR)):  # more than a page of them at the same time
+        page = Page(None, rejected=tuple(Rejected(each, "no id") for each in names[first : first + 120]))
+        with app.store.writing() as tx:
+            mirror.store_page(tx, "crm", "contacts", page, at)
+    found: list[str] = []
+    after: tuple[int, int] | None = None
+    for _ in range(9):
+        shown = rejected.unread(app, "crm", after)
+        found += [each.id for each in shown.rows]
+        if (after := shown.after) is None:
+            break
+        again = Page(None, rejected=(Rejected(names[0], "no id"), Rejected(names[-1], "no id")))
+        with app.store.writing() as tx:
+            mirror.store_page(tx, "crm", "contacts", again, NOW + 3 * HOUR)
+    assert found == [*names[120:], *names[:120]]
+
+
+def test_pages_of_what_was_not_taken_are_told_apart_by_numbers_alone(app: App) -> None:
+    names = [f"ana{number:03}@acme.es" for number in range(rejected.PAGE + 7)]
+    put(app.store, *(record(each) for each in names))
+    with app.store.writing() as tx:
+        stuck = [{"connection": "crm", "object": "contacts", "id": each, "confirmed": "{}"} for each in names]
+        tx.execute(insert(tables.write_backs), [each | {"reason": "read-only"} for each in stuck])
+    first = rejected.untaken(app, "crm")
+    leads = {each.lead for each in first.rows}
+    assert (len(first.rows), len(leads)) == (rejected.PAGE, rejected.PAGE)
+    assert first.after == (first.rows[-1].lead, 0)
+    assert [each.id for each in first.rows + rejected.untaken(app, "crm", first.after).rows] == names
+    assert rejected.untaken(app, "crm", (10**9, 0)).rows == first.rows, "what it names is gone"
+
+
+def test_many_connections_are_looked_at_in_as_many_statements_as_two(app: App) -> None:
+    ended(app, "ok", HOUR)
+    asked: list[Any] = []
+
+    def spoken(*told: Any) -> None:
+        asked.append(told)
+
+    counts = []
+    event.listen(Engine, "before_cursor_execute", spoken)
+    try:
+        for names in (["crm", "quiet"], ["crm", *(f"c{number}" for number in range(60))]):
+            del asked[:]
+            present = standing.presents(app, names)
+            counts.append(len(asked))
+            assert [each.last_run is not None for each in present.values()] == [name == "crm" for name in names]
+    finally:
+        event.remove(Engine, "before_cursor_execute", spoken)
+    assert counts[0] == counts[1] < 10
+
+
+def test_each_of_several_connections_tells_its_own(app: App) -> None:
+    with app.store.writing() as tx:
+        for name, outcome in (("crm", "waiting"), ("quiet", "ok")):
+            number = runs.start(tx, name, NOW - HOUR, project="fp")
+            runs.finish(tx, number, outcome, {"stage_changes": 9}, None, NOW - HOUR)
+            planned_only = runs.start(tx, name, NOW - HOUR / 2)
+            runs.finish(tx, planned_only, "planned", {}, None, NOW - HOUR / 2)
+            runs.set_due(tx, name, NOW if name == "crm" else NOW + HOUR)
+        runs.park(tx, "quiet", NOW + 2 * HOUR, "patience")
+        runs.set_failing(tx, "quiet", {"full": "SY100"})
+        waits = runs.waits(tx, "crm")
+        assert waits is not None
+    crm, quiet = standing.presents(app, ["crm", "quiet"]).values()
+    assert (crm.waiting, crm.approved, crm.next_run, crm.outages) == (waits.id, False, NOW, {})
+    assert (quiet.waiting, quiet.next_run, quiet.outages) == (None, NOW + 2 * HOUR, {"full": "SY100"})
+    assert quiet.parked == standing.Rest(NOW + 2 * HOUR, "patience")
+    with app.store.writing() as tx:
+        runs.approve(tx, "crm", runs.Approval(waits.id, "fp", 9, 0, "ana", NOW))
+    assert told_of(app, "crm").approved
+    with app.store.writing() as tx:
+        runs.start(tx, "crm", NOW)
+    assert (told_of(app, "crm").waiting, told_of(app, "crm").approved) == (None, False)
+
+
 def test_requests_are_those_of_runs_that_began_today_where_the_project_is(app: App) -> None:
     here = replace(app, clock=lambda: NOW.replace(hour=0, minute=30))  # half past one in Madrid
     ended(app, "ok", timedelta(hours=12, minutes=30))  # half past midnight there, and yesterday in Greenwich
@@ -117,12 +234,12 @@ def test_requests_are_those_of_runs_that_began_today_where_the_project_is(app: A
 
 
 def test_the_fleet_is_late_by_its_most_overdue_connection(app: App) -> None:
-    present = [standing.present(app, "crm"), standing.present(app, "quiet")]
+    present = [told_of(app, "crm"), told_of(app, "quiet")]
     assert standing.fleet(app, present) is None
     with app.store.writing() as tx:
         workers.seen(tx, "host/boot/1/lot", version="1+a", places=4, busy=1)
         runs.set_due(tx, "crm", NOW - timedelta(seconds=90))
-    fleet = standing.fleet(app, [standing.present(app, "crm"), standing.present(app, "quiet")])
+    fleet = standing.fleet(app, [told_of(app, "crm"), told_of(app, "quiet")])
     assert fleet is not None
     assert (fleet.lag_s, fleet.queue) == (90.0, None)
     assert [each.holder for each in fleet.workers] == ["host/boot/1/lot"]
@@ -136,7 +253,7 @@ def test_the_longest_of_the_ticks_is_the_highest_and_a_crash_has_no_length(app: 
         runs.finish(tx, long, "partial", {"stage_changes": 7}, "calls", NOW - timedelta(minutes=80))
         runs.start(tx, "crm", NOW - timedelta(minutes=1))
         runs.interrupted(tx, "crm", NOW)
-    shown, _ = run_queries.connection(app, "crm")
+    (shown,), _ = run_queries.connections(app, ["crm"])
     assert len(shown.ticks) == run_queries.TICKS == 90
     assert [tick.started_at for tick in shown.ticks] == sorted(tick.started_at for tick in shown.ticks)
     assert [(tick.run, tick.height, tick.stage_changes) for tick in shown.ticks if tick.height == 60] == [(long, 60, 7)]
@@ -149,14 +266,14 @@ def test_who_is_at_work_is_told_while_the_lease_holds(app: App) -> None:
     at_present = replace(app, clock=App(app.process, app.project, app.store, "x").clock)
     lease = leases.take(app.store, "crm", holder="somebody", ttl_s=60)
     assert lease is not None
-    assert standing.present(at_present, "crm").held_by == "somebody"
+    assert told_of(at_present, "crm").held_by == "somebody"
     leases.release(app.store, lease)
-    assert standing.present(at_present, "crm").held_by is None
+    assert told_of(at_present, "crm").held_by is None
 
 
 def test_a_connection_or_a_run_that_is_none_is_not_found(app: App) -> None:
     with pytest.raises(NotFound, match="no connection is called 'nobody'"):
-        run_queries.connection(app, "nobody")
+        run_queries.connections(app, ["nobody"])
     with pytest.raises(NotFound, match="there is no run 7"):
         run_queries.detail(app, 7)
 

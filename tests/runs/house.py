@@ -20,6 +20,7 @@ from syncer.cli import cli
 from syncer.parts import Asked, Report
 from syncer.run import sync
 from syncer.settings import process_settings
+from syncer.store import audit
 from tests.receivers import HttpReceiver
 
 TOKEN = "emulator-token"
@@ -119,6 +120,11 @@ class House:
         assert result.exit_code == 0, result.stderr
         content: dict[str, Any] = orjson.loads(result.stdout)
         return content
+
+    def acts(self) -> list[audit.Entry]:
+        """The audit log, the first one first."""
+        with self.app() as app, app.store.reading() as tx:
+            return [each.entry for each in reversed(audit.entries(tx, None, 1_000))]
 
     # what people and HubSpot do in the portal
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from syncer.parts import Asked
+from syncer.store import audit
 from tests.runs.house import House, house_on
 
 DAY_S = 86_400
@@ -27,6 +29,15 @@ def meetings(house: House) -> list[int]:
     with sqlite3.connect(house.folder / "syncer.db") as database:
         found = database.execute("SELECT at FROM activities ORDER BY at DESC").fetchall()
     return [round((house.portal.clock.now_ms() - at) / DAY_S / 1000) for (at,) in found]
+
+
+def test_what_the_log_of_acts_has_kept_for_long_is_dropped_by_a_run(house: House) -> None:
+    house.setup()
+    with house.app() as app, app.store.writing() as tx:
+        for name, days in (("ana", 399), ("ben", 401)):
+            audit.note(tx, audit.Entry(app.clock() - timedelta(days=days), name, "override", "crm/contacts/1"))
+    house.sync()
+    assert [each.who for each in house.acts()] == ["ana"]
 
 
 @pytest.mark.slow

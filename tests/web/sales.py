@@ -24,7 +24,7 @@ from syncer.app import App, settings_classes
 from syncer.handoff import Delivery, drain, links_of, notices
 from syncer.model import Answer, Cursor, Decision, Handoff, LeadPlan, Page, Record, RecordKey, Score, StageState
 from syncer.settings import HandoffSettings, load_project, process_settings
-from syncer.store import Lease, Store, answers, erasure, leases, mirror, open_store, outbox, words
+from syncer.store import Lease, Store, answers, audit, erasure, leases, mirror, open_store, outbox, words
 from syncer.web import serve
 from tests.receivers import HttpReceiver, SmtpReceiver
 from tests.runs.house import MODEL
@@ -113,6 +113,11 @@ class Sales:
     def answers(self) -> list[Answer]:
         with self.app.store.reading() as tx:
             return answers.of(tx, [self.handoff.key]).get(self.handoff.key, [])
+
+    def acts(self) -> list[audit.Entry]:
+        """The audit log."""
+        with self.app.store.reading() as tx:
+            return [each.entry for each in audit.entries(tx, None, 1_000)]
 
     def word(self) -> tuple[str, str, str] | None:
         """(stage, by whom, why) of what a person has said of the lead."""

@@ -50,6 +50,10 @@ def test_who_has_the_mail_accepts_the_lead_with_one_click_more(tmp_path: Path, d
         )  # fmt: skip
         (answer,) = sales.answers()
         assert (answer.accepted, answer.author, answer.source, answer.reason) == (True, OWNER, "link", "")
+        sales.send(accept)
+        (act,) = sales.acts()
+        assert (act.who, act.act, act.about, act.address) == (OWNER, "handoff_accept", sales.handoff.key, "127.0.0.1")
+        assert act.details["source"] == "link"
         assert sales.word() is None
 
 

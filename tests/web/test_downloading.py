@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from syncer.settings.values import Language
+from syncer.store import audit
 from syncer.web import downloading, routes, server
 from syncer.web.views import Asked, Asking, Beat, Download
+from tests.web.pages import Pages
 from tests.web.test_serve import Door, opened_door
 
 PART = b"x" * 65_536
@@ -169,3 +171,16 @@ def test_a_file_ends_with_the_process(tmp_path: Path, monkeypatch: pytest.Monkey
     reader.join(10)
     assert not is_whole(got[0])
     assert file.ended.wait(5)
+
+
+def test_who_takes_the_leads_home_is_noted_but_not_whom_they_sought(pages: Pages) -> None:
+    for path in ("/leads.csv?q=ana", "/leads.xlsx?q=ana"):
+        assert pages.caller.ask("GET", path).status == 200
+    assert pages.caller.ask("HEAD", "/leads.csv").status == 200
+    assert pages.caller.ask("GET", "/leads.csv?stage=").status == 200
+    with pages.app.store.reading() as tx:
+        acts = [each.entry for each in audit.entries(tx, None, 9)]
+    assert [(each.act, each.about, each.address) for each in reversed(acts)] == [
+        ("export", name, "127.0.0.1") for name in ("leads.csv", "leads.xlsx", "leads.csv")
+    ]
+    assert all(not each.details for each in acts)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+import orjson
+import pytest
+
+from syncer.web.counting import Counted, Counting
+from tests.web.guests import soon
 from tests.web.pages import Pages
 
 
@@ -33,3 +38,31 @@ def test_what_is_named_by_its_contents_is_kept_by_browsers_and_nothing_else_is(l
     assert "immutable" in lasting_pages.caller.ask("GET", sheet).headers["cache-control"]
     for path in ("/static/syncer.css", "/leads", "/api/leads"):
         assert lasting_pages.caller.ask("GET", path).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/", "/handoffs", "/runs", "/runs/rules", "/what-if", "/leads/1/course"])
+def test_what_is_still_counted_can_be_asked_for_again_without_scripts(
+    lasting_pages: Pages, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(Counting, "ask", lambda *_: Counted(running=True))
+    page = lasting_pages.page(path)
+    assert re.search(rf'Counting….*<noscript><a href="{path}">Reload</a></noscript>', page, re.DOTALL)
+
+
+def test_an_error_leaves_the_page_that_asked_as_it_is_and_says_what_is_wrong(lasting_pages: Pages) -> None:
+    """What the script does with it is tried in a browser: see browser/test_errors.py."""
+    (settings,) = re.findall(r"name=\"htmx-config\" content='(.*?)'", lasting_pages.page("/leads"))
+    assert orjson.loads(settings)["noSwap"] == [204, 304, "4xx", "5xx"]
+    answer = lasting_pages.caller.ask("GET", "/leads?score_from=x", headers={"Accept": "text/html"})
+    assert answer.status == 400
+    (told,) = re.findall('<p id="problem">(.*?)</p>', answer.data.decode())
+    assert told
+
+
+def test_a_spanish_page_names_dimensions_and_whole_dates_in_spanish(lasting_pages: Pages) -> None:
+    def page() -> str:
+        return lasting_pages.page("/runs/rules", {"Cookie": "syncer_language=es"})
+
+    assert soon(lambda: "<tbody>" in page())
+    assert {"Perfil", "Interacción"} <= set(re.findall("<td>(.*?)</td>", page()))
+    assert re.search(r"a fecha de \d+ [a-z]+ \d{4}, \d\d:\d\d", page())

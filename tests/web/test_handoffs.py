@@ -85,7 +85,7 @@ def test_an_open_one_says_who_shall_act_by_when_and_whom_it_was_told(lasting_pag
     put.tell(late, "mail", recipient="luis@acme.es", state="sent")
     put.tell(late, "hook", state="dead", error="410 gone")
     put.tell(late, "team", state="uncertain", unsure=True)
-    put.put("zoe", at, due_at=now() + 2 * HOUR)
+    put.put("zoe", at, due_at=now() + 2.5 * HOUR)
     shown = lasting_pages.page("/handoffs")
     text = text_of(shown)
     assert f'href="/leads/{put.lead}">eva@acme.es</a>' in shown
@@ -143,9 +143,9 @@ def test_only_what_is_asked_for_is_shown(lasting_pages: Pages, put: Desk) -> Non
     ("query", "status", "says"),
     [
         ("connection=crn", 404, "no connection is called 'crn'"),
-        ("only=soon", 400, "only: "),
-        ("days=0", 400, "days: "),
-        ("days=many", 400, "days: "),
+        ("only=soon", 400, "'soon' is not one of open, late"),
+        ("days=0", 400, "must be at least 1"),
+        ("days=many", 400, "a whole number is needed"),
         ("after=WzEsMiwzXQ==", 400, "begin with the first page"),
         ("after=%F0%9F%98%80", 400, "begin with the first page"),
         ("nonsense=1", 400, "nonsense"),
@@ -227,7 +227,7 @@ def test_a_lead_that_is_not_ready_goes_back_with_the_reason(
     assert [(each.accepted, each.reason) for each in put.said_of(handoff)] == [(False, why)]
     assert put.state_of(message) == "dropped", "nobody is told of it any more"
     (entry, *_) = acts(lasting_pages)
-    assert (entry.act, dict(entry.details)) == ("handoff_reject", {"goes_to": "mql"})
+    assert (entry.act, dict(entry.details)) == ("handoff_reject", {"source": "page", "goes_to": "mql"})
 
 
 def test_whoever_rejects_says_why(lasting_pages: Pages, put: Desk) -> None:
@@ -271,7 +271,7 @@ def test_a_dead_message_is_sent_again_and_an_uncertain_one_dropped(lasting_pages
     assert (shown.count('action="/handoffs/messages/retry"'), shown.count('action="/handoffs/messages/drop"')) == (1, 2)
     again = lasting_pages.submit("/handoffs/messages/retry", {"message": dead.key, "back": "/handoffs?only=unsent"})
     assert (again.status, again.headers["location"]) == (303, "/handoffs?only=unsent")
-    assert "over sales about eva@acme.es will be sent again. It may have arrived" in flash_of(again, lasting_pages)
+    assert "via sales about eva@acme.es will be sent again. It may have arrived" in flash_of(again, lasting_pages)
     dropped = lasting_pages.submit("/handoffs/messages/drop", {"message": unsure.key, "reason": "told by phone"})
     assert flash_of(dropped, lasting_pages).endswith("is dropped. It will never be sent.")
     assert [put.state_of(each) for each in (dead, unsure, sent)] == ["ready", "dropped", "sent"]

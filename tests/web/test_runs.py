@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import update
 
-from syncer import lint
+from syncer import lint, run
 from syncer.app import App
 from syncer.model import Page, RecordKey, Rejected
 from syncer.queries import firing as firing_queries
+from syncer.queries import standing as standing_queries
 from syncer.ringing import Ringing
 from syncer.rules import FieldTest
 from syncer.store import audit, hints, leases, mirror, runs, tables, workers, write_backs
@@ -59,6 +63,7 @@ def test_the_last_runs_are_ticks_and_rows_of_a_table(lasting_pages: Pages) -> No
     assert told["ticks"]
     assert [each["outcome"] for each in told["ticks"]] == ["ok"] * len(told["ticks"])
     assert html.count("<rect") == len(told["ticks"])
+    assert f"The last {len(told['ticks'])} full runs of crm, 0 of them failed." in html
     for each in told["ticks"]:
         assert f'<a href="/runs/{each["run"]}">' in html
         assert 8 <= each["height"] <= 60
@@ -73,6 +78,31 @@ def test_leads_queues_and_requests_are_counted_beside_and_add_up(lasting_pages: 
     assert told["requests_today"] >= 0
     assert set(figures["write_backs"]) == {"pending", "put_off", "given_up"}
     assert "Requests to the CRM today" in lasting_pages.page("/runs")
+
+
+def test_while_it_counts_the_page_asks_for_the_counts_alone(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    figures = standing_queries.figures
+
+    def slowly(app: App, name: str) -> standing_queries.Figures:
+        let_go.wait(20)
+        return figures(app, name)
+
+    monkeypatch.setattr(standing_queries, "figures", slowly)
+    try:
+        html = pages.page("/runs?connection=crm")
+        assert 'id="runs-counts"' in html
+        assert html.count("hx-get=") == 1
+        assert 'hx-get="/runs/counts?connection=crm"' in html
+        part = pages.page("/runs/counts?connection=crm")
+        assert 'hx-get="/runs/counts?connection=crm"' in part
+        assert "<svg" not in part
+    finally:
+        let_go.set()
+    counted(pages, "/runs/counts", "counts")
+    part = pages.page("/runs/counts")
+    assert "hx-get" not in part
+    assert "Requests to the CRM today" in part
 
 
 def test_a_run_that_is_due_with_nobody_at_work_is_late(pages: Pages) -> None:
@@ -123,6 +153,29 @@ def test_a_run_says_what_it_counted_and_one_that_is_none_is_not_found(lasting_pa
     assert lasting_pages.caller.ask("GET", "/runs/999999").status == 404
     assert lasting_pages.caller.ask("GET", "/runs/99999999999999999999").status == 400
     assert lasting_pages.caller.ask("GET", "/runs/one").status == 400
+
+
+def counts_of_runs() -> set[str]:
+    """Whatever the code counts in a run: `….counts["NAME"] += …`, and the two that it counts by their kind."""
+    found = {"read_calls", "write_calls", "quick_moves", "quick_handoffs", "writes_saved_up"}
+    for path in Path(run.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.AugAssign) and ast.unparse(node.target).startswith(
+                ("report.counts[", "going.counts[")
+            ):
+                found |= {str(each.value) for each in ast.walk(node.target) if isinstance(each, ast.Constant)}
+    return found
+
+
+def test_whatever_a_run_counts_has_words(pages: Pages) -> None:
+    known, app = counts_of_runs(), pages.app
+    assert {"read", "notices_uncertain", "notices_postponed", "swept"} <= known
+    with app.store.writing() as tx:
+        number = runs.start(tx, "crm", app.clock())
+        runs.finish(tx, number, "ok", dict.fromkeys([*known, "of_an_older_version"], 3), None, app.clock())
+    for cookie in ({}, {"Cookie": "syncer_language=es"}):
+        html = pages.page(f"/runs/{number}", headers=cookie)
+        assert re.findall(r'<th scope="row"><code>(\w+)</code>', html) == ["of_an_older_version"]
 
 
 def test_an_operator_makes_a_run_due(pages: Pages) -> None:
@@ -253,6 +306,8 @@ def test_unreadable_records_are_shown_page_by_page_and_asked_for_again(pages: Pa
     reject(pages, "calls/7", reason=HOSTILE, stream="calls")
     first = pages.api("/rejected")
     assert len(first["unread"]) == 50
+    assert re.fullmatch(r"\d+\.\d+", *parse_qs(urlsplit(first["next"]).query)["after"]), "it names no record"
+    assert pages.api("/rejected?after=999999999999999999.999999999")["unread"] == []
     second = pages.api(first["next"])
     assert second["next"] is None
     ids = [each["id"] for each in first["unread"] + second["unread"]]
@@ -277,6 +332,8 @@ def test_writes_that_were_given_up_are_due_again(pages: Pages) -> None:
         tx.execute(update(tables.write_backs).values(stuck))
     told = pages.api("/rejected?what=untaken")
     assert told["untaken"][0]["given_up"] is True
+    assert parse_qs(urlsplit(told["next"]).query)["after"] == [f"{told['untaken'][-1]['lead']}.0"]
+    assert f'<a href="/leads/{told["untaken"][0]["lead"]}">' in pages.page("/rejected?what=untaken")
     assert len(told["untaken"]) == 50
     assert pages.api(told["next"])["untaken"][0]["id"] != told["untaken"][0]["id"]
     html = pages.page("/rejected?what=untaken")
@@ -294,6 +351,10 @@ def test_writes_that_were_given_up_are_due_again(pages: Pages) -> None:
         ("/rejected?connection=nobody", 404),
         ("/rejected?what=other", 400),
         ("/rejected?colour=red", 400),
+        ("/rejected?after=contacts.7", 400),
+        ("/rejected?after=7", 400),
+        ("/runs?connection=nobody", 404),
+        ("/runs/counts?connection=nobody", 404),
         ("/plans/nobody", 404),
         ("/plans/crm?after_lead=one", 400),
         ("/runs?x=1", 400),
@@ -328,12 +389,18 @@ def test_of_two_connections_each_tells_its_own_and_one_that_never_ran_says_so(tw
     told = counted(two, "/runs", "counts")
     by_name = {each["name"]: each for each in told["connections"]}
     assert set(by_name) == {"crm", "other"}
-    assert (by_name["other"]["ticks"], by_name["other"]["last_run"], by_name["other"]["share"]) == ([], None, 0.2)
-    assert told["counts"]["other"]["figures"]["leads"] == 0
+    assert (by_name["other"]["ticks"], by_name["other"]["last_run"]) == ([], None)
+    assert (told["counts"]["other"]["share"], told["counts"]["other"]["figures"]["leads"]) == (0.2, 0)
     assert told["counts"]["crm"]["figures"]["leads"] > 0
     html = two.page("/runs")
     assert "never ran" in html
     assert "of at most 20 %" in html
+    assert f"The last {len(by_name['crm']['ticks'])} full runs of crm" in html
+    assert "<details>" not in html, "the table of runs stands on the page of one connection"
+    one = two.page("/runs?connection=crm")
+    assert f'<a href="/runs/{by_name["crm"]["ticks"][0]["run"]}">' in one[one.index("<details>") :]
+    assert "never ran" not in one
+    assert set(two.api("/runs/counts?connection=crm")["counts"]) == {"crm"}
     assert two.submit("/runs/now", {"connection": "other"}).status == 303
     with two.app.store.reading() as tx:
         assert runs.due_at(tx, "other") is not None

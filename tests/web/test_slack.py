@@ -45,6 +45,9 @@ def test_a_reason_is_heard_and_the_message_says_where_the_lead_goes(tmp_path: Pa
         assert sales.press(sales.payload(sales.posted(), "not a fit")) == 200
         (answer,) = sales.answers()
         assert (answer.accepted, answer.author, answer.reason) == (False, "eva (Slack)", "not a fit")
+        (act,) = sales.acts()
+        assert (act.who, act.act, act.about) == ("eva (Slack)", "handoff_reject", sales.handoff.key)
+        assert dict(act.details) == {"source": "slack", "goes_to": "mql"}
         assert sales.word() == ("mql", "eva (Slack)", "not a fit")
         until = day_there(answer.at + timedelta(days=30))
         assert _line(sales.update()).startswith(

@@ -1,11 +1,11 @@
-"""The log of acts, the latest first."""
+"""The audit log, the latest first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class Act:
     id: int
     at: datetime
     who: str
-    act: str
+    act: str  # see `store.audit.Act`
     about: str
     address: str | None
     details: Mapping[str, Any]
@@ -38,6 +38,11 @@ class Acts:
 
     entries: tuple[Act, ...]
     older: int | None
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Acts that have words."""
+        return get_args(audit.Act)
 
 
 def _acts(asking: Asking, asked: Before) -> Acts:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Literal, get_args
 
-import orjson
 from pydantic import Field, ValidationInfo, field_validator
-from sqlalchemy import Connection
 
 from syncer.app import App
 from syncer.errors import NotFound
@@ -23,10 +20,11 @@ from syncer.log import redact
 from syncer.model import Answer, Notice
 from syncer.queries import handoffs as queries
 from syncer.queries import outbox
+from syncer.queries.accounts import By
 from syncer.settings.values import Language
-from syncer.store import answers, audit, handed_over
+from syncer.store import answers, handed_over
 from syncer.store.columns import from_ms, to_ms
-from syncer.store.handed_over import NOBODY, HandedOver, Load, Only, Place, Spread, Wanted
+from syncer.store.handed_over import NOBODY, HandedOver, Load, Only, Spread, Wanted
 from syncer.web.counting import Counted
 from syncer.web.guarding import own_path
 from syncer.web.views import Action, Asked, Asking, Done, View
@@ -38,6 +36,7 @@ _FRESH_FOR = timedelta(minutes=1)
 _MOST_REASONS = 10
 _LONGEST_KEY, _LONGEST_TEXT, _LONGEST_NAME = 1_000, 200, 80
 _HERE = "/handoffs"
+_PLACE = re.compile("([0-9]{1,14})[.]([0-9]{0,14})[.]([0-9]{1,18})")  # up to the year 5138
 
 
 class AskedHandoffs(Asked):
@@ -48,7 +47,7 @@ class AskedHandoffs(Asked):
     only: Literal["open", "late", "unsent", "all"] = "open"
     days: int | None = Field(default=None, ge=1, le=3650)
     person: str | None = Field(default=None, max_length=320)
-    after: str | None = Field(default=None, max_length=2_000)
+    after: str | None = Field(default=None, max_length=100)
 
     @field_validator("after")
     @classmethod
@@ -182,8 +181,8 @@ def show(asking: Asking, asked: AskedHandoffs) -> Handoffs:
     app, now = asking.app, asking.app.clock()
     names = tuple(each.name for each in app.chosen(asked.connection))
     wanted = Wanted(names, now, _only(asked), _since(asked, now), person=_person(asked))
-    place = place_of(asked.after) if asked.after is not None else None
     with app.store.reading() as tx:
+        place = handed_over.place_of(tx, *place_of(asked.after)) if asked.after is not None else None
         found = handed_over.after(tx, wanted, place, AT_ONCE + 1)
         shown = found[:AT_ONCE]
         said = answers.of(tx, [each.handoff.key for each in shown])
@@ -213,21 +212,19 @@ def _person(asked: AskedHandoffs) -> str | None:
 
 
 def told_place(last: HandedOver, wanted: Wanted) -> str:
-    """As text that says nothing of whom it is about to whoever looks at it: a record's key may be an address."""
+    """Numbers alone: the hand-off's key names a record, whose id may be an address that not everybody sees whole."""
     due_at = last.due_at if wanted.only in ("open", "late") else None
-    parts = [to_ms(last.handoff.at), None if due_at is None else to_ms(due_at), last.handoff.key]
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
+    return f"{to_ms(last.handoff.at)}.{'' if due_at is None else to_ms(due_at)}.{last.lead}"
 
 
-def place_of(text: str) -> Place:
-    """ValueError for what `told_place` has not made."""
-    try:
-        at, due_at, key = orjson.loads(base64.urlsafe_b64decode(text))
-        if isinstance(at, int) and isinstance(key, str) and (due_at is None or isinstance(due_at, int)):
-            return Place(from_ms(at), key, None if due_at is None else from_ms(due_at))
-    except (ValueError, TypeError, OverflowError, binascii.Error):
-        pass
-    raise ValueError("this is no place in the list; begin with the first page")
+def place_of(text: str) -> tuple[int, datetime, datetime | None]:
+    """The lead of a hand-off, when that was made, and by when it is due. ValueError for what `told_place` has not
+    made."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no place in the list; begin with the first page")
+    at, due_at, lead = found.groups()
+    return int(lead), from_ms(int(at)), from_ms(int(due_at)) if due_at else None
 
 
 def _row(each: HandedOver, said: Sequence[Answer], now: datetime) -> Row:
@@ -349,15 +346,12 @@ def reject(asking: Asking, asked: AskedRejection) -> Done:
 
 def _answer(asking: Asking, asked: AskedAnswer, why: str) -> Done:
     """`why` "": it is accepted."""
-    app, now = asking.app, asking.app.clock()
-    said = Answer(not why, asking.who.name, now, "page", why)
-    act = "accept" if said.accepted else "reject"
+    app = asking.app
+    said = Answer(not why, asking.who.name, app.clock(), "page", why)
     with app.store.writing() as tx:
         found = handed_over.with_keys(tx, [asked.handoff])
         name = queries.lead_name(found[0].handoff) if found else clipped(asked.handoff, _LONGEST_NAME)
-        taken = queries.answer(tx, asked.handoff, said, app.project, name)
-        details = {"goes_to": taken.goes_to}
-        audit.note(tx, audit.Entry(now, asking.who.name, f"handoff_{act}", asked.handoff, asking.address, details))
+        taken = queries.answer(tx, asked.handoff, queries.Spoken(said, asking.address), app.project, name)
     phrase = "accepted" if said.accepted else "rejected_goes" if taken.goes_to else "rejected"
     facts = {"lead": clipped(name, _LONGEST_NAME), "stage": (taken.goes_to or "").upper()}
     return Done(f"handoffs_done_{phrase}", own_path(asked.back, _HERE), facts)
@@ -378,8 +372,7 @@ def retry(asking: Asking, asked: AskedMessage) -> Done:
     app = asking.app
     with app.store.writing() as tx:
         notice = _known(app, outbox.with_key(tx, asked.message))
-        (again, *_) = outbox.retry(tx, [notice], app.project.handoff).ready
-        _note_message(asking, tx, "message_retry", notice)
+        (again, *_) = outbox.retry(tx, app, [notice], By(asking.who.name, asking.address)).ready
     facts = {"channel": notice.channel, "lead": clipped(queries.lead_name(notice.handoff), _LONGEST_NAME)}
     phrase = "handoffs_done_retry_marked" if again.unsure else "handoffs_done_retry"
     return Done(phrase, own_path(asked.back, _HERE), facts)
@@ -389,8 +382,7 @@ def drop(asking: Asking, asked: AskedDrop) -> Done:
     app = asking.app
     with app.store.writing() as tx:
         notice = _known(app, outbox.with_key(tx, asked.message))
-        outbox.drop(tx, [notice], asking.who.name, one_line(asked.reason))
-        _note_message(asking, tx, "message_drop", notice)
+        outbox.drop(tx, app, [notice], By(asking.who.name, asking.address), one_line(asked.reason))
     facts = {"channel": notice.channel, "lead": clipped(queries.lead_name(notice.handoff), _LONGEST_NAME)}
     return Done("handoffs_done_drop", own_path(asked.back, _HERE), facts)
 
@@ -400,12 +392,6 @@ def _known(app: App, notice: Notice) -> Notice:
     if all(notice.handoff.record.connection != each.name for each in app.project.connections):
         raise NotFound(f"there is no message {notice.key[: outbox.KEY_LENGTH]}", code="SY276")
     return notice
-
-
-def _note_message(asking: Asking, tx: Connection, act: str, notice: Notice) -> None:
-    details = {"handoff": notice.handoff.key, "channel": notice.channel, "kind": notice.kind, "was": notice.state}
-    now = asking.app.clock()
-    audit.note(tx, audit.Entry(now, asking.who.name, act, notice.key, asking.address, details))
 
 
 VIEWS: tuple[View[AskedHandoffs, Handoffs], ...] = (View(_HERE, "handoffs", AskedHandoffs, Handoffs, show),)

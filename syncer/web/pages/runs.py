@@ -3,11 +3,11 @@ waits at the fuse, with a person's word on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import BeforeValidator, Field
@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field
 from syncer.queries import firing, fuse, rejected, runs, standing
 from syncer.queries.accounts import By
 from syncer.queries.firing import Firing
-from syncer.queries.fuse import Acted, Moved, RuleChange, Waiting
+from syncer.queries.fuse import Acted, Moved, Waiting
 from syncer.queries.rejected import Unread, Untaken
+from syncer.queries.rule_changes import RuleChange
 from syncer.queries.runs import ConfigFile, ConnectionRuns, Counts, Detail
 from syncer.queries.standing import Fleet
 from syncer.store import decisions
@@ -50,22 +51,32 @@ class NothingAsked(Asked):
     pass
 
 
+class RunsAsked(Asked):
+    """`connection`: of this one alone, with a table of its runs; left out: of all."""
+
+    connection: _Name | None = None
+
+
 class RunAsked(Asked):
     run: _Number
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CountsShown:
     """`counts` None: still being counted, or it could not be (`failed` says why)."""
 
-    now: datetime
-    timezone: str
-    stages: tuple[str, ...]  # the coldest first
-    connections: tuple[ConnectionRuns, ...]
     counts: Mapping[str, Counts] | None  # by connection
     counted_at: datetime | None
     counting: bool
     failed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(CountsShown):
+    now: datetime
+    timezone: str
+    stages: tuple[str, ...]  # the coldest first
+    connections: tuple[ConnectionRuns, ...]
     fleet: Fleet | None
     versions: tuple[str, ...]  # of the workers that are alive; there should be one
     fingerprint: str  # of the settings in force
@@ -73,20 +84,17 @@ class Shown:
     reloads: tuple[Acted, ...]  # taken and refused, the latest first
 
 
-def _shown(asking: Asking, asked: NothingAsked) -> Shown:
-    app, names = asking.app, [each.name for each in asking.app.project.connections]
-    known = [runs.connection(app, name) for name in names]
-    counted = _counted(asking)
-    fleet = standing.fleet(app, [present for _, present in known])
+def _shown(asking: Asking, asked: RunsAsked) -> Shown:
+    app = asking.app
+    names = [each.name for each in app.chosen(asked.connection)]
+    known, present = runs.connections(app, names)
+    fleet = standing.fleet(app, present.values())
     return Shown(
+        **_counts_of(asking, names),
         now=app.clock(),
         timezone=app.project.timezone,
         stages=app.project.stages,
-        connections=tuple(each for each, _ in known),
-        counts=counted.value,
-        counted_at=counted.at,
-        counting=counted.running,
-        failed=counted.failed,
+        connections=known,
         fleet=fleet,
         versions=tuple(sorted(fleet.versions)) if fleet else (),
         fingerprint=app.project.fingerprint,
@@ -95,9 +103,16 @@ def _shown(asking: Asking, asked: NothingAsked) -> Shown:
     )
 
 
-def _counted(asking: Asking) -> Counted[Mapping[str, Counts]]:
+def _counts(asking: Asking, asked: RunsAsked) -> CountsShown:
+    return CountsShown(**_counts_of(asking, [each.name for each in asking.app.chosen(asked.connection)]))
+
+
+def _counts_of(asking: Asking, names: Sequence[str]) -> dict[str, Any]:
+    """The fields of `CountsShown`. All connections are counted at once, and these are shown."""
     key = ("runs", asking.app.project.fingerprint)
-    return asking.counting.ask(key, partial(runs.counts, asking.app), _FRESH)
+    counted: Counted[Mapping[str, Counts]] = asking.counting.ask(key, partial(runs.counts, asking.app), _FRESH)
+    told = None if counted.value is None else {name: counted.value[name] for name in names}
+    return {"counts": told, "counted_at": counted.at, "counting": counted.running, "failed": counted.failed}
 
 
 def _run(asking: Asking, asked: RunAsked) -> Detail:
@@ -139,12 +154,18 @@ def _rules(asking: Asking, asked: NothingAsked) -> RulesShown:
 
 
 class RejectedAsked(Asked):
-    """`after`, `after_id`: stream (or object) and id of the last one that was shown."""
+    """`after`: two numbers that the page before gave in `next`."""
 
     connection: _Name | None = None
     what: Literal["unread", "untaken"] = "unread"
-    after: _Name | None = None
-    after_id: _Id | None = None
+    after: Annotated[str, Field(pattern=r"^[0-9]{1,18}\.[0-9]{1,9}$")] | None = None
+
+    @property
+    def place(self) -> rejected.Place | None:
+        if self.after is None:
+            return None
+        number, nth = map(int, self.after.split("."))
+        return number, nth
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +181,17 @@ def _rejected(asking: Asking, asked: RejectedAsked) -> RejectedShown:
     app = asking.app
     names = tuple(each.name for each in app.project.connections)
     name = app.connection(asked.connection or next(iter(names), None)).name
-    after = (asked.after, asked.after_id) if asked.after and asked.after_id else None
     if asked.what == "unread":
-        page = rejected.unread(app, name, after)
+        page = rejected.unread(app, name, asked.place)
         return RejectedShown(name, names, page.rows, (), _more_rejected(name, asked.what, page.after))
-    taken = rejected.untaken(app, name, after)
+    taken = rejected.untaken(app, name, asked.place)
     return RejectedShown(name, names, (), taken.rows, _more_rejected(name, asked.what, taken.after))
 
 
-def _more_rejected(name: str, what: str, after: tuple[str, str] | None) -> str | None:
+def _more_rejected(name: str, what: str, after: rejected.Place | None) -> str | None:
     if after is None:
         return None
-    return "/rejected?" + urlencode({"connection": name, "what": what, "after": after[0], "after_id": after[1]})
+    return "/rejected?" + urlencode({"connection": name, "what": what, "after": f"{after[0]}.{after[1]}"})
 
 
 class ReadAgain(ConnectionNamed):
@@ -226,7 +246,7 @@ class PlanShown:
     counting: bool
     leads: tuple[Moved, ...]
     next: str | None  # where more of them are shown
-    changes: tuple[RuleChange, ...]  # of rules since the leads were decided last
+    changes: tuple[RuleChange, ...] | None  # since the leads were decided last; None: by which rules is not known
     reloads: tuple[Acted, ...]
 
 
@@ -297,7 +317,8 @@ def _refuse(asking: Asking, asked: PlanNamed) -> Done:
 
 
 VIEWS = (
-    View("/runs", "runs", NothingAsked, Shown, _shown),
+    View("/runs", "runs", RunsAsked, Shown, _shown),
+    View("/runs/counts", "run_counts", RunsAsked, CountsShown, _counts),
     View("/runs/rules", "run_rules", NothingAsked, RulesShown, _rules),
     View("/runs/{run}", "run", RunAsked, Detail, _run),
     View("/rejected", "rejected", RejectedAsked, RejectedShown, _rejected),

@@ -72,7 +72,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "handoffs_kind_assignment": ("new owner in the CRM", "nuevo responsable en el CRM"),
     "handoffs_retry": ("Send again", "Enviar otra vez"),
     "handoffs_drop": ("Drop", "Descartar"),
-    "handoffs_of_message": ("the message over {channel} about {lead}", "el mensaje por {channel} sobre {lead}"),
+    "handoffs_of_message": ("the message via {channel} about {lead}", "el mensaje por {channel} sobre {lead}"),
     # Answers
     "handoffs_accept": ("Accept", "Aceptar"),
     "handoffs_not_ready": ("Not ready…", "No está listo…"),
@@ -83,7 +83,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "handoffs_of_lead": ("the lead {lead}", "el lead {lead}"),
     "handoffs_said_accepted": ("Accepted by {author}", "Aceptado por {author}"),
     "handoffs_said_rejected": ("Rejected by {author}", "Rechazado por {author}"),
-    "handoffs_source_command": ("on the command line", "por la línea de órdenes"),
+    "handoffs_source_command": ("on the command line", "por la línea de comandos"),
     "handoffs_source_field": ("in the CRM", "en el CRM"),
     "handoffs_source_link": ("by a link", "por un enlace"),
     "handoffs_source_page": ("on this page", "en esta página"),
@@ -101,13 +101,13 @@ PHRASES: Mapping[str, tuple[str, str]] = {
                                "su etapa."),
     "handoffs_done_rejected_goes": ("{lead}: rejected. The next run takes the lead to {stage}.", "{lead}: rechazado. "
                                     "La próxima ejecución lo llevará a {stage}."),
-    "handoffs_done_retry": ("The message over {channel} about {lead} will be sent again.", "El mensaje por {channel} "
+    "handoffs_done_retry": ("The message via {channel} about {lead} will be sent again.", "El mensaje por {channel} "
                             "sobre {lead} se volverá a enviar."),
     "handoffs_done_retry_marked": (
-        "The message over {channel} about {lead} will be sent again. It may have arrived before, and will say so.",
+        "The message via {channel} about {lead} will be sent again. It may have arrived before, and will say so.",
         "El mensaje por {channel} sobre {lead} se volverá a enviar. Puede que ya hubiera llegado, y lo dirá.",
     ),
-    "handoffs_done_drop": ("The message over {channel} about {lead} is dropped. It will never be sent.", "El mensaje "
+    "handoffs_done_drop": ("The message via {channel} about {lead} is dropped. It will never be sent.", "El mensaje "
                            "por {channel} sobre {lead} queda descartado. No se enviará."),
     # How it went
     "handoffs_figures": ("How it went", "Cómo ha ido"),

@@ -1,14 +1,14 @@
 /* Lets the time that is left run on. The server has written it in words; here the same words are said again. */
 "use strict";
 (() => {
-  const units = [["year", 31536000], ["month", 2592000], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const language = document.documentElement.lang || "en";
 
-  /* As the server rounds: a unit is taken from 1.2 of it on. */
+  /* As the server says it: from two of a unit on, rounded down. */
   function span(seconds) {
-    const [unit, length] = units.find(([, each]) => seconds / each >= 1.2) ?? units.at(-1);
+    const [unit, length] = units.find(([, each]) => seconds >= 2 * each) ?? units.at(-1);
     const words = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" });
-    return words.format(Math.round(seconds / length));
+    return words.format(Math.floor(seconds / length));
   }
 
   /* By the server's clock, which may not be ours. */

@@ -1,6 +1,8 @@
-/* What the pages cannot do without a script: charts. A [data-chart] holds the options of a chart as JSON; its numbers
-   stand in a table beside it, for whoever does not see it. Nothing here builds HTML. */
+/* What all pages need a script for: charts, and parts of a page that htmx asks for. Nothing here builds HTML. */
 "use strict";
+
+/* A [data-chart] holds the options of a chart as JSON; its numbers stand in a table beside it, for whoever does not see
+   it. */
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map();
@@ -63,3 +65,58 @@
   addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
   dark.addEventListener("change", () => drawn.forEach((_, place) => draw(place)));
 })();
+
+/* Where a part cannot be had, the page stays as it is (`noSwap` in base.html.j2), and #trouble says what went wrong. */
+(() => {
+  const againMs = 5000, leavingMs = 1000;
+  let missing = null; // the id of the part that could not be had
+
+  const comesByItself = (ctx) => ctx.sourceElement.matches("[hx-trigger^='load']");
+  const mayPass = (ctx) => !ctx.response || ctx.response.status >= 500 || ctx.response.status === 429;
+
+  function askAgain(ctx) {
+    const place = ctx.sourceElement;
+    setTimeout(() => place.isConnected && htmx.ajax("GET", place.getAttribute("hx-get"), { source: place }), againMs);
+  }
+
+  function tell(ctx, said) {
+    const place = document.getElementById("trouble"), again = comesByItself(ctx) && mayPass(ctx);
+    missing = ctx.target?.id;
+    place.textContent = again ? place.dataset.again : said || place.dataset.later;
+    place.hidden = false;
+    if (again) askAgain(ctx);
+  }
+
+  document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+    if (ctx.hx.redirect) return;
+    if (ctx.request.headers["HX-History-Restore-Request"]) return location.reload();
+    ctx.push = ctx.replace = null; // the address stays that of what is shown
+    const page = new DOMParser().parseFromString(ctx.text, "text/html");
+    tell(ctx, page.getElementById("problem")?.textContent.trim());
+  });
+  /* No answer at all. Somebody who is just leaving the page need not read of it. */
+  document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+    if (ctx) setTimeout(() => tell(ctx), leavingMs);
+  });
+  document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+    if (ctx.response.status < 400 && ctx.target?.id === missing) document.getElementById("trouble").hidden = true;
+  });
+})();
+
+/* Who stood in a part that is replaced goes on at what came in its place: at its first [tabindex="-1"]. */
+(() => {
+  let inside = false;
+
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+    inside = ctx.swap !== "none" && ctx.target.contains(document.activeElement);
+  });
+  document.addEventListener("htmx:after:swap", ({ target }) => {
+    if (inside && document.activeElement === document.body) target.querySelector?.('[tabindex="-1"]')?.focus();
+    inside = false;
+  });
+})();
+
+/* Whoever changes the language stays where htmx has brought them since the page was opened. */
+document.addEventListener("submit", ({ target }) => {
+  if (target.matches('[action="/language"]')) target.elements.to.value = location.pathname + location.search;
+});

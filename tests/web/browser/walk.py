@@ -22,6 +22,7 @@ ADDRESSES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType({
     "/handoffs": (("handoffs", "/handoffs"),),
     "/what-if": (("what-if", "/what-if"),),
     "/runs": (("runs", "/runs"),),
+    "/runs/counts": (("run-counts", "/runs/counts"),),
     "/runs/rules": (("run-rules", "/runs/rules"),),
     "/runs/{run}": (("run", "/runs/{run}"),),
     "/rejected": (("rejected", "/rejected"),),
