@@ -38,7 +38,7 @@ TABLE = """\
 |---|---|
 | A CRM hangs, is gone or answers nonsense | its runs are put off, from a minute to an hour; the others keep their pace |
 | A token is revoked | asked three times, then once an hour; a person is told once; mended, it runs at once and that is told once |
-| The fuse holds back a plan | nothing is written; a person is told once |
+| The fuse holds back a plan | nothing is written; a person is told once. Approved on its page, the next full run may do as much and 5 % more, once |
 | The database is gone, locked, full or read-only | told once for all connections; seconds after it is back work goes on, nothing lost, nothing told twice |
 | The log cannot be written | the work goes on |
 | The clock is set | each connection goes on within its interval; nobody is told twice |

@@ -73,7 +73,10 @@ def test_what_is_no_address_stays_as_it_is() -> None:
     assert masked(None) is None
 
 
-@given(st.emails(), st.text(alphabet='abc ,;()<>"\n'), st.text(alphabet=' ,;()<>"\n'))
+_MAILBOXES = st.emails().filter(lambda email: "/" not in email)  # which ends the key of a record's stream
+
+
+@given(_MAILBOXES, st.text(alphabet='abc ,;()<>"\n'), st.text(alphabet=' ,;()<>"\n'))
 def test_no_address_that_people_have_passes(email: str, before: str, after: str) -> None:
     local, _, domain = email.rpartition("@")
     shown = masked(f"{before} {email}{after}")
