@@ -253,7 +253,7 @@ def main(words: argparse.Namespace) -> None:
             print(f"{words.leads:,} leads, {words.activities:,} activities, {words.database}")
             make(url, words.leads, words.activities)
             command = [sys.executable, "-m", "tests.bench.bench_pages", "--serve", str(folder), url]
-            server = subprocess.Popen(command)
+            server = subprocess.Popen(command, env={**os.environ, "MALLOC_ARENA_MAX": "2"})  # as image and unit have it
             try:
                 caller = Caller(port)
                 wait_for(caller)
