@@ -101,7 +101,7 @@ def may_try(app: App, address: str | None) -> bool:
 def note_failure(app: App, about: str, address: str | None, over: str) -> None:
     """`over`: password, or oidc."""
     with app.store.writing() as tx:
-        audit.note(tx, Entry(app.clock(), about, _FAILED, about, _household(address), {"over": over}))
+        audit.note(tx, Entry(app.clock(), about, _FAILED, about, _household(address), {"with": over}))
 
 
 def by_provider(app: App, sign_in: SignIn, provided: Provided) -> str | Refusal:
@@ -113,7 +113,7 @@ def by_provider(app: App, sign_in: SignIn, provided: Provided) -> str | Refusal:
         users.add(tx, new_user)  # one who comes for the first time may come twice at once
         user = users.find(tx, name) or new_user
         if user.password is not None:
-            audit.note(tx, Entry(now, name, _FAILED, name, _household(provided.address), {"over": "oidc"}))
+            audit.note(tx, Entry(now, name, _FAILED, name, _household(provided.address), {"with": "oidc"}))
             return Refusal("taken")
         if user.role != provided.role:
             users.keep(tx, replace(user, role=provided.role, changed_at=now))
@@ -134,7 +134,7 @@ def _begin(tx: Connection, new: Session, address: str | None, before: str | None
         sessions.end(tx, digest(before))
     value = secrets.token_urlsafe(32)
     sessions.begin(tx, replace(new, digest=digest(value)))
-    audit.note(tx, Entry(new.created_at, new.user, "signed_in", new.user, address, {"over": new.source}))
+    audit.note(tx, Entry(new.created_at, new.user, "signed_in", new.user, address, {"with": new.source}))
     sessions.drop_expired(tx, new.created_at, _DROPPED_AT_ONCE)
     audit.drop_old(tx, new.created_at)
     return value

@@ -64,7 +64,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "funnel_share": ("Share", "Proporción"),
     "funnel_leads": ("Leads", "Leads"),
     "funnel_entered": ("Entered", "Entran"),
-    "funnel_of_them_new": ("{count} new", "{count} nuevos"),
+    "funnel_of_them_new": ("{count} new", "nuevos: {count}"),
     "funnel_left": ("Left", "Salen"),
     "funnel_went_on": ("Went on", "Avanzan"),
     "funnel_part_of": ("{part} of {of}", "{part} de {of}"),
