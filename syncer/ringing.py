@@ -319,8 +319,8 @@ class Ringing:
             self._note("config_refused", process, {"problems": [redact(each) for each in problems[:_MOST_TOLD]]})
             more = error.files if isinstance(error, SettingsError) else ()
             return tuple(dict.fromkeys([*old.files, *more]))
-        if project.web != old.web:
-            log.warning("web_unchanged", help="`web` is read when the daemon starts; restart it")
+        if _place(project) != _place(old):
+            log.warning("web_unchanged", help="`web.host` and `web.port` are read when it starts; restart it")
         self.app = replace(self.app, project=project)
         with self._guard:
             self._undone = {name: tries for name, tries in self._undone.items() if name in self.names}
@@ -359,6 +359,11 @@ class _Ended:
         return isinstance(self.outage, UnsafePlanError) or (
             isinstance(self.outage, ConfigError) and failures >= OPEN_FROM
         )
+
+
+def _place(project: Project) -> tuple[str, int] | None:
+    """Where it listens."""
+    return None if project.web is None else (project.web.host, project.web.port)
 
 
 def _changed(old: Project, new: Project) -> list[str]:

@@ -142,6 +142,12 @@ class Ahead:
     skip_gates: bool = False  # and instead of those before
 
 
+def is_reached(state: StageState, marks: Marks, model: Model) -> bool:
+    """Whether the measures alone would keep a lead in the stage that it has."""
+    rank = model.stage_rank(state.stage)
+    return _reached(rank, marks, model) >= rank
+
+
 def missing(state: StageState, marks: Marks, model: Model) -> Ahead | None:
     """None for a lead at the top."""
     rank = model.stage_rank(state.automatic)

@@ -411,6 +411,21 @@ def test_a_connection_that_leaves_the_project_in_the_middle_of_its_run_ends_it_w
     assert told() == []
 
 
+def test_of_the_pages_only_their_address_needs_a_restart(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who signs in, what is masked, and where browsers find them holds from the next request on."""
+
+    def with_web(told: str) -> Project:
+        return house.project({"alerts:": f"web: {told}\nalerts:"})
+
+    ringing, warned = house.ringing(with_web("{}")), []
+    for told in ("{mask_emails: true, public_url: 'https://a.example'}", "{port: 8322}"):
+        monkeypatch.setattr(module, "read_project", lambda _process, told=told: with_web(told))
+        with structlog.testing.capture_logs() as logs:
+            ringing.read_again(ringing.app.process)
+        warned.append([each["event"] for each in logs if each["event"] == "web_unchanged"])
+    assert warned == [[], ["web_unchanged"]]
+
+
 def test_settings_that_are_mended_while_a_run_fails_are_tried_at_once(house: House) -> None:
     house.crms["a"].trouble = REFUSED
     ringing = house.ringing()

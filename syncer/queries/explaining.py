@@ -27,6 +27,7 @@ _HELD = {
     "veto": "held by a veto rule",
     "protected": "its stage belongs to others and is not touched",
 }
+_KEEPING = "only {owner} moves a lead down from there"
 _LONGEST_SELECTOR = 100
 
 
@@ -256,11 +257,22 @@ def holder(found: Explanation) -> str:
     state, override = found.lead.state.stage, found.lead.state.override
     if state is None:
         return "not decided yet"
+    if state.held_by == "rules" and (owner := kept_by(found)) is not None:
+        return f"held by the rules, though its points no longer reach {state.stage}: {_KEEPING.format(owner=owner)}"
     if state.held_by != "person" or override is None:
         veto = f": {found.lead.state.veto}" if state.held_by == "veto" and found.lead.state.veto else ""
         return _HELD.get(state.held_by, "held by a person") + veto
     rules = f"; the rules would say {state.automatic}"
     return f"held by {said(override, found.model.timezone)}{rules}"
+
+
+def kept_by(found: Explanation) -> str | None:
+    """Who alone moves the lead down from a stage that its points no longer reach; None: nobody keeps it there."""
+    state = found.lead.state.stage
+    if state is None or all(stage.name != state.stage for stage in found.model.stages):
+        return None
+    stage = found.model.stages[found.model.stage_rank(state.stage)]
+    return stage.owned_by if not stages.is_reached(state, found.marks, found.model) else None
 
 
 def said(override: Override, timezone: str) -> str:

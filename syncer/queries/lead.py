@@ -15,7 +15,7 @@ from syncer.handoff.text import web_link
 from syncer.model import Cause, HeldBy, Ignored, Lead, Override, Value
 from syncer.planning import TO_ASK, belongs_to_others
 from syncer.queries import replay
-from syncer.queries.explaining import Explanation, ahead, explain_one, explain_one_then, not_given
+from syncer.queries.explaining import Explanation, ahead, explain_one, explain_one_then, kept_by, not_given
 from syncer.queries.timelines import Handed, Place, Timeline, handed, timeline
 from syncer.rules import Comparison, Gate, Measure, Model
 from syncer.settings.showing import condition_text
@@ -150,6 +150,7 @@ class Scored:
     missing: tuple[GateShown, ...]  # the gates still shut on the way there
     or_any: tuple[str, ...]  # or: any of these does instead of the next stage's own gates
     skip_gates: bool  # and instead of those before
+    kept_by: str | None  # who alone moves it down from a stage that its points no longer reach
     lacking: tuple[Lacking, ...]
     ignored: tuple[Ignored, ...]
 
@@ -345,6 +346,7 @@ def _score(found: Explanation) -> Scored:
         missing=tuple(_gate(found, following.stage, gate) for gate in following.gates) if following else (),
         or_any=tuple(map(condition_text, following.or_any)) if following else (),
         skip_gates=following.skip_gates if following else False,
+        kept_by=kept_by(found),
         lacking=tuple(
             Lacking(
                 each.rule.id, each.rule.name, each.dimension, each.rule.points, each.why, each.rule.where,
@@ -409,5 +411,5 @@ def is_known(app: App, lead: int) -> bool:
 
 
 def moment_of(app: App, text: str | None) -> datetime | None:
-    """The time that somebody asks about; None: now. ConfigError for what is no time, or lies ahead."""
-    return None if text is None else replay.moment("at", text, app.clock(), app.project.timezone)
+    """The time that somebody asks about, of a day its end; None: now. ConfigError for what is none, or lies ahead."""
+    return None if text is None else replay.moment("at", text, app.clock(), app.project.timezone, ends=True)

@@ -12,7 +12,8 @@ T = TypeVar("T")
 # What stands before an "@" is anything but blanks and what RFC 5322 keeps for other uses, or is quoted. A "/" would be
 # allowed there and is in no mailbox that people have, but in the keys of records: "crm/contacts/ana@acme.es". Each run
 # of such characters is gone through once, however long a text is.
-_LOCAL, _IN_ADDRESS, _DOMAIN = r'[^\s()<>\[\]:;@\\,"/]', r"[\w.+%!$'*~^`{|}-]", r"(?:[\w-]+(?:\.[\w-]+)*|\[[^\]\s]*\])"
+_LOCAL, _IN_ADDRESS = r'[^\s()<>\[\]:;@\\,"/]', r"[\w.+%!$'*~^`{|}-]"
+_DOMAIN = r"(?:[\w-]+(?:\.[\w-]+)+|localhost\b|\[[^\]\s]*\])"  # "demo@12f070ea6b30" is a model
 _ADDRESS = re.compile(rf'(?:(?<!{_LOCAL}){_LOCAL}++|"(?:[^"\\\n]|\\.)++")(?=@{_DOMAIN})')
 # As it stands in an address of the web.
 _ENCODED = re.compile(rf"(?<!{_IN_ADDRESS})({_IN_ADDRESS}){_IN_ADDRESS}*?(?=%40{_DOMAIN})")

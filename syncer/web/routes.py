@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,7 +38,7 @@ from syncer.web.slack import Buttons
 METRICS_S = 6.0  # the same for metrics, which count all leads; Prometheus waits 10 s, and a connection lives 8 s here
 MOST_AT_ONCE = 4  # hooks that are being stored; the CRM sends the others again. As many answers of sales
 
-_OK, _NOT_FOUND = 200, 404
+_OK, _NOT_FOUND, _NOT_SO = 200, 404, 405
 
 
 def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
@@ -71,7 +72,7 @@ def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, public_url=lambda: _public_url(now()))],
-        exception_handlers={_NOT_FOUND: _nowhere(site)},
+        exception_handlers={_NOT_FOUND: _nowhere(site), _NOT_SO: _nowhere(site)},
     )
     app.router.redirect_slashes = False  # it would answer with an address that the asker has written
     return app
@@ -95,9 +96,11 @@ class _Assets(StaticFiles):
 def _nowhere(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A browser gets a page that leads on; whatever else asks, the bare status."""
 
-    async def nowhere(request: Request, _error: Exception) -> Response:
+    async def nowhere(request: Request, error: Exception) -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return await site.nowhere(request)
+        if isinstance(error, HTTPException):
+            return Response(status_code=error.status_code, headers=error.headers)
         return Response(status_code=_NOT_FOUND)
 
     return nowhere

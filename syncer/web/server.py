@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from syncer.app import App
 from syncer.errors import ConfigError
 from syncer.settings import Web
+from syncer.settings.sign_in import is_loopback
 from syncer.web.downloading import pulse_of
 from syncer.web.hooks import Hooks
 from syncer.web.routes import create_app
@@ -53,6 +54,7 @@ def serve(now: Callable[[], App], wake: Callable[[], None]) -> Iterator[None]:
         with _running(uvicorn.Server(config), listener):
             host, port = listener.getsockname()[:2]
             log.info("web_started", host=host, port=port)
+            _warn(web)
             yield
 
 
@@ -76,6 +78,22 @@ class _Hasty(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()
         super().connection_lost(exc)
+
+
+def _warn(web: Web) -> None:
+    """Of pages that others on the network reach, or could."""
+    if is_loopback(web.host):
+        return
+    if web.sign_in is None:
+        log.warning(
+            "pages_not_shown", host=web.host,
+            help="at this address they are for those who sign in: add `web.sign_in`, or listen at 127.0.0.1",
+        )  # fmt: skip
+    elif not (web.public_url or "").startswith("https://"):
+        log.warning(
+            "passwords_readable_on_the_way", host=web.host,
+            help="have a proxy with TLS pass requests on, and set `web.public_url: https://...`",
+        )  # fmt: skip
 
 
 def _listener(web: Web) -> socket.socket:

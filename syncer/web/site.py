@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar, get_args, get_origin
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import orjson
 import structlog
@@ -231,7 +231,7 @@ class Site:
         partial = request.headers.get("hx-request") == "true"  # htmx wants a part of it for the page that is shown
         frame = {
             "who": shown.who, "here": shown.here, "flash": "" if partial else _flash(request, language),
-            "address": own_address(request), "connections": [each.name for each in project.connections],
+            "address": _shown_at(request), "connections": [each.name for each in project.connections],
         }  # fmt: skip
         text = html(shown.template, language, project.timezone, {**frame, **shown.facts})
         answer = Response(text, shown.status, media_type="text/html")
@@ -256,7 +256,7 @@ class Site:
             return RedirectResponse(failure.to, _SEE_OTHER)
         app = self.now()
         heading = phrase_of(request, app, "not_found" if failure.status == _MISSING else "went_wrong")
-        facts = {"heading": heading, "text": failure.message or phrase_of(request, app, "later"), "to": "/"}
+        facts = {"heading": heading, "text": failure.message or phrase_of(request, app, "later"), "to": _back(request)}
         return self.page(request, Shown("message.html.j2", facts, who, status=failure.status))
 
 
@@ -320,6 +320,21 @@ def own_address(request: Request) -> str:
     """Path and query of this page, to come back to."""
     query = f"?{request.url.query}" if request.url.query else ""
     return quote(request.url.path) + query
+
+
+def _shown_at(request: Request) -> str:
+    """The address of this page, or of the one whose form was sent."""
+    return own_address(request) if request.method == "GET" else _back(request)
+
+
+def _back(request: Request) -> str:
+    """The page of ours from which somebody came, where the browser says so."""
+    try:
+        came = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    ours = came.netloc.lower() == request.headers.get("host", "").lower()
+    return own_path(came.path + (f"?{came.query}" if came.query else "")) if ours else "/"
 
 
 def tell_next(answer: Response, said: str, facts: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from syncer.store import Store, audit, erasure, mirror, open_store, runs
 from syncer.store.records import Forgotten
 from syncer.store.tables import notices
 from tests.handed import Desk
+from tests.queries import small
 from tests.queries.small import DAY, small_app, standing, warm
 from tests.store.samples import NOW, apply, decided, planned, put, record, the_lead
 
@@ -97,6 +98,21 @@ def test_in_a_stage_the_thresholds_to_stay_there_are_shown(app: App, store: Stor
     assert found is not None
     gates = {gate.measure: gate.threshold_hundredths for gate in found.stages[1].gates}
     assert gates == {"engagement": 1200, "need": 0}
+
+
+@pytest.mark.parametrize(("owned", "keeper"), [(", owned_by: sales", "sales"), (", falls_back: false", None)])
+def test_who_keeps_a_lead_where_its_points_no_longer_reach_is_told(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, owned: str, keeper: str | None
+) -> None:
+    monkeypatch.setattr(small, "MODEL", small.MODEL.replace("enter: [total >= 90]", f"enter: [total >= 90]{owned}"))
+    app, lead = small_app(tmp_path, store), warm(store, jobtitle="director")
+    for stage, kept_by in (("mql", None), ("sql", keeper)):
+        standing(store, lead, stage)
+        found = show(app, lead).score
+        assert found is not None
+        assert found.kept_by == kept_by
+        told = holder(explain_one(app, lead, "x"))
+        assert ("no longer reach sql: only sales moves" in told) == (kept_by is not None)
 
 
 def test_vetoes_and_what_does_not_count_are_told(app: App, store: Store) -> None:
@@ -310,12 +326,16 @@ def test_before_anything_was_known_of_it_there_is_no_score(app: App, store: Stor
 # As of a time
 
 
+def test_today_is_told_as_far_as_it_has_come(app: App) -> None:
+    assert moment_of(app, NOW.date().isoformat()) == NOW
+
+
 def test_as_of_a_day_it_is_what_explain_says_of_that_day(app: App, store: Store) -> None:
     lead = warm(store)
     standing(store, lead, "iql", at=NOW - 40 * DAY)
     standing(store, lead, "mql", at=NOW - 10 * DAY)
     at = moment_of(app, "2026-02-01")
-    assert at == datetime(2026, 1, 31, 23, tzinfo=UTC), "its first moment in Madrid"
+    assert at == datetime(2026, 2, 1, 22, 59, 59, 999000, tzinfo=UTC), "its last moment in Madrid"
     found = show(app, lead, at)
     assert found.past
     assert found.rules_unknown

@@ -66,3 +66,35 @@ def test_a_spanish_page_names_dimensions_and_whole_dates_in_spanish(lasting_page
     assert soon(lambda: "<tbody>" in page())
     assert {"Perfil", "Interacción"} <= set(re.findall("<td>(.*?)</td>", page()))
     assert re.search(r"a fecha de \d+ [a-z]+ \d{4}, \d\d:\d\d", page())
+
+
+# Back from what was sent
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("{origin}/leads/1?at=2026-11-01", "/leads/1?at=2026-11-01"),
+        ("{origin}//evil.example/", "/"),
+        ("https://evil.example/leads/1", "/"),
+        ("http://[", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_form_that_was_refused_leads_back_to_its_page(lasting_pages: Pages, referer: str, back: str) -> None:
+    caller = lasting_pages.caller
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+    sent = {**headers, "Referer": referer.format(origin=caller.origin)}
+    answer = caller.ask("POST", "/leads/1/override", b"stage=none-such", sent)
+    assert answer.status == 409
+    html = answer.data.decode()
+    assert f'<a href="{back}">' in html
+    assert f'name="to" value="{back}"' in html, "the switch of the language"
+
+
+def test_the_address_of_a_form_is_no_page(lasting_pages: Pages) -> None:
+    page = lasting_pages.caller.ask("GET", "/leads/1/override", headers={"Accept": "text/html"})
+    assert page.status == 404
+    assert "<h1>" in page.data.decode()
+    bare = lasting_pages.caller.ask("GET", "/leads/1/override")
+    assert (bare.status, bare.headers["Allow"]) == (405, "POST")

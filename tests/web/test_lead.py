@@ -190,6 +190,25 @@ def test_a_word_that_cannot_count_yet_is_not_promised_to_the_crm(
         assert "próxima ejecución" not in text
 
 
+@pytest.mark.parametrize(
+    ("stage", "held_by", "sentence"),
+    [
+        ("sql", "rules", "Its points no longer reach SQL. It stays: only sales moves a lead down from there."),
+        ("cold", "protected", "By the rules alone it would be in the last stage."),
+    ],
+)
+def test_a_stage_that_the_points_do_not_give_is_accounted_for(
+    pages: Pages, stage: str, held_by: str, sentence: str
+) -> None:
+    lead = numbers(pages, "cold")[0]
+    with pages.app.store.writing() as tx:
+        told = {"stage": stage, "automatic": "sql", "held_by": held_by}
+        tx.execute(update(leads).values(told).where(leads.c.id == lead))
+    html = text_of(pages.page(f"/leads/{lead}"))
+    assert sentence in html
+    assert ("It is in the last stage." in html) == (stage == "sql")
+
+
 def test_a_shortcut_that_would_do_is_told_beside_what_is_missing(lasting_pages: Pages) -> None:
     lead = numbers(lasting_pages, "mql")[0]
     score = lasting_pages.api(f"/leads/{lead}")["score"]

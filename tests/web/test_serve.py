@@ -314,6 +314,22 @@ def test_refusals_are_told_once_until_a_hook_is_taken_and_no_line_tells_what_was
     assert "signature" not in text.lower()
 
 
+@pytest.mark.parametrize(
+    ("told", "warned"),
+    [
+        ({}, []),
+        ({"host": "0.0.0.0"}, ["pages_not_shown"]),
+        ({"host": "0.0.0.0", "sign_in": {}}, ["passwords_readable_on_the_way"]),
+        ({"host": "0.0.0.0", "sign_in": {}, "public_url": "http://a.example"}, ["passwords_readable_on_the_way"]),
+        ({"host": "0.0.0.0", "sign_in": {}, "public_url": "https://a.example"}, []),
+    ],
+)  # nothing listens there: where it would is only looked at
+def test_pages_that_others_could_reach_are_warned_of(told: dict[str, Any], warned: list[str]) -> None:
+    with structlog.testing.capture_logs() as logs:
+        server._warn(Web.model_validate(told))
+    assert [each["event"] for each in logs] == warned
+
+
 def test_a_port_that_is_taken_is_a_mistake_of_the_configuration(sqlite_door: Door) -> None:
     told = rf"127\.0\.0\.1:{sqlite_door.caller.port}: .*`web\.port`"
     with pytest.raises(ConfigError, match=told), serve(lambda: sqlite_door.app, lambda: None):

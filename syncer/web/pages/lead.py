@@ -34,7 +34,9 @@ class OfLead(Asked):
 
 
 class AskedLead(OfLead):
-    at: Annotated[str, StringConstraints(max_length=40)] | None = None  # as `syncer explain --at` takes it
+    at: Annotated[str, StringConstraints(max_length=40)] | None = (
+        None  # as `syncer explain --at` takes it, but for a day: its end
+    )
 
 
 class AskedRecord(Asked):

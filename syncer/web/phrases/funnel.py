@@ -119,7 +119,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "funnel_cause_profile": ("something learned of them", "algo que se supo de ellos"),
     "funnel_cause_fading": ("time that passed", "el paso del tiempo"),
     "funnel_cause_model": ("other rules", "otras reglas"),
-    "funnel_cause_override": ("a person's word", "la decisión de una persona"),
+    "funnel_cause_override": ("a person's word, or its end", "la decisión de una persona, o su fin"),
     "funnel_cause_merge": ("two records became one", "dos registros pasaron a ser uno"),
     "funnel_none_ready": ("No lead became {stage} in this period.", "Ningún lead llegó a {stage} en este periodo."),
     "funnel_rules": ("Rules among the three strongest reasons of {count} hand-offs", "Reglas entre los tres motivos "

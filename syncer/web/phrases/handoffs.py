@@ -140,8 +140,8 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         "De las entregas de cada semana cuyo plazo ha terminado, o que ventas ya ha atendido: la parte que se atendió "
         "antes de vencer. La semana empieza el lunes; la última no ha terminado.",
     ),
-    "handoffs_levels_none": ("In these weeks no hand-off had a time to be acted on in: `handoff.respond_within` sets "
-                             "it.", "En estas semanas ninguna entrega tenía plazo: lo pone `handoff.respond_within`."),
+    "handoffs_levels_none": ("None of these hand-offs had a time to be acted on in; `handoff.respond_within` sets it.",
+                             "Ninguna de estas entregas tenía plazo; lo pone `handoff.respond_within`."),
     "handoffs_levels_picture": ("Share acted on in time: {weeks}", "Parte atendida a tiempo: {weeks}"),
     "handoffs_week": ("Week of", "Semana del"),
     "handoffs_every_route": ("All routes", "Todas las rutas"),

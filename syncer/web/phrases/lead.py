@@ -75,11 +75,15 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "lead_cause_profile": ("something learned of it", "algo que se supo de este lead"),
     "lead_cause_fading": ("time that passed", "el paso del tiempo"),
     "lead_cause_model": ("other rules", "otras reglas"),
-    "lead_cause_override": ("a person's word", "la decisión de una persona"),
+    "lead_cause_override": ("a person's word, or its end", "la decisión de una persona, o su fin"),
     "lead_cause_merge": ("two records that became one", "dos registros que pasaron a ser uno"),
     # The way to the next stage
     "lead_next": ("On the way to {stage}", "Camino de {stage}"),
     "lead_top": ("It is in the last stage.", "Está en la última etapa."),
+    "lead_top_alone": ("By the rules alone it would be in the last stage.",
+                       "Según las reglas solas estaría en la última etapa."),
+    "lead_kept_by": ("Its points no longer reach {stage}. It stays: only {owner} moves a lead down from there.",
+                     "Sus puntos ya no alcanzan {stage}. Se queda: de ahí solo {owner} baja a un lead."),
     "lead_nothing_missing": ("All thresholds are passed; the next run moves it.", "Supera todos los umbrales; la "
                              "próxima ejecución lo mueve."),
     "lead_nothing_missing_then": ("All thresholds were passed.", "Superaba todos los umbrales."),

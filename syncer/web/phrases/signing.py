@@ -22,11 +22,13 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "signing_needed": ("Sign in first", "Primero hay que iniciar sesión"),
     "signing_no_token": ("This token is not known, was revoked or has expired", "Este token no existe, se ha revocado "
                          "o ha caducado"),
-    "signing_elsewhere": ("These pages are shown at the machine of syncer alone, by the address localhost. To see them "
-                          "from elsewhere or behind a proxy, whoever runs syncer sets web.sign_in in the project file.",
-                          "Estas páginas solo se muestran en la propia máquina de syncer, con la dirección localhost. "
-                          "Para verlas desde otro lugar o detrás de un proxy, quien administra syncer debe configurar "
-                          "web.sign_in en el archivo del proyecto."),
+    "signing_elsewhere": ("Without a sign-in these pages are shown at the machine of syncer alone, by the address "
+                          "localhost, and only where web.host is an address of that machine itself. To see them from "
+                          "elsewhere or behind a proxy, whoever runs syncer sets web.sign_in in the project file.",
+                          "Sin inicio de sesión, estas páginas solo se muestran en la propia máquina de syncer, con la "
+                          "dirección localhost, y solo si web.host es una dirección de esa misma máquina. Para verlas "
+                          "desde otro lugar o detrás de un proxy, quien administra syncer debe configurar web.sign_in "
+                          "en el archivo del proyecto."),
     "signing_out_done": ("You have signed out.", "Se ha cerrado la sesión."),
     "account_title": ("Your account", "Su cuenta"),
     "account_here": ("This machine", "Esta máquina"),

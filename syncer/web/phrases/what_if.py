@@ -7,8 +7,12 @@ from collections.abc import Mapping
 PHRASES: Mapping[str, tuple[str, str]] = {
     "what_if_title": ("What if…", "¿Y si…?"),
     "what_if_intro": (
-        "Change thresholds and points, and see who would move. Nothing here changes the rules in force.",
-        "Cambie umbrales y puntos y vea quién se movería. Nada de esto cambia las reglas en vigor.",
+        "Change thresholds and points, and see who would move. Nothing here changes the rules in force. It is counted "
+        "as if the numbers had held for the last weeks, without what people set by hand; a run goes on from today's "
+        "stages and may move fewer.",
+        "Cambie umbrales y puntos y vea quién se movería. Nada de esto cambia las reglas en vigor. Se cuenta como si "
+        "los números hubieran valido las últimas semanas, sin lo fijado a mano; una ejecución parte de las etapas de "
+        "hoy y puede mover menos.",
     ),
     "what_if_numbers": ("Numbers to try", "Números que probar"),
     "what_if_stages": ("Thresholds of the stages", "Umbrales de las etapas"),
