@@ -35,12 +35,17 @@ _numbers = itertools.count(1)
 _LONG_ON_POSTGRESQL = ("runs/", "handoff/", "web/", "store/test_properties.py", "store/test_replay.py")
 
 
+# Whole days of faults, each of them minutes: at the end they would keep one process busy while the others are done.
+_LONGEST = ("tests/runs/test_chaos", "tests/fleet/")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         here = item.nodeid.removeprefix("tests/")
         if here.startswith(_LONG_ON_POSTGRESQL) and "postgresql" in here.partition("[")[2]:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
