@@ -239,6 +239,7 @@ class Ringing:
     def _follow(self, app: App, name: str) -> Followed:
         try:
             report = follow(app.parts(name))
+            _insist_on_database(report)
         except SyncerError as failure:
             if failure.code in _DATABASE or isinstance(failure, _NO_OUTAGE):
                 raise
@@ -404,9 +405,17 @@ def _run(app: App, name: str, started: datetime, due: datetime | None) -> _Ended
     except Exception as bug:  # the next run starts from what is stored
         log.exception("run_crashed")
         return _Ended(started, due, bug)
+    _insist_on_database(report)
     trouble = next(iter(report.failures.values()), None)
     pause_s = max((wish_s(each) for each in report.failures.values()), default=0.0)
     return _Ended(started, due, _outage(report), trouble, pause_s)
+
+
+def _insist_on_database(report: Report) -> None:
+    """A full disk still takes a little: a run ends, and what it read is not stored."""
+    for failure in report.failures.values():
+        if failure.code in _DATABASE:
+            raise failure
 
 
 def _outage(report: Report) -> SyncerError | None:

@@ -24,7 +24,7 @@ from syncer.app import App, quiet
 from syncer.connector import Wanted
 from syncer.errors import ConfigError, LeaseLost, Stopped, SyncerError, TemporaryError
 from syncer.model import RecordKey
-from syncer.parts import Asked, Parts
+from syncer.parts import Asked, Parts, Report
 from syncer.planning import Limits
 from syncer.ringing import OPEN_FOR, Ringing
 from syncer.run import sync
@@ -367,6 +367,30 @@ def test_a_database_that_is_away_is_told_once_for_all_connections_and_its_return
         assert ringing.run("b").well
         assert told() == ["database_failing", "database_recovered"]
         assert ringing.standing() == "2 of 2 connections well"
+
+
+def test_a_database_that_takes_only_little_is_told_once_though_runs_end(
+    house: House, told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: what the CRM tells finds no room, and a run that has read nothing does."""
+    full = TemporaryError("the database did not do its part: no space left on device", code="SY066")
+    ringing, room = house.ringing(), False
+
+    def run(parts: Parts) -> Report:
+        report = sync(parts)
+        if parts.name == "a" and not room:
+            report.failures["contacts"] = full
+        return report
+
+    monkeypatch.setattr(module, "sync", run)
+    for _ in range(3):
+        assert not ringing.run("a").well
+        assert ringing.run("b").well
+        house.now += HOUR
+    assert told() == ["database_failing"]
+    room = True
+    assert ringing.run("a").well
+    assert told() == ["database_failing", "database_recovered"]
 
 
 def test_hints_that_cannot_be_followed_for_want_of_a_database_break_nothing(
