@@ -27,7 +27,6 @@ _HELD = {
     "veto": "held by a veto rule",
     "protected": "its stage belongs to others and is not touched",
 }
-_KEEPING = "only {owner} moves a lead down from there"
 _LONGEST_SELECTOR = 100
 
 
@@ -257,8 +256,9 @@ def holder(found: Explanation) -> str:
     state, override = found.lead.state.stage, found.lead.state.override
     if state is None:
         return "not decided yet"
-    if state.held_by == "rules" and (owner := kept_by(found)) is not None:
-        return f"held by the rules, though its points no longer reach {state.stage}: {_KEEPING.format(owner=owner)}"
+    if (owner := kept_by(found)) is not None:
+        why = f"only {owner} moves a lead down from there"
+        return f"held by the rules, though its points no longer reach {state.stage}: {why}"
     if state.held_by != "person" or override is None:
         veto = f": {found.lead.state.veto}" if state.held_by == "veto" and found.lead.state.veto else ""
         return _HELD.get(state.held_by, "held by a person") + veto
@@ -267,12 +267,13 @@ def holder(found: Explanation) -> str:
 
 
 def kept_by(found: Explanation) -> str | None:
-    """Who alone moves the lead down from a stage that its points no longer reach; None: nobody keeps it there."""
-    state = found.lead.state.stage
-    if state is None or all(stage.name != state.stage for stage in found.model.stages):
+    """Who alone moves the lead down, where the rules hold it in a stage that its points no longer reach; None: that is
+    not so, or nobody does."""
+    state, model = found.lead.state.stage, found.model
+    owners = {stage.name: stage.owned_by for stage in model.stages}
+    if state is None or state.held_by != "rules" or state.stage not in owners:
         return None
-    stage = found.model.stages[found.model.stage_rank(state.stage)]
-    return stage.owned_by if not stages.is_reached(state, found.marks, found.model) else None
+    return None if stages.is_reached(state, found.marks, model) else owners[state.stage]
 
 
 def said(override: Override, timezone: str) -> str:

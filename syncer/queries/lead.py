@@ -150,7 +150,7 @@ class Scored:
     missing: tuple[GateShown, ...]  # the gates still shut on the way there
     or_any: tuple[str, ...]  # or: any of these does instead of the next stage's own gates
     skip_gates: bool  # and instead of those before
-    kept_by: str | None  # who alone moves it down from a stage that its points no longer reach
+    kept_by: str | None  # who alone moves it down from a stage that its points no longer reach (explaining.kept_by)
     lacking: tuple[Lacking, ...]
     ignored: tuple[Ignored, ...]
 

@@ -99,9 +99,14 @@ def last(tx: Connection, connection: str, n: int = 1, kind: Kind | None = None) 
 
 def latest_full(tx: Connection, connection: str) -> Run | None:
     """The full run that began last, whatever became of it; one that only planned does not count."""
-    theirs = (runs.c.connection == connection, runs.c.kind == "full", runs.c.outcome != "planned")
-    found = tx.execute(select(runs).where(*theirs).order_by(runs.c.id.desc()).limit(1)).first()
+    found = tx.execute(of_latest_full(connection, runs)).first()
     return None if found is None else _run(found)
+
+
+def of_latest_full(connection: str, *what: Any) -> Select[Any]:
+    """These columns of that run."""
+    theirs = (runs.c.connection == connection, runs.c.kind == "full", runs.c.outcome != "planned")
+    return select(*what).where(*theirs).order_by(runs.c.id.desc()).limit(1)
 
 
 def waits(tx: Connection, connection: str) -> Run | None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from syncer.model import Run
 from syncer.store.columns import to_ms
 from syncer.store.outbox import OPEN
-from syncer.store.runs import Kind, Parked, by_kind, is_parked
+from syncer.store.runs import Kind, Parked, by_kind, is_parked, of_latest_full
 from syncer.store.sql import among, now_ms
 from syncer.store.tables import (
     LIVE,
@@ -168,13 +168,7 @@ def last_runs(tx: Connection, names: Sequence[str], kind: Kind, most: int) -> di
 
 def waiting(tx: Connection, names: Sequence[str]) -> dict[str, int]:
     """Connection -> the run whose plan waits at the fuse (see runs.waits), where one does."""
-    asked = [
-        select(*_OF_RUN)
-        .where(runs.c.connection == name, runs.c.kind == "full", runs.c.outcome != "planned")
-        .order_by(runs.c.id.desc())
-        .limit(1)
-        for name in names
-    ]
+    asked = [of_latest_full(name, runs.c.connection, runs.c.id, runs.c.outcome) for name in names]
     return {row.connection: row.id for row in _all_of(tx, asked) if row.outcome == "waiting"}
 
 

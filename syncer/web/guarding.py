@@ -76,13 +76,13 @@ def _from_elsewhere(scope: Scope, public_url: str | None) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site != "same-origin"
-    return origin is not None and not _is_ours(origin, headers.get("host", ""), public_url)
+    return origin is not None and not is_ours(origin, headers.get("host", ""), public_url)
 
 
-def _is_ours(origin: str, host: str, public_url: str | None) -> bool:
-    """ "null" is what a page says that hides where it comes from."""
+def is_ours(address: str, host: str, public_url: str | None) -> bool:
+    """Whether an origin, or the address of a page, is of this site. "null" is the origin of a page that hides it."""
     try:
-        asked, public = urlsplit(origin), urlsplit(public_url or "")
+        asked, public = urlsplit(address), urlsplit(public_url or "")
         name = asked.netloc.lower()
     except ValueError:
         return False

@@ -32,7 +32,7 @@ from syncer.web.openapi import described
 from syncer.web.pages import ACTIONS, DOWNLOADS, VIEWS
 from syncer.web.signing import Signing
 from syncer.web.site import MOST_AT_ONCE as MOST_PAGES
-from syncer.web.site import Site
+from syncer.web.site import Site, public_url
 from syncer.web.slack import Buttons
 
 METRICS_S = 6.0  # the same for metrics, which count all leads; Prometheus waits 10 s, and a connection lives 8 s here
@@ -71,15 +71,11 @@ def create_app(now: Callable[[], App], hooks: Hooks) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, public_url=lambda: _public_url(now()))],
+        middleware=[Middleware(Guard, public_url=lambda: public_url(now()))],
         exception_handlers={_NOT_FOUND: _nowhere(site), _NOT_SO: _nowhere(site)},
     )
     app.router.redirect_slashes = False  # it would answer with an address that the asker has written
     return app
-
-
-def _public_url(app: App) -> str | None:
-    return app.project.web.public_url if app.project.web is not None else None
 
 
 class _Assets(StaticFiles):
@@ -99,9 +95,8 @@ def _nowhere(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def nowhere(request: Request, error: Exception) -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return await site.nowhere(request)
-        if isinstance(error, HTTPException):
-            return Response(status_code=error.status_code, headers=error.headers)
-        return Response(status_code=_NOT_FOUND)
+        bare = error if isinstance(error, HTTPException) else HTTPException(_NOT_FOUND)
+        return Response(status_code=bare.status_code, headers=bare.headers)
 
     return nowhere
 

@@ -26,7 +26,7 @@ from syncer.log import redact
 from syncer.settings.values import Language
 from syncer.web.counting import Counting
 from syncer.web.desk import Desk, body_of
-from syncer.web.guarding import own_path
+from syncer.web.guarding import is_ours, own_path
 from syncer.web.masking import masked
 from syncer.web.phrases import phrase
 from syncer.web.refusing import Reader, in_words, mistakes
@@ -226,12 +226,12 @@ class Site:
 
     def page(self, request: Request, shown: Shown) -> Response:
         """A page of ours, in the reader's language, with what was done last."""
-        project = self.now().project
-        language = language_of(request, project.language)
+        app = self.now()
+        project, language = app.project, language_of(request, app.project.language)
         partial = request.headers.get("hx-request") == "true"  # htmx wants a part of it for the page that is shown
         frame = {
             "who": shown.who, "here": shown.here, "flash": "" if partial else _flash(request, language),
-            "address": _shown_at(request), "connections": [each.name for each in project.connections],
+            "address": _shown_at(request, app), "connections": [each.name for each in project.connections],
         }  # fmt: skip
         text = html(shown.template, language, project.timezone, {**frame, **shown.facts})
         answer = Response(text, shown.status, media_type="text/html")
@@ -256,7 +256,8 @@ class Site:
             return RedirectResponse(failure.to, _SEE_OTHER)
         app = self.now()
         heading = phrase_of(request, app, "not_found" if failure.status == _MISSING else "went_wrong")
-        facts = {"heading": heading, "text": failure.message or phrase_of(request, app, "later"), "to": _back(request)}
+        told = failure.message or phrase_of(request, app, "later")
+        facts = {"heading": heading, "text": told, "to": _back(request, app)}
         return self.page(request, Shown("message.html.j2", facts, who, status=failure.status))
 
 
@@ -322,19 +323,23 @@ def own_address(request: Request) -> str:
     return quote(request.url.path) + query
 
 
-def _shown_at(request: Request) -> str:
+def public_url(app: App) -> str | None:
+    """Where browsers find us, where that is known."""
+    return app.project.web.public_url if app.project.web is not None else None
+
+
+def _shown_at(request: Request, app: App) -> str:
     """The address of this page, or of the one whose form was sent."""
-    return own_address(request) if request.method == "GET" else _back(request)
+    return own_address(request) if request.method == "GET" else _back(request, app)
 
 
-def _back(request: Request) -> str:
+def _back(request: Request, app: App) -> str:
     """The page of ours from which somebody came, where the browser says so."""
-    try:
-        came = urlsplit(request.headers.get("referer", ""))
-    except ValueError:
+    referer = request.headers.get("referer", "")
+    if not is_ours(referer, request.headers.get("host", ""), public_url(app)):
         return "/"
-    ours = came.netloc.lower() == request.headers.get("host", "").lower()
-    return own_path(came.path + (f"?{came.query}" if came.query else "")) if ours else "/"
+    came = urlsplit(referer)
+    return own_path(came.path + (f"?{came.query}" if came.query else ""))
 
 
 def tell_next(answer: Response, said: str, facts: Mapping[str, Any]) -> None:

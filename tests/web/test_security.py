@@ -88,6 +88,14 @@ def test_behind_a_proxy_that_asks_by_another_name_the_public_origin_is_ours(inn:
     assert status("https://evil.example") == 403
 
 
+def test_behind_such_a_proxy_a_refused_form_leads_back_to_its_page(inn: Inn) -> None:
+    inn.configure(f"public_url: https://syncer.example.com\n  {SIGN_IN}")
+    headers = {"Host": "internal:8321", "Referer": "https://syncer.example.com/account?x=1"}
+    refused = inn.caller.ask("POST", "/language", b"language=xx", {**FORM, **headers})
+    assert refused.status == 400
+    assert '<a href="/account?x=1">' in refused.data.decode()
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_the_api_takes_json_that_says_so(lasting_inn: Inn, kind: str) -> None:
     body = orjson.dumps({"name": "x", "password": PASSWORD})

@@ -34,9 +34,9 @@ class OfLead(Asked):
 
 
 class AskedLead(OfLead):
-    at: Annotated[str, StringConstraints(max_length=40)] | None = (
-        None  # as `syncer explain --at` takes it, but for a day: its end
-    )
+    """`at`: as `syncer explain --at` takes it, but of a day its end."""
+
+    at: Annotated[str, StringConstraints(max_length=40)] | None = None
 
 
 class AskedRecord(Asked):
