@@ -113,6 +113,10 @@ def test_who_keeps_a_lead_where_its_points_no_longer_reach_is_told(
         assert found.kept_by == kept_by
         told = holder(explain_one(app, lead, "x"))
         assert ("no longer reach sql: only sales moves" in told) == (kept_by is not None)
+    obey(store, lead, "sql")
+    by_hand = show(app, lead).score
+    assert by_hand is not None
+    assert by_hand.kept_by is None, "a person holds it there, not the rules"
 
 
 def test_vetoes_and_what_does_not_count_are_told(app: App, store: Store) -> None:
